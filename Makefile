@@ -1,0 +1,39 @@
+# Everything on a fresh machine that has Python 3.11 and make. `make demo` and `make test` install what they need.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test fast lint types layers check data clean
+
+demo: $(INSTALLED)  ## Rank the columns of a real table.
+	$(BIN)/tabattn rank data/diabetes.csv --target progression --out demo
+
+test: $(INSTALLED)  ## All tests.
+	$(BIN)/pytest --cov --cov-report=term
+
+fast: $(INSTALLED)  ## The tests that take seconds.
+	$(BIN)/pytest -m "not slow"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+layers: $(INSTALLED)
+	$(BIN)/lint-imports
+
+check: lint types layers  ## Everything that CI runs.
+	$(MAKE) test
+
+data: $(INSTALLED)  ## Write the tables of data/ again.
+	$(BIN)/python data/make_data.py
+
+clean:
+	rm -rf .venv demo
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@

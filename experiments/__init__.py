@@ -1,0 +1,1 @@
+"""One runnable script per claim, with its results beside it."""

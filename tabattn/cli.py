@@ -1,0 +1,173 @@
+"""The command line: arguments in, `rank`, words and an exit code out.
+
+Exit codes: 0 done; 2 the user's input is at fault, with one line on the standard error stream; 1 a defect of ours.
+"""
+
+import sys
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tabattn.errors import TabAttnError, TabAttnWarning
+from tabattn.files import check_writable
+from tabattn.importance.comparison import top_k
+from tabattn.ranking import Ranking, rank
+from tabattn.version import __version__
+
+N_SHOWN = 10
+LINE_WIDTH = 110
+
+app = typer.Typer(
+    name="tabattn",
+    help="Rank the columns X of a table by how much they drive Y, with a transformer that reads columns.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class TaskName(StrEnum):
+    """Choices of --task."""
+
+    auto = "auto"
+    regression = "regression"
+    classification = "classification"
+
+
+class MethodName(StrEnum):
+    """Choices of --method."""
+
+    mean = "mean"
+    norm = "norm"
+
+
+class EncoderName(StrEnum):
+    """Choices of --encoder."""
+
+    class_ = "class"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tabattn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("rank")
+def rank_command(
+    table: Annotated[Path, typer.Argument(help="A .csv, .tsv or .xlsx file with one line of column names.")],
+    target: Annotated[str, typer.Option(help="Name of the target column Y.")],
+    out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
+    method: Annotated[MethodName, typer.Option(help="How attention becomes importance.")] = MethodName.norm,
+    encoder: Annotated[EncoderName, typer.Option(help="Kind of transformer.")] = EncoderName.class_,
+    repeats: Annotated[int, typer.Option(min=1, help="Shuffles per column for permutation importance.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,
+    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
+    test_fraction: Annotated[float, typer.Option(help="Share of rows to hold out, between 0 and 1.")] = 0.2,
+    max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
+    task: Annotated[TaskName, typer.Option(help="What to do with the target.")] = TaskName.auto,
+) -> None:
+    """Rank the columns of TABLE by how much they drive the target, and set permutation importance beside it.
+
+    Writes importance.csv, comparison.csv, training_attention.csv and plots/ to the output directory.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TabAttnWarning)
+        try:
+            check_writable(out)
+            ranking = rank(
+                table,
+                target,
+                drop=drop or (),
+                task=task.value,
+                method=method.value,
+                encoder=encoder.value,
+                test_fraction=test_fraction,
+                n_repeats=repeats,
+                max_epochs=max_epochs,
+                random_state=seed,
+                verbose=sys.stderr.isatty(),
+            )
+            ranking.write(out)
+        except TabAttnError as error:
+            typer.echo(f"tabattn: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(2) from error
+        finally:
+            for warning in caught:
+                if issubclass(warning.category, TabAttnWarning):
+                    typer.echo(f"tabattn: warning: {warning.message}", err=True)
+    _report(ranking, target, out)
+
+
+def _report(ranking: Ranking, target: str, out: Path) -> None:
+    console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
+    problem = ranking.problem
+    n_values = problem.y.nunique()
+    how = f"classification, {n_values} classes" if problem.task == "classification" else "regression"
+    console.print(
+        f"Target {escape(repr(target))}: {how}; {ranking.n_train} rows fitted, {ranking.n_held_out} held out, "
+        f"{problem.X.shape[1]} columns. Best epoch {ranking.estimator.best_epoch_} of {ranking.estimator.n_iter_}."
+    )
+    console.print("\nDoes the model predict? Scores on held-out rows:")
+    console.print(_scores_table(ranking))
+    console.print("\nWhich columns drive the target?")
+    console.print(_importance_table(ranking))
+    console.print(f"\nDo attention and permutation importance agree?\n{_agreement_line(ranking)}")
+    console.print(f"\nFiles: {escape(str(out))}/ (importance.csv, comparison.csv, training_attention.csv, plots/)")
+
+
+def _scores_table(ranking: Ranking) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ranking.models.columns:
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for row in ranking.models.itertuples(index=False):
+        table.add_row(row[0], *(f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}" for value in row[1:]))
+    return table
+
+
+def _importance_table(ranking: Ranking) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("rank", "feature", "importance", "std", "permutation", "permutation rank"):
+        table.add_column(name, justify="left" if name == "feature" else "right")
+    for row in ranking.table.head(N_SHOWN).itertuples():
+        table.add_row(
+            str(row.rank),
+            escape(str(row.feature)),
+            f"{row.importance:.4f}",
+            f"{row.std:.4f}",
+            f"{row.permutation_mean:.4g}",
+            str(row.permutation_rank),
+        )
+    n_hidden = len(ranking.table) - N_SHOWN
+    if n_hidden > 0:
+        table.add_row("...", f"({n_hidden} more in importance.csv)")
+    return table
+
+
+def _agreement_line(ranking: Ranking) -> str:
+    agreement = ranking.agreement
+    k = top_k(len(ranking.table))
+    return (
+        f"Spearman {agreement['spearman']:.2f} (p = {agreement['p_value']:.2g}), Kendall {agreement['kendall']:.2f}, "
+        f"weighted Kendall {agreement['weighted_kendall']:.2f}, NDCG {agreement['ndcg']:.2f}, "
+        f"{round(agreement['top_k_overlap'] * k)} of the top {k} in common."
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,49 @@
+"""Every exception and warning that this package raises on purpose.
+
+All errors derive from `TabAttnError`, so that one ``except`` is enough, and from `ValueError`, as
+scikit-learn's users expect.
+"""
+
+
+class TabAttnError(ValueError):
+    """The input is at fault; the message says what was required, what was given and what to do."""
+
+
+class TableError(TabAttnError):
+    """The table, or its file, can't be used as it is."""
+
+
+class TargetError(TabAttnError):
+    """The target is absent, or nothing can be learned from it."""
+
+
+class ColumnError(TabAttnError):
+    """A feature column has a content or a type that is not supported."""
+
+
+class ParameterError(TabAttnError):
+    """An argument is outside its range."""
+
+
+class OutputError(TabAttnError):
+    """Results can't be written where they were asked for."""
+
+
+class TabAttnWarning(UserWarning):
+    """Base of this package's warnings."""
+
+
+class UninformativeColumnWarning(TabAttnWarning):
+    """A column has the same value in every row, so nothing can depend on it."""
+
+
+class DroppedRowsWarning(TabAttnWarning):
+    """Rows were left out because their target is missing."""
+
+
+class UntrustedRankingWarning(TabAttnWarning):
+    """The model predicts no better than a constant, so the ranking read from it means nothing."""
+
+
+class MissingGlyphWarning(TabAttnWarning):
+    """No installed font can draw some of the characters of a plot."""

@@ -1,0 +1,485 @@
+"""scikit-learn estimators: fit, predict, and read the attention that the predictions came from."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from numbers import Integral, Real
+from typing import Any, Literal, Self, TypeVar, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+from torch import Tensor
+
+from tabattn.errors import ColumnError, ParameterError, TableError, TargetError
+from tabattn.importance.aggregation import DEFAULT_METHOD, METHODS, Method, Scores, normalize_scores
+from tabattn.importance.maps import AttentionMaps, head_table
+from tabattn.importance.permutation import PermutationScores
+from tabattn.importance.table import ImportanceTable, importance_table
+from tabattn.nn.model import ModelShape, TabAttnModel
+from tabattn.nn.tokens import Cells
+from tabattn.preprocessing import Preprocessor
+from tabattn.schema import Kind, infer_schema
+from tabattn.training.data import Rows
+from tabattn.training.fitting import Trained, TrainingSettings, train
+from tabattn.training.module import OptimizerSettings, average_members
+
+Array = np.ndarray[Any, np.dtype[Any]]
+T = TypeVar("T")
+MAX_READ_ELEMENTS = 8_000_000
+MAX_READ_ROWS = 4096
+STEPS_PER_EPOCH = 32
+BATCH_SIZES = (32, 256)
+
+
+class _TabAttnEstimator(BaseEstimator):
+    """What regression and classification share: everything but the meaning of the target."""
+
+    classes_: Array
+    n_features_in_: int
+
+    def __init__(
+        self,
+        *,
+        encoder: Literal["class"] = "class",
+        n_layers: int = 3,
+        d_token: int = 64,
+        n_heads: int = 8,
+        n_members: int = 8,
+        attention_dropout: float = 0.1,
+        ffn_dropout: float = 0.1,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        batch_size: int | Literal["auto"] = "auto",
+        max_epochs: int = 100,
+        patience: int = 16,
+        validation_fraction: float = 0.2,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.encoder = encoder
+        self.n_layers = n_layers
+        self.d_token = d_token
+        self.n_heads = n_heads
+        self.n_members = n_members
+        self.attention_dropout = attention_dropout
+        self.ffn_dropout = ffn_dropout
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the model, and rank the columns on the rows that it held out.
+
+        A part of the rows (`validation_fraction`) is held out: it decides when to stop, and `feature_importances_` is
+        read from it.
+
+        Args:
+            X: DataFrame or array of shape (n_rows, n_columns); numbers, strings, booleans, missing cells.
+            y: Target of each row.
+            sample_weight: Weight of each row in the loss, not negative; None for equal weights.
+
+        Returns:
+            This estimator, fitted.
+
+        Raises:
+            ParameterError: A constructor argument is outside its range.
+            TableError: There are fewer than two rows.
+            ColumnError: A column holds what can't become a token, or no column varies.
+            TargetError: Nothing can be learned from y.
+        """
+        self._check_parameters()
+        if y is None:
+            raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        frame = self._as_frame(X, reset=True)
+        check_consistent_length(frame, y)
+        target, n_outputs = self._encode_target(y)
+        weight = _check_sample_weight(sample_weight, frame, dtype=np.float32, ensure_non_negative=True)
+        is_used = weight > 0
+        if is_used.sum() < 2:
+            raise TableError(
+                f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
+            )
+        frame, target, weight = frame[is_used], target[is_used], torch.from_numpy(weight[is_used])
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        train_index, validation_index = self._split(target, seed)
+        self.schema_ = infer_schema(frame.iloc[train_index])
+        if not self.schema_.token_positions:
+            raise ColumnError(
+                "X must have at least one column with more than one value, "
+                f"got {len(self.schema_.columns)} constant column(s)."
+            )
+        self.preprocessor_ = Preprocessor(self.schema_).fit(frame.iloc[train_index])
+        cells = self.preprocessor_.transform(frame)
+        rows = Rows(cells, target, weight)
+        trained = train(
+            self._model_shape(n_outputs),
+            rows.take(torch.from_numpy(train_index)),
+            rows.take(torch.from_numpy(validation_index)),
+            self._training_settings(len(train_index), seed),
+        )
+        self.model_: TabAttnModel = trained.model
+        self.n_iter_ = trained.n_epochs
+        self.best_epoch_ = trained.best_epoch
+        self.best_loss_ = trained.best_loss
+        self.attention_history_ = self._name_history(trained)
+        held_out = cells.take(torch.from_numpy(validation_index))
+        self.feature_importances_ = self._score(held_out, DEFAULT_METHOD).importance
+        return self
+
+    def importance_table(
+        self,
+        X: Any,
+        y: Any = None,  # noqa: ARG002 - methods that look at the target are part of the contract
+        *,
+        method: Method = DEFAULT_METHOD,
+        permutation: PermutationScores | None = None,
+    ) -> ImportanceTable:
+        """Rank the columns by the attention that the model pays them on some rows.
+
+        Args:
+            X: Rows to read, best ones that the model was not trained on.
+            y: Their target; the methods so far do not look at it.
+            method: "mean" for attention, "norm" for attention times the length of what it carries.
+            permutation: Permutation importance on the same rows, to be set beside.
+
+        Returns:
+            The ImportanceTable described in `tabattn.importance.table`.
+
+        Raises:
+            ParameterError: There is no such method.
+        """
+        scores = self._score(self._cells(X), method)
+        return importance_table(self.schema_, scores.importance, scores.std, permutation)
+
+    def explain(self, X: Any, *, method: Method = DEFAULT_METHOD) -> pd.DataFrame:
+        """Score every column for every row.
+
+        Args:
+            X: Rows to read.
+            method: As for `importance_table`.
+
+        Returns:
+            One row per row of X, one column per feature; the mean over rows is the global importance on these rows.
+
+        Raises:
+            ParameterError: There is no such method.
+        """
+        frame = self._as_frame(X, reset=False)
+        scores = self._score(self.preprocessor_.transform(frame), method)
+        return pd.DataFrame(scores.local, index=frame.index, columns=self._feature_index())
+
+    def attention(self, X: Any) -> AttentionMaps:
+        """Return the raw attention weights of some rows, before dropout.
+
+        Args:
+            X: Rows to read. Memory grows with rows times members, layers, heads and columns.
+
+        Returns:
+            Weights of shape (row, member, layer, head, column).
+        """
+        stacked = [torch.stack(output.attention, dim=2) for output in self._read(self._cells(X), self.model_)]
+        return AttentionMaps(self._spread(torch.cat(stacked).numpy()), self.schema_.names)
+
+    def mean_attention(self, X: Any) -> pd.DataFrame:
+        """Return attention averaged over rows and members, without keeping the raw weights in memory.
+
+        Args:
+            X: Rows to read.
+
+        Returns:
+            One row per layer and head (both counted from 1), one column per feature; rows sum to 1.
+        """
+        cells = self._cells(X)
+        total = sum(
+            torch.stack([weights.double().mean(dim=1).sum(dim=0) for weights in output.attention])
+            for output in self._read(cells, self.model_)
+        )
+        return head_table(self._spread((cast("Tensor", total) / len(cells)).numpy()), self.schema_.names)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that missing cells and categories are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+    @abstractmethod
+    def _encode_target(self, y: Any) -> tuple[Tensor, int]:
+        """Check y and return it as the model sees it, with the number of outputs."""
+
+    def _split(self, target: Tensor, seed: int) -> tuple[Array, Array]:
+        """Return positions of training and validation rows, classes in equal shares where they are large enough."""
+        n_validation = max(1, round(self.validation_fraction * len(target)))
+        stratify = None
+        if not target.is_floating_point():
+            counts = target.bincount()
+            counts = counts[counts > 0]
+            if counts.min() >= 2 and n_validation >= len(counts) and len(target) - n_validation >= len(counts):
+                stratify = target.numpy()
+        parts = train_test_split(np.arange(len(target)), test_size=n_validation, random_state=seed, stratify=stratify)
+        return np.sort(parts[0]), np.sort(parts[1])
+
+    def _model_shape(self, n_outputs: int) -> ModelShape:
+        schema = self.schema_
+        numeric, categorical = schema.of_kind(Kind.NUMERIC), schema.of_kind(Kind.CATEGORICAL)
+        slot = {position: i for i, position in enumerate(schema.token_positions)}
+        return ModelShape(
+            n_numeric=len(numeric),
+            n_levels=tuple(schema.columns[i].width for i in categorical),
+            positions=tuple(slot[i] for i in numeric + categorical),
+            n_outputs=n_outputs,
+            n_layers=self.n_layers,
+            n_members=self.n_members,
+            n_heads=self.n_heads,
+            d_token=self.d_token,
+            attention_dropout=self.attention_dropout,
+            ffn_dropout=self.ffn_dropout,
+        )
+
+    def _training_settings(self, n_rows: int, seed: int) -> TrainingSettings:
+        return TrainingSettings(
+            optimizer=OptimizerSettings(self.learning_rate, self.weight_decay),
+            batch_size=auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size,
+            max_epochs=self.max_epochs,
+            patience=self.patience,
+            seed=seed,
+            device=self.device,
+            show_progress=self.verbose,
+        )
+
+    def _predict_members(self, X: Any) -> Tensor:
+        return torch.cat([output.prediction for output in self._read(self._cells(X), self.model_)])
+
+    def _score(self, cells: Cells, method: Method) -> Scores:
+        if method not in METHODS:
+            raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+        read = METHODS[method]
+        raw = torch.cat(list(self._read(cells, lambda batch: read(self.model_, batch))))
+        scores = normalize_scores(raw)
+        return Scores(local=self._spread(scores.local), std=self._spread(scores.std))
+
+    def _read(self, cells: Cells, function: Callable[[Cells], T]) -> Iterator[T]:
+        """Apply a function to batches of cells that keep memory bounded."""
+        shape = self.model_.shape
+        width = len(shape.positions) * shape.d_token * max(shape.n_members, 2)
+        n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // width))
+        for start in range(0, len(cells), n_rows):
+            with torch.inference_mode():
+                batch = function(cells.take(slice(start, start + n_rows)))
+            yield batch
+
+    def _spread(self, values: Array) -> Array:
+        """Put values of columns with a token, on the last axis, among zeros for the constant columns."""
+        spread = np.zeros((*values.shape[:-1], len(self.schema_.columns)), dtype=values.dtype)
+        spread[..., list(self.schema_.token_positions)] = values
+        return spread
+
+    def _name_history(self, trained: Trained) -> pd.DataFrame:
+        by_mode = {"train": trained.train_attention, "eval": trained.eval_attention}
+        frames = [
+            pd.DataFrame(
+                self._spread(attention.double().numpy()),
+                index=pd.MultiIndex.from_product([[mode], range(1, len(attention) + 1)], names=["mode", "epoch"]),
+                columns=self._feature_index(),
+            )
+            for mode, attention in by_mode.items()
+        ]
+        return pd.concat(frames)
+
+    def _feature_index(self) -> pd.Index:
+        return pd.Index(self.schema_.names, name="feature", dtype="str")
+
+    def _cells(self, X: Any) -> Cells:
+        frame = self._as_frame(X, reset=False)
+        return self.preprocessor_.transform(frame)
+
+    def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        """Check X against what scikit-learn requires and return it as a DataFrame."""
+        if not reset:
+            check_is_fitted(self)
+        if not isinstance(X, pd.DataFrame):
+            X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if isinstance(X, pd.DataFrame):
+            if X.empty:
+                raise TableError(
+                    f"X must have at least one row and one column, got shape {X.shape}: "
+                    f"{X.shape[0]} sample(s), {X.shape[1]} feature(s) while a minimum of 1 is required."
+                )
+            return X
+        return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+
+    def _check_parameters(self) -> None:
+        if self.encoder != "class":
+            raise ParameterError(f"encoder must be 'class', got {self.encoder!r}.")
+        for name in ("n_layers", "d_token", "n_heads", "n_members", "max_epochs", "patience"):
+            _require(name, getattr(self, name), Integral, "a whole number of at least 1", lambda value: value >= 1)
+        if self.batch_size != "auto":
+            requirement = "'auto' or a whole number of at least 1"
+            _require("batch_size", self.batch_size, Integral, requirement, lambda value: value >= 1)
+        for name in ("attention_dropout", "ffn_dropout"):
+            _require(name, getattr(self, name), Real, "at least 0 and less than 1", lambda value: 0 <= value < 1)
+        _require("learning_rate", self.learning_rate, Real, "positive", lambda value: value > 0)
+        _require("weight_decay", self.weight_decay, Real, "at least 0", lambda value: value >= 0)
+        _require(
+            "validation_fraction",
+            self.validation_fraction,
+            Real,
+            "greater than 0 and less than 1",
+            lambda value: 0 < value < 1,
+        )
+        if self.d_token % self.n_heads:
+            raise ParameterError(
+                f"d_token must be a multiple of n_heads, got d_token={self.d_token} and n_heads={self.n_heads}. "
+                f"Try d_token={self.n_heads * -(-self.d_token // self.n_heads)}."
+            )
+        if self.device not in {"auto", "cpu", "cuda"}:
+            raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {self.device!r}.")
+
+
+class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
+    """Transformer regression whose attention ranks the columns.
+
+    Args:
+        encoder: Kind of transformer; "class" is the class-attention encoder.
+        n_layers: Number of layers.
+        d_token: Width of a token, a multiple of `n_heads`.
+        n_heads: Heads per layer.
+        n_members: Independent readers of the columns whose predictions are averaged.
+        attention_dropout: Share of attention weights dropped while training, in [0, 1).
+        ffn_dropout: Share of hidden feed-forward units dropped while training, in [0, 1).
+        learning_rate: Step size of AdamW.
+        weight_decay: Weight decay of AdamW.
+        batch_size: Rows per training step; "auto" chooses by the number of rows.
+        max_epochs: Passes over the training rows at most.
+        patience: Epochs without a better validation loss before training stops.
+        validation_fraction: Share of rows held out in `fit`.
+        device: "auto" trains on a GPU if there is one.
+        random_state: Seed; the same seed gives the same result on the same machine.
+        verbose: Whether to show a line of progress.
+
+    Attributes:
+        feature_importances_: Importance of each column on the held-out rows by the default method; sums to 1.
+        attention_history_: DataFrame, mode ("train", "eval") and epoch against features: mean attention while training.
+        schema_: Kind and levels of each column.
+        best_epoch_, n_iter_: Epoch of the weights kept, and number of epochs trained.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = pd.DataFrame(rng.normal(size=(200, 3)), columns=["heat", "noise", "dust"])
+        >>> est = TabAttnRegressor(n_members=2, n_heads=2, d_token=16, max_epochs=20, random_state=0)
+        >>> est.fit(X, 3 * X["heat"]).importance_table(X)["feature"][0]
+        'heat'
+    """
+
+    def predict(self, X: Any) -> Array:
+        """Predict the target.
+
+        Args:
+            X: Rows with the columns of `fit`.
+
+        Returns:
+            Array of shape (n_rows,), in the units of y.
+        """
+        standardized = average_members(self._predict_members(X), is_regression=True).squeeze(1)
+        predicted: Array = standardized.double().numpy() * self._target_scale + self._target_mean
+        return predicted
+
+    def _encode_target(self, y: Any) -> tuple[Tensor, int]:
+        values = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=np.float64, input_name="y")
+        self._target_mean = float(values.mean())
+        self._target_scale = float(values.std()) or 1.0
+        standardized = (values - self._target_mean) / self._target_scale
+        return torch.from_numpy(standardized.astype(np.float32)), 1
+
+
+class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
+    """Transformer classification, binary or multiclass, whose attention ranks the columns.
+
+    Arguments and attributes are those of `TabAttnRegressor`; `classes_` holds the classes in sorted order.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = pd.DataFrame(rng.normal(size=(200, 3)), columns=["heat", "noise", "dust"])
+        >>> y = np.where(X["heat"] > 0, "scrap", "good")
+        >>> est = TabAttnClassifier(n_members=2, n_heads=2, d_token=16, max_epochs=20, random_state=0).fit(X, y)
+        >>> est.classes_.tolist(), est.predict_proba(X).shape
+        (['good', 'scrap'], (200, 2))
+    """
+
+    def predict(self, X: Any) -> Array:
+        """Predict the most probable class.
+
+        Args:
+            X: Rows with the columns of `fit`.
+
+        Returns:
+            Array of shape (n_rows,) with values of `classes_`.
+        """
+        probabilities = self.predict_proba(X)
+        predicted: Array = self.classes_[probabilities.argmax(axis=1)]
+        return predicted
+
+    def predict_proba(self, X: Any) -> Array:
+        """Predict class probabilities, averaged over members.
+
+        Args:
+            X: Rows with the columns of `fit`.
+
+        Returns:
+            Array of shape (n_rows, n_classes) in the order of `classes_`; rows sum to 1.
+        """
+        probabilities: Array = average_members(self._predict_members(X).double(), is_regression=False).numpy()
+        return probabilities
+
+    def _encode_target(self, y: Any) -> tuple[Tensor, int]:
+        values = column_or_1d(y, warn=True)
+        if pd.isna(values).any():
+            raise TargetError("y must have no missing value, got NaN. Drop these rows first.")
+        check_classification_targets(values)
+        self.classes_, codes = np.unique(values, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise TargetError(f"y must have at least two classes, got one class: {self.classes_[0]!r}.")
+        return torch.from_numpy(codes.astype(np.int64)), len(self.classes_)
+
+
+def auto_batch_size(n_rows: int) -> int:
+    """Choose the batch size: a power of two from 32 to 256 that leaves at least 32 steps per epoch if it can.
+
+    Args:
+        n_rows: Number of training rows.
+
+    Returns:
+        The batch size.
+
+    Example:
+        >>> [auto_batch_size(n) for n in (100, 3_000, 1_000_000)]
+        [32, 64, 256]
+    """
+    smallest, largest = BATCH_SIZES
+    return int(np.clip(2 ** int(np.log2(max(1, n_rows / STEPS_PER_EPOCH))), smallest, largest))
+
+
+def _require(name: str, value: Any, kind: type, requirement: str, holds: Callable[[Any], bool]) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind) or not holds(value):
+        raise ParameterError(f"{name} must be {requirement}, got {value!r}.")

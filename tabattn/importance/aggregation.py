@@ -1,0 +1,103 @@
+"""Attention to one score per column: the formulas of the scoring methods, as pure functions."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import Cells
+
+Method = Literal["mean", "norm"]
+DEFAULT_METHOD: Method = "norm"
+
+
+def mean_scores(
+    attention: tuple[Float[Tensor, "batch member head column"], ...],
+) -> Float[Tensor, "batch member column"]:
+    """Score columns by attention alone, averaged over layers and heads.
+
+    Args:
+        attention: Weights layer by layer.
+
+    Returns:
+        Scores in [0, 1] that sum to 1 over the columns.
+
+    Source: Gorishniy et al. 2021 (arXiv 2106.11959), section 5.3.
+    """
+    return torch.stack([weights.mean(dim=2) for weights in attention]).mean(dim=0)
+
+
+def norm_scores(
+    attention: tuple[Float[Tensor, "batch member head column"], ...],
+    value_norms: tuple[Float[Tensor, "batch member head column"], ...],
+) -> Float[Tensor, "batch member column"]:
+    """Score columns by attention times the length of what it carries, averaged over layers and heads.
+
+    Args:
+        attention: Weights layer by layer.
+        value_norms: Lengths of the transformed values layer by layer.
+
+    Returns:
+        Non-negative scores.
+
+    Source: Kobayashi et al. 2020 (arXiv 2004.10102), section 3.
+    """
+    return mean_scores(tuple(weights * norms for weights, norms in zip(attention, value_norms, strict=True)))
+
+
+def _read_mean(model: TabAttnModel, cells: Cells) -> Tensor:
+    return mean_scores(model(cells).attention)
+
+
+def _read_norm(model: TabAttnModel, cells: Cells) -> Tensor:
+    return norm_scores(model(cells).attention, model.value_norms(cells))
+
+
+METHODS: Mapping[Method, Callable[[TabAttnModel, Cells], Tensor]] = {"mean": _read_mean, "norm": _read_norm}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of some rows, on a scale on which the global importances sum to 1.
+
+    Args:
+        local: One score per row and column; the mean over rows is the global importance.
+        std: Standard deviation of each global importance over members, each on its own scale; NaN for one member.
+    """
+
+    local: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    std: np.ndarray[tuple[int], np.dtype[np.float64]]
+
+    @property
+    def importance(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Global importance of each column: not negative, sums to 1."""
+        mean: np.ndarray[tuple[int], np.dtype[np.float64]] = self.local.mean(axis=0)
+        return mean
+
+
+def normalize_scores(raw: Float[Tensor, "row member column"]) -> Scores:
+    """Average scores over members and put them on a scale on which the global importances sum to 1.
+
+    Args:
+        raw: Non-negative scores of each row, member and column, not all zero.
+
+    Returns:
+        The scores.
+
+    Example:
+        >>> import torch
+        >>> scores = normalize_scores(torch.tensor([[[1.0, 3.0]], [[2.0, 2.0]]]))
+        >>> scores.importance.tolist(), scores.local.tolist()
+        ([0.375, 0.625], [[0.25, 0.75], [0.5, 0.5]])
+    """
+    per_row = raw.double().mean(dim=1).numpy()
+    per_member = raw.double().mean(dim=0).numpy()
+    shares = per_member / per_member.sum(axis=1, keepdims=True)
+    n_members = len(shares)
+    std = shares.std(axis=0, ddof=1) if n_members > 1 else np.full(shares.shape[1], np.nan)
+    return Scores(local=per_row / per_row.mean(axis=0).sum(), std=std)

@@ -1,0 +1,52 @@
+"""Raw attention weights together with the names of the columns they were paid to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Attention that the CLS states paid to the columns of some rows, before dropout.
+
+    Args:
+        weights: Array of shape (row, member, layer, head, column); sums to 1 over the columns.
+        feature_names: Names of the columns, one for each entry of the last axis.
+
+    Example:
+        >>> maps = AttentionMaps(np.full((1, 2, 1, 1, 4), 0.25), ("a", "b", "c", "d"))
+        >>> maps.mean_by_head()
+        feature        a     b     c     d
+        layer head
+        1     1     0.25  0.25  0.25  0.25
+    """
+
+    weights: np.ndarray[tuple[int, int, int, int, int], np.dtype[np.float32]]
+    feature_names: tuple[str, ...]
+
+    def mean_by_head(self) -> pd.DataFrame:
+        """Average over rows and members.
+
+        Returns:
+            One row per layer and head (both counted from 1), one column per feature; rows sum to 1.
+        """
+        return head_table(self.weights.mean(axis=(0, 1), dtype=np.float64), self.feature_names)
+
+
+def head_table(
+    weights: np.ndarray[tuple[int, int, int], np.dtype[np.float64]], feature_names: tuple[str, ...]
+) -> pd.DataFrame:
+    """Name the axes of mean attention weights.
+
+    Args:
+        weights: Array of shape (layer, head, column).
+        feature_names: Names of the columns.
+
+    Returns:
+        One row per layer and head (both counted from 1), one column per feature.
+    """
+    n_layers, n_heads, n_columns = weights.shape
+    index = pd.MultiIndex.from_product([range(1, n_layers + 1), range(1, n_heads + 1)], names=["layer", "head"])
+    columns = pd.Index(feature_names, name="feature", dtype="str")
+    return pd.DataFrame(weights.reshape(n_layers * n_heads, n_columns), index=index, columns=columns)

@@ -1,0 +1,92 @@
+"""ImportanceTable: the DataFrame in which names of columns meet their scores; everything downstream takes it.
+
+Columns, in this order:
+
+- ``rank``: 1 is the most important; ties in the order of the table.
+- ``feature``, ``kind``: name and kind of the column.
+- ``importance``: score by the chosen method; not negative, sums to 1.
+- ``std``: its standard deviation over the members of the model; empty for a model with one member.
+- ``ci_low``, ``ci_high``, ``p_value``, ``selected``: reserved for the tests of significance, empty for now.
+- ``permutation_mean``, ``permutation_std``: fall of the held-out score when the column is shuffled, mean and
+  standard deviation over repeats; empty if not measured.
+- ``permutation_rank``: rank by ``permutation_mean``.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from tabattn.importance.permutation import PermutationScores
+from tabattn.schema import TableSchema
+
+ImportanceTable: TypeAlias = pd.DataFrame
+COLUMNS = (
+    "rank",
+    "feature",
+    "kind",
+    "importance",
+    "std",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "selected",
+    "permutation_mean",
+    "permutation_std",
+    "permutation_rank",
+)
+
+
+def importance_table(
+    schema: TableSchema,
+    importance: np.ndarray[tuple[int], np.dtype[np.float64]],
+    std: np.ndarray[tuple[int], np.dtype[np.float64]],
+    permutation: PermutationScores | None = None,
+) -> ImportanceTable:
+    """Rank the columns of a table by their scores.
+
+    Args:
+        schema: The columns.
+        importance: One score per column of the schema, in its order.
+        std: Standard deviation of each score.
+        permutation: Permutation importance of the same columns, if measured.
+
+    Returns:
+        The ImportanceTable, rank 1 first, see the head of this module.
+
+    Example:
+        >>> from tabattn.schema import infer_schema
+        >>> schema = infer_schema(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
+        >>> importance_table(schema, np.array([0.2, 0.8]), np.array([0.1, 0.1]))[["rank", "feature", "importance"]]
+           rank feature  importance
+        0     1       b         0.8
+        1     2       a         0.2
+    """
+    n_columns = len(schema.columns)
+    unknown = np.full(n_columns, np.nan)
+    table = pd.DataFrame(
+        {
+            "rank": _ranks(importance),
+            "feature": pd.Series(schema.names, dtype="str"),
+            "kind": pd.Series([column.kind.value for column in schema.columns], dtype="str"),
+            "importance": importance,
+            "std": std,
+            "ci_low": unknown,
+            "ci_high": unknown,
+            "p_value": unknown,
+            "selected": pd.array([None] * n_columns, dtype="boolean"),
+            "permutation_mean": unknown if permutation is None else permutation.mean,
+            "permutation_std": unknown if permutation is None else permutation.std,
+            "permutation_rank": pd.array(
+                [None] * n_columns if permutation is None else _ranks(permutation.mean), dtype="Int64"
+            ),
+        },
+        columns=list(COLUMNS),
+    )
+    return table.sort_values("rank", ignore_index=True)
+
+
+def _ranks(scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    ranks = np.empty(len(scores), dtype=np.int64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return ranks

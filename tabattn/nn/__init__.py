@@ -1,0 +1,1 @@
+"""Pure tensor code: integers and tensors in, tensors out; no names, no pandas, no Lightning."""

@@ -1,0 +1,93 @@
+"""Tokens, encoder and head in one module: cells in, predictions and attention out."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear
+from tabattn.nn.tokens import Cells, ColumnTokens
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Everything that determines the parameters of a `TabAttnModel`, but not their values.
+
+    Args:
+        n_numeric: Number of numeric columns.
+        n_levels: Number of codes of each categorical column.
+        positions: Position in the table of each column, numeric columns first.
+        n_outputs: Predicted numbers per row: 1 for regression, the number of classes for classification.
+        n_layers: Number of layers.
+        n_members: Number of members.
+        n_heads: Heads per member and layer.
+        d_token: Width of a token, a multiple of `n_heads`.
+        attention_dropout: Share of attention weights dropped while training, in [0, 1).
+        ffn_dropout: Share of hidden feed-forward units dropped while training, in [0, 1).
+    """
+
+    n_numeric: int
+    n_levels: tuple[int, ...]
+    positions: tuple[int, ...]
+    n_outputs: int
+    n_layers: int
+    n_members: int
+    n_heads: int
+    d_token: int
+    attention_dropout: float
+    ffn_dropout: float
+
+
+class ModelOutput(NamedTuple):
+    """What the model says of some rows, and what it looked at.
+
+    Args:
+        prediction: Standardized target, or class logits, of each member.
+        attention: Layer by layer, the attention that each CLS state paid to each column, before dropout.
+    """
+
+    prediction: Float[Tensor, "batch member output"]
+    attention: tuple[Float[Tensor, "batch member head column"], ...]
+
+
+class TabAttnModel(nn.Module):
+    """Column tokens, class-attention encoder and one linear head per member.
+
+    Args:
+        shape: Sizes of all parts.
+
+    Example:
+        >>> import torch
+        >>> shape = ModelShape(
+        ...     n_numeric=2, n_levels=(3,), positions=(0, 2, 1), n_outputs=1, n_layers=2, n_members=4, n_heads=2,
+        ...     d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
+        >>> cells = Cells(torch.randn(5, 2), torch.zeros(5, 1, dtype=torch.long), missing=None)
+        >>> output = TabAttnModel(shape)(cells)
+        >>> output.prediction.shape, len(output.attention), output.attention[0].shape
+        (torch.Size([5, 4, 1]), 2, torch.Size([5, 4, 2, 3]))
+    """
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.tokens = ColumnTokens(shape.n_numeric, shape.n_levels, shape.positions, shape.d_token)
+        self.encoder = ClassAttentionEncoder(
+            n_layers=shape.n_layers,
+            n_members=shape.n_members,
+            n_heads=shape.n_heads,
+            d_token=shape.d_token,
+            attention_dropout=shape.attention_dropout,
+            ffn_dropout=shape.ffn_dropout,
+        )
+        self.head = MemberLinear(shape.n_members, shape.d_token, shape.n_outputs)
+
+    def forward(self, cells: Cells) -> ModelOutput:
+        """Predict some rows and return the attention that the prediction came from."""
+        state, attention = self.encoder(self.tokens(cells))
+        return ModelOutput(self.head(relu(state)).transpose(0, 1), attention)
+
+    def value_norms(self, cells: Cells) -> tuple[Float[Tensor, "batch member head column"], ...]:
+        """Return, layer by layer, the length of what each column would add to the CLS states of some rows."""
+        return self.encoder.value_norms(self.tokens(cells))

@@ -1,0 +1,261 @@
+"""The whole job in one call: split, fit, rank, compare, and write it all down."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
+from sklearn.model_selection import train_test_split
+
+from tabattn.baselines import dummy, gradient_boosting
+from tabattn.errors import ParameterError, UninformativeColumnWarning, UntrustedRankingWarning
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.files import write_all, write_whole
+from tabattn.importance.aggregation import DEFAULT_METHOD, METHODS, Method
+from tabattn.importance.comparison import Agreement, compare_rankings
+from tabattn.importance.permutation import permutation_scores
+from tabattn.importance.table import ImportanceTable
+from tabattn.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
+from tabattn.reading import read_table
+from tabattn.schema import AnySeries
+from tabattn.target import Problem, TaskChoice, pose_problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PLOT_SUFFIXES = (".png", ".svg")
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Everything that `rank` found out.
+
+    Args:
+        table: The ImportanceTable, see `tabattn.importance.table`.
+        agreement: How far attention and permutation importance agree, see `Agreement`.
+        models: Scores on held-out rows of the fitted estimator, of a constant and of gradient boosting.
+        mean_attention: Attention averaged over members and held-out rows, layers and heads against features.
+        estimator: The fitted estimator.
+        problem: Features and target as they were used.
+        n_train: Number of rows fitted.
+        n_held_out: Number of rows that scores and rankings come from.
+    """
+
+    table: ImportanceTable
+    agreement: Agreement
+    models: pd.DataFrame
+    mean_attention: pd.DataFrame
+    estimator: TabAttnRegressor | TabAttnClassifier
+    problem: Problem
+    n_train: int
+    n_held_out: int
+
+    @property
+    def comparison(self) -> pd.DataFrame:
+        """Agreement of the rankings and scores of the models, one measure per row."""
+        scores = self.models.melt(id_vars="model", var_name="score")
+        measures = [*self.agreement, *(scores["score"] + "_" + scores["model"])]
+        return pd.DataFrame({"measure": measures, "value": [*self.agreement.values(), *scores["value"]]})
+
+    @property
+    def training_attention(self) -> pd.DataFrame:
+        """Mean attention to each feature at each epoch in each mode, one per row."""
+        return (
+            self.estimator.attention_history_.melt(var_name="feature", value_name="attention", ignore_index=False)
+            .reset_index()
+            .sort_values(["mode", "epoch"], ascending=[False, True], kind="stable", ignore_index=True)
+        )
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the table as UTF-8 CSV, whole or not at all.
+
+        Args:
+            path: Where to.
+
+        Raises:
+            OutputError: The file can't be written.
+        """
+        write_whole(Path(path), _csv_writer(self.table))
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the ranking as bars.
+
+        Args:
+            ax: Where to draw; None for a new figure.
+
+        Returns:
+            The Axes.
+        """
+        return plot_importance(self.table, ax)
+
+    def write(self, directory: str | Path) -> None:
+        """Write all tables and plots, whole or not at all.
+
+        Args:
+            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+
+        Raises:
+            OutputError: A file can't be written.
+        """
+        warn_of_missing_glyphs(tuple(self.table["feature"]))
+        tables = {
+            "importance.csv": self.table,
+            "comparison.csv": self.comparison,
+            "training_attention.csv": self.training_attention,
+        }
+        plots: Mapping[str, Callable[[], Axes]] = {
+            "importance": self.plot,
+            "attention": lambda: plot_attention(self.mean_attention),
+            "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
+        }
+        writers = {name: _csv_writer(table) for name, table in tables.items()}
+        for name, draw in plots.items():
+            ax = draw()
+            writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
+        write_all(Path(directory), writers)
+
+
+def rank(
+    data: pd.DataFrame | str | Path,
+    target: str,
+    *,
+    drop: Sequence[str] = (),
+    task: TaskChoice = "auto",
+    method: Method = DEFAULT_METHOD,
+    encoder: Literal["class"] = "class",
+    test_fraction: float = 0.2,
+    n_repeats: int = 10,
+    max_epochs: int = 100,
+    random_state: int = 0,
+    verbose: bool = False,
+) -> Ranking:
+    """Rank the columns of a table by how much they drive its target, and say how far to trust it.
+
+    A part of the rows is held out. A `TabAttnRegressor` or `TabAttnClassifier` is fitted on the others; attention,
+    permutation importance and the scores of the model, of a constant and of gradient boosting come from the held-out
+    rows.
+
+    Args:
+        data: The table, or the path of its file (see `tabattn.reading.read_table`).
+        target: Name of the target column.
+        drop: Names of columns to leave out.
+        task: "regression", "classification", or "auto" to choose by the target.
+        method: How attention becomes importance: "norm" or "mean".
+        encoder: Kind of transformer.
+        test_fraction: Share of rows to hold out, greater than 0 and less than 1.
+        n_repeats: Shuffles per column for permutation importance.
+        max_epochs: Passes over the training rows at most.
+        random_state: Seed; the same seed gives the same ranking on the same machine.
+        verbose: Whether to show a line of progress.
+
+    Returns:
+        The ranking.
+
+    Raises:
+        TabAttnError: The table or an argument is at fault; the message says what to do.
+
+    Warns:
+        UntrustedRankingWarning: A constant predicts the held-out rows as well as the model does.
+        UninformativeColumnWarning: Some columns have one value in all rows; they are ranked last with importance 0.
+        DroppedRowsWarning: Some rows have no target.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["heat", "noise", "dust"])
+        >>> table["yield"] = 3 * table["heat"] + 0.1 * rng.normal(size=120)
+        >>> ranking = rank(table, "yield", max_epochs=15)
+        >>> ranking.table["feature"][0], len(ranking.table)
+        ('heat', 3)
+    """
+    if method not in METHODS:
+        raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+    if not 0 < test_fraction < 1:
+        raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
+    if n_repeats < 1:
+        raise ParameterError(f"n_repeats must be at least 1, got {n_repeats}.")
+    table = data if isinstance(data, pd.DataFrame) else read_table(data)
+    problem = pose_problem(table, target, drop=drop, task=task)
+    train, held_out = _split(problem, test_fraction, random_state)
+    X, y = problem.X, problem.y
+    model = TabAttnRegressor if problem.task == "regression" else TabAttnClassifier
+    estimator = model(encoder=encoder, max_epochs=max_epochs, random_state=random_state, verbose=verbose)
+    estimator.fit(X.iloc[train], y.iloc[train])
+    X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
+    permutation = permutation_scores(estimator, X_held_out, y_held_out, n_repeats=n_repeats, random_state=random_state)
+    importance = estimator.importance_table(X_held_out, y_held_out, method=method, permutation=permutation)
+    rivals = {
+        "dummy": dummy(problem.task),
+        "hist_gradient_boosting": gradient_boosting(problem.task, estimator.schema_, random_state),
+    }
+    fitted = {"tabattn": estimator} | {name: rival.fit(X.iloc[train], y.iloc[train]) for name, rival in rivals.items()}
+    models = pd.DataFrame(
+        [{"model": name, **_held_out_scores(each, X_held_out, y_held_out)} for name, each in fitted.items()]
+    )
+    _warn(models, estimator.schema_.constant_names)
+    return Ranking(
+        table=importance,
+        agreement=compare_rankings(importance["importance"].to_numpy(), importance["permutation_mean"].to_numpy()),
+        models=models,
+        mean_attention=estimator.mean_attention(X_held_out),
+        estimator=estimator,
+        problem=problem,
+        n_train=len(train),
+        n_held_out=len(held_out),
+    )
+
+
+def _split(
+    problem: Problem, test_fraction: float, random_state: int
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return positions of the rows to fit and of those to hold out, classes in equal shares where rows suffice."""
+    n_rows = len(problem.y)
+    n_held_out = min(max(2, round(test_fraction * n_rows)), n_rows - 2)
+    n_classes = problem.y.nunique()
+    is_stratified = problem.task == "classification" and n_classes <= min(n_held_out, n_rows - n_held_out)
+    train, held_out = train_test_split(
+        np.arange(n_rows),
+        test_size=n_held_out,
+        random_state=random_state,
+        stratify=problem.y if is_stratified else None,
+    )
+    return np.sort(train), np.sort(held_out)
+
+
+def _held_out_scores(model: Any, X: pd.DataFrame, y: AnySeries) -> dict[str, float]:
+    if hasattr(model, "predict_proba"):
+        loss = log_loss(y, model.predict_proba(X), labels=model.classes_)
+        return {"accuracy": accuracy_score(y, model.predict(X)), "log_loss": loss}
+    predicted = model.predict(X)
+    return {"r2": r2_score(y, predicted), "rmse": root_mean_squared_error(y, predicted)}
+
+
+def _warn(models: pd.DataFrame, constant_names: tuple[str, ...]) -> None:
+    if constant_names:
+        shown = ", ".join(repr(name) for name in constant_names[:10]) + (", ..." if len(constant_names) > 10 else "")
+        warnings.warn(
+            f"{len(constant_names)} column(s) have no value, or one value in all rows, and are ranked last: {shown}.",
+            UninformativeColumnWarning,
+            stacklevel=3,
+        )
+    loss = "log_loss" if "log_loss" in models else "rmse"
+    by_model = models.set_index("model")[loss]
+    if not by_model["tabattn"] < by_model["dummy"]:
+        warnings.warn(
+            f"The model predicts no better than a constant ({loss} {by_model['tabattn']:.4g} against "
+            f"{by_model['dummy']:.4g} on held-out rows): do not trust this ranking. "
+            "More rows, other columns or another target may help.",
+            UntrustedRankingWarning,
+            stacklevel=3,
+        )
+
+
+def _csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:
+    return lambda path: table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def _plot_writer(ax: "Axes") -> Callable[[Path], None]:
+    return lambda path: save_figure(ax, path)

@@ -1,0 +1,155 @@
+"""Table to features and target, for the whole job: what `rank` requires of a table before it starts."""
+
+import difflib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError
+from tabattn.reading import refuse_duplicate_names
+from tabattn.schema import AnySeries
+
+Task = Literal["regression", "classification"]
+TaskChoice = Literal["auto", "regression", "classification"]
+MIN_ROWS = 20
+MAX_NUMERIC_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table that can be ranked.
+
+    Args:
+        X: Features; column names are strings.
+        y: Target: floats for regression, strings, booleans or numbers for classification; nothing missing.
+        task: Which of the two it is.
+        n_dropped: Number of rows left out because their target was missing.
+    """
+
+    X: pd.DataFrame
+    y: AnySeries
+    task: Task
+    n_dropped: int
+
+
+def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), task: TaskChoice = "auto") -> Problem:
+    """Split a table into features and target, and refuse what can't be ranked.
+
+    Rows with a missing target are left out, with a warning that counts them. With ``task="auto"``, a target of strings
+    or booleans, or of at most ten different whole numbers, is classified; any other is regressed.
+
+    Args:
+        table: Features and target.
+        target: Name of the target column.
+        drop: Names of columns to leave out.
+        task: What to do with the target.
+
+    Returns:
+        Features and target.
+
+    Raises:
+        TableError: Column names are not unique, no feature is left, or there are fewer than 20 rows.
+        TargetError: There is no such target, or nothing can be learned from it.
+        ParameterError: A column to drop does not exist, or is the target.
+
+    Example:
+        >>> table = pd.DataFrame({"x": range(30), "y": [0.5 * i for i in range(30)]})
+        >>> problem = pose_problem(table, "y")
+        >>> list(problem.X), problem.task
+        (['x'], 'regression')
+    """
+    refuse_duplicate_names(table)
+    table = table.set_axis([str(name) for name in table.columns], axis=1)
+    if target not in table.columns:
+        raise TargetError(f"The target must be a column of the table, got {target!r}. {_near_miss(target, table)}")
+    for name in drop:
+        if name not in table.columns or name == target:
+            why = "it is the target" if name == target else _near_miss(name, table)
+            raise ParameterError(f"A column to drop must be a feature of the table, got {name!r}. {why}")
+    is_known = _is_known(table[target])
+    if not is_known.any():
+        raise TargetError(f"The target must have values, got {target!r} with all {len(table)} cells missing.")
+    n_dropped = int((~is_known).sum())
+    table = table[is_known].reset_index(drop=True)
+    X = table.drop(columns=[target, *drop])
+    if X.shape[1] == 0:
+        raise TableError(f"The table must have at least one feature column beside the target {target!r}, got none.")
+    if len(table) < MIN_ROWS:
+        raise TableError(f"The table must have at least {MIN_ROWS} rows with a target, got {len(table)}.")
+    y, chosen = _read_target(table[target], target, task)
+    if n_dropped:
+        warnings.warn(
+            f"{n_dropped} row(s) left out because {target!r} is missing; {len(table)} remain.",
+            DroppedRowsWarning,
+            stacklevel=2,
+        )
+    return Problem(X, y, chosen, n_dropped)
+
+
+def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySeries, Task]:
+    if column.nunique() < 2:
+        kind = "class" if task == "classification" else "value"
+        raise TargetError(
+            f"The target must have at least two values, got {name!r} with one {kind}: {column.iloc[0]!r} in every row."
+        )
+    numbers = _as_finite_numbers(column, name)
+    if task == "regression" and numbers is None:
+        raise TargetError(
+            f"The target of a regression must be numeric, got {name!r} with values such as {column.iloc[0]!r}. "
+            "Use classification."
+        )
+    is_whole = numbers is not None and bool((numbers == numbers.round()).all())
+    is_few = numbers is not None and numbers.nunique() <= MAX_NUMERIC_CLASSES
+    if task == "regression" or (task == "auto" and numbers is not None and not (is_whole and is_few)):
+        assert numbers is not None, "a regression without numbers was refused above"
+        return numbers.astype(object).astype(float), "regression"
+    classes = column.astype(object) if numbers is None else numbers.astype(int) if is_whole else numbers.astype(str)
+    if numbers is None:
+        classes = classes.map(str)
+    counts = classes.value_counts()
+    if counts.min() < 2:
+        raise TargetError(
+            f"Each class of the target must have at least two rows, got {name!r} with {counts.idxmin()!r} in one. "
+            "Drop the row, merge the class with another" + (", or use regression." if numbers is not None else ".")
+        )
+    return classes, "classification"
+
+
+def _as_finite_numbers(column: AnySeries, name: str) -> AnySeries | None:
+    """Return the target as floats, or None if it consists of strings or booleans."""
+    if pd.api.types.is_bool_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
+        return None
+    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    if inferred.startswith(("datetime", "date", "time", "period", "complex")):
+        raise TargetError(
+            f"The target must be numbers or classes, got {name!r} with {inferred} values. Turn it into numbers first."
+        )
+    if inferred not in {"integer", "floating", "mixed-integer-float", "decimal"}:
+        return None
+    numbers = column.astype(float)
+    n_infinite = int(np.isinf(numbers).sum())
+    if n_infinite:
+        raise TargetError(
+            f"The target must be finite, got {name!r} with {n_infinite} infinite value(s). "
+            "Correct them or leave the cells empty."
+        )
+    return numbers
+
+
+def _is_known(column: AnySeries) -> AnySeries:
+    is_blank = column.map(lambda cell: isinstance(cell, str) and not cell.strip()).astype(bool)
+    return column.notna() & ~is_blank
+
+
+def _near_miss(name: str, table: pd.DataFrame) -> str:
+    close = difflib.get_close_matches(name, list(table.columns), n=1, cutoff=0.5) or difflib.get_close_matches(
+        name.casefold(), [column for column in table.columns if column.casefold() == name.casefold()], n=1
+    )
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    names = ", ".join(repr(column) for column in list(table.columns)[:8])
+    return f"The columns are {names}{', ...' if table.shape[1] > 8 else ''}."

@@ -1,0 +1,97 @@
+"""What happens around training steps: attention recorded, best weights kept, progress shown."""
+
+from typing import Any, Literal
+
+import lightning
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
+
+from tabattn.training.data import Rows
+from tabattn.training.module import VALIDATION_LOSS
+
+Mode = Literal["train", "eval"]
+
+
+class AttentionHistory(lightning.Callback):
+    """Record the mean attention that CLS pays each column, epoch by epoch, in train mode and in eval mode.
+
+    In train mode (dropout on) it is averaged over the epoch's training steps, in eval mode over the validation rows.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[Mode, Tensor | None] = {"train": None, "eval": None}
+        self._n_rows: dict[Mode, int] = {"train": 0, "eval": 0}
+        self.epochs: dict[Mode, list[Tensor]] = {"train": [], "eval": []}
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Rows, batch_idx: int) -> None:
+        """Add the attention of a training batch."""
+        self._add("train", outputs["attention"], len(batch))
+
+    def on_validation_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Rows, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Add the attention of a validation batch."""
+        self._add("eval", outputs["attention"], len(batch))
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Close the epoch in both modes; Lightning validates before it calls this."""
+        for mode in self.epochs:
+            total = self._sums[mode]
+            assert total is not None, "an epoch has at least one batch of either kind"
+            self.epochs[mode].append((total / self._n_rows[mode]).cpu())
+            self._sums[mode], self._n_rows[mode] = None, 0
+
+    def _add(self, mode: Mode, attention: Tensor, n_rows: int) -> None:
+        total = self._sums[mode]
+        self._sums[mode] = attention if total is None else total + attention
+        self._n_rows[mode] += n_rows
+
+
+class BestWeights(lightning.Callback):
+    """Keep the weights of the epoch with the lowest validation loss in memory, and put them back at the end."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.loss = float("inf")
+        self._weights: dict[str, Tensor] | None = None
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keep the weights if they are the best so far."""
+        loss = float(trainer.callback_metrics[VALIDATION_LOSS])
+        if loss < self.loss:
+            self.epoch, self.loss = trainer.current_epoch, loss
+            self._weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Put the best weights back."""
+        if self._weights is not None:
+            pl_module.load_state_dict(self._weights)
+
+
+class ProgressLine(lightning.Callback):
+    """One line on the standard error stream that disappears when training is over."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("epoch {task.completed}, validation loss {task.fields[loss]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Show the line."""
+        self._task = self._progress.add_task("training", total=trainer.max_epochs, loss="-")
+        self._progress.start()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Move the line on."""
+        loss = float(trainer.callback_metrics[VALIDATION_LOSS])
+        self._progress.update(self._task, advance=1, loss=f"{loss:.4g}")
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Take the line away, after an error too."""
+        self._progress.stop()

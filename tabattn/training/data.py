@@ -1,0 +1,80 @@
+"""Batches cut straight from tensors: no per-row collation, no worker processes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from tabattn.nn.tokens import Cells
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows with a known target.
+
+    Args:
+        cells: The features.
+        target: Standardized numbers (float) or class codes (integer).
+        weight: Non-negative weight of each row in the loss.
+    """
+
+    cells: Cells
+    target: Shaped[Tensor, " batch"]
+    weight: Float[Tensor, " batch"]
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: Int[Tensor, " taken"] | slice) -> Self:
+        """Return the given rows."""
+        return type(self)(self.cells.take(rows), self.target[rows], self.weight[rows])
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same rows on a device; Lightning calls this."""
+        return type(self)(self.cells.to(device), self.target.to(device), self.weight.to(device))
+
+
+class ShuffledBatches:
+    """The rows in a new random order at every pass, in batches of nearly equal size.
+
+    Args:
+        rows: All rows.
+        batch_size: Largest number of rows in a batch.
+        seed: Determines the orders.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, seed: int) -> None:
+        self._rows = rows
+        self._n_batches = -(-len(rows) // batch_size)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self._n_batches
+
+    def __iter__(self) -> Iterator[Rows]:
+        order = torch.randperm(len(self._rows), generator=self._generator)
+        for chosen in order.tensor_split(self._n_batches):
+            yield self._rows.take(chosen)
+
+
+class OrderedBatches:
+    """The rows in their own order, in batches of a fixed size.
+
+    Args:
+        rows: All rows.
+        batch_size: Number of rows in every batch but the last.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int) -> None:
+        self._rows = rows
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Rows]:
+        for start in range(0, len(self._rows), self._batch_size):
+            yield self._rows.take(slice(start, start + self._batch_size))

@@ -1,0 +1,128 @@
+"""Train a model on rows: the one place that builds a Lightning Trainer."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import lightning
+import torch
+from jaxtyping import Float
+from lightning.pytorch.callbacks import EarlyStopping
+from torch import Tensor
+
+from tabattn.nn.model import ModelShape, TabAttnModel
+from tabattn.training.callbacks import AttentionHistory, BestWeights, ProgressLine
+from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
+from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, TrainingModule
+
+VALIDATION_BATCH_SIZE = 1024
+MAX_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train.
+
+    Args:
+        optimizer: Settings of AdamW.
+        batch_size: Rows per training step.
+        max_epochs: Passes over the training rows at most.
+        patience: Epochs without a better validation loss before training stops.
+        seed: Determines initial weights, batches and dropout.
+        device: "auto" for a GPU if there is one, "cpu" or "cuda".
+        show_progress: Whether to show a line of progress.
+    """
+
+    optimizer: OptimizerSettings
+    batch_size: int
+    max_epochs: int
+    patience: int
+    seed: int
+    device: str
+    show_progress: bool
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what was seen while training.
+
+    Args:
+        model: In eval mode, with the weights of the best epoch, on the CPU.
+        train_attention: Mean attention to each column in train mode, dropout on.
+        eval_attention: Mean attention to each column in eval mode, on validation rows.
+        n_epochs: Number of epochs trained.
+        best_epoch: Epoch of the weights kept, counted from 1.
+        best_loss: Validation loss at that epoch.
+    """
+
+    model: TabAttnModel
+    train_attention: Float[Tensor, "epoch column"]
+    eval_attention: Float[Tensor, "epoch column"]
+    n_epochs: int
+    best_epoch: int
+    best_loss: float
+
+
+def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: TrainingSettings) -> Trained:
+    """Build a model and train it until the validation loss stops falling.
+
+    The same arguments give the same weights on the same machine. The global random state is left as it was.
+
+    Args:
+        shape: Sizes of the model.
+        train_rows: Rows to learn from.
+        validation_rows: Rows to judge epochs by.
+        settings: How to train.
+
+    Returns:
+        The trained model.
+    """
+    history, best = AttentionHistory(), BestWeights()
+    stop = EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_finite=True)
+    callbacks: list[lightning.Callback] = [history, best, stop]
+    if settings.show_progress:
+        callbacks.append(ProgressLine())
+    with torch.random.fork_rng(), _quiet_lightning():
+        torch.manual_seed(settings.seed)
+        module = TrainingModule(TabAttnModel(shape), settings.optimizer)
+        trainer = lightning.Trainer(
+            accelerator=settings.device,
+            devices=1,
+            max_epochs=settings.max_epochs,
+            callbacks=callbacks,
+            gradient_clip_val=MAX_GRADIENT_NORM,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            num_sanity_val_steps=0,
+        )
+        device = trainer.strategy.root_device
+        trainer.fit(
+            module,
+            ShuffledBatches(train_rows.to(device), settings.batch_size, settings.seed),
+            OrderedBatches(validation_rows.to(device), VALIDATION_BATCH_SIZE),
+        )
+    return Trained(
+        model=module.model.eval().cpu(),
+        train_attention=torch.stack(history.epochs["train"]),
+        eval_attention=torch.stack(history.epochs["eval"]),
+        n_epochs=len(history.epochs["train"]),
+        best_epoch=best.epoch + 1,
+        best_loss=best.loss,
+    )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Hold back Lightning's remarks on hardware and services, and leave its loggers as they were."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
