@@ -26,7 +26,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Example:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "t.csv"
-        >>> _ = path.write_text("온도,line\\n1.5,A\\n", encoding="utf-8")
+        >>> _ = path.write_text("온도,line\n1.5,A\n", encoding="utf-8")
         >>> read_table(path).to_dict("list")
         {'온도': [1.5], 'line': ['A']}
     """

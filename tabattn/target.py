@@ -119,7 +119,7 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
     return classes, "classification"
 
 
-def _as_finite_numbers(column: AnySeries, name: str) -> AnySeries | None:
+def _as_finite_numbers(column: AnySeries, name: str) -> "AnySeries | None":
     """Return the target as floats, or None if it consists of strings or booleans."""
     if pd.api.types.is_bool_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
         return None

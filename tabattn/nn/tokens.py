@@ -1,7 +1,6 @@
 """Cells of a table to column tokens: one token per column, whatever its kind."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,15 +28,15 @@ class Cells:
     def __len__(self) -> int:
         return len(self.numeric)
 
-    def take(self, rows: Int[Tensor, " taken"] | slice) -> Self:
+    def take(self, rows: Int[Tensor, " taken"] | slice) -> "Cells":
         """Return the given rows."""
         missing = None if self.missing is None else self.missing[rows]
-        return type(self)(self.numeric[rows], self.codes[rows], missing)
+        return Cells(self.numeric[rows], self.codes[rows], missing)
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device) -> "Cells":
         """Return the same cells on a device."""
         missing = None if self.missing is None else self.missing.to(device)
-        return type(self)(self.numeric.to(device), self.codes.to(device), missing)
+        return Cells(self.numeric.to(device), self.codes.to(device), missing)
 
 
 class ColumnTokens(nn.Module):
