@@ -459,7 +459,7 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         check_classification_targets(values)
         self.classes_, codes = np.unique(values, return_inverse=True)
         if len(self.classes_) < 2:
-            raise TargetError(f"y must have at least two classes, got one class: {self.classes_[0]!r}.")
+            raise TargetError(f"y must have at least two classes, got one class: '{self.classes_[0]}'.")
         return torch.from_numpy(codes.astype(np.int64)), len(self.classes_)
 
 

@@ -94,12 +94,12 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
     if column.nunique() < 2:
         kind = "class" if task == "classification" else "value"
         raise TargetError(
-            f"The target must have at least two values, got {name!r} with one {kind}: {column.iloc[0]!r} in every row."
+            f"The target must have at least two values, got {name!r} with one {kind}: '{column.iloc[0]}' in every row."
         )
     numbers = _as_finite_numbers(column, name)
     if task == "regression" and numbers is None:
         raise TargetError(
-            f"The target of a regression must be numeric, got {name!r} with values such as {column.iloc[0]!r}. "
+            f"The target of a regression must be numeric, got {name!r} with values such as '{column.iloc[0]}'. "
             "Use classification."
         )
     is_whole = numbers is not None and bool((numbers == numbers.round()).all())
@@ -113,7 +113,7 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
     counts = classes.value_counts()
     if counts.min() < 2:
         raise TargetError(
-            f"Each class of the target must have at least two rows, got {name!r} with {counts.idxmin()!r} in one. "
+            f"Each class of the target must have at least two rows, got {name!r} with '{counts.idxmin()}' in one. "
             "Drop the row, merge the class with another" + (", or use regression." if numbers is not None else ".")
         )
     return classes, "classification"

@@ -1,6 +1,7 @@
 """Train a model on rows: the one place that builds a Lightning Trainer."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import lightning
 import torch
 from jaxtyping import Float
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from tabattn.nn.model import ModelShape, TabAttnModel
@@ -83,7 +85,7 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
     callbacks: list[lightning.Callback] = [history, best, stop]
     if settings.show_progress:
         callbacks.append(ProgressLine())
-    with torch.random.fork_rng(), _quiet_lightning():
+    with isolate_rng(), _quiet_lightning():
         torch.manual_seed(settings.seed)
         module = TrainingModule(TabAttnModel(shape), settings.optimizer)
         trainer = lightning.Trainer(
@@ -122,7 +124,9 @@ def _quiet_lightning() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -1,0 +1,53 @@
+"""Tables that many tests share."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabattn.nn.model import ModelShape
+
+FAST: dict[str, Any] = {
+    "n_layers": 1,
+    "n_members": 2,
+    "n_heads": 2,
+    "d_token": 8,
+    "max_epochs": 15,
+    "learning_rate": 1e-2,
+}
+
+
+@pytest.fixture(scope="session")
+def mixed() -> pd.DataFrame:
+    """300 rows: `heat` and `line` drive the target `y`; numbers, categories and booleans with missing cells."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "heat": rng.normal(size=300),
+            "line": rng.choice(["A", "B", "C"], 300),
+            "noise": rng.normal(size=300),
+            "flag": rng.random(300) < 0.5,
+        }
+    )
+    table["y"] = 2 * table["heat"] + table["line"].map({"A": -2.0, "B": 0.0, "C": 2.0}) + 0.1 * rng.normal(size=300)
+    table.loc[::17, "noise"] = np.nan
+    table.loc[::19, "line"] = None
+    return table
+
+
+def small_shape(**changes: Any) -> ModelShape:
+    """A model with 2 numeric columns around a categorical one."""
+    sizes: dict[str, Any] = {
+        "n_numeric": 2,
+        "n_levels": (3,),
+        "positions": (0, 2, 1),
+        "n_outputs": 1,
+        "n_layers": 2,
+        "n_members": 3,
+        "n_heads": 2,
+        "d_token": 8,
+        "attention_dropout": 0.5,
+        "ffn_dropout": 0.5,
+    }
+    return ModelShape(**(sizes | changes))

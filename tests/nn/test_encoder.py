@@ -1,0 +1,100 @@
+import torch
+from torch import nn
+
+from tabattn.nn.encoder import ClassAttentionEncoder, ClassAttentionLayer
+
+D = 16
+
+
+def make_encoder(n_members: int = 3, dropout: float = 0.0) -> ClassAttentionEncoder:
+    torch.manual_seed(0)
+    encoder = ClassAttentionEncoder(
+        n_layers=2, n_members=n_members, n_heads=4, d_token=D, attention_dropout=dropout, ffn_dropout=dropout
+    )
+    for parameter in encoder.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return encoder
+
+
+def test_permuting_columns_permutes_attention_and_changes_no_state() -> None:
+    encoder, tokens = make_encoder(), torch.randn(5, 7, D)
+    order = torch.randperm(7)
+    state, attention = encoder(tokens)
+    permuted_state, permuted_attention = encoder(tokens[:, order])
+    torch.testing.assert_close(permuted_state, state)
+    for before, after in zip(attention, permuted_attention, strict=True):
+        torch.testing.assert_close(after, before[..., order])
+
+
+def test_attention_is_returned_before_dropout() -> None:
+    encoder = make_encoder(dropout=0.9).train()
+    _, attention = encoder(torch.randn(5, 7, D))
+    for weights in attention:
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones(5, 3, 4))
+        assert (weights > 0).all()
+
+
+def test_cls_attending_only_to_one_column_scores_one_hot() -> None:
+    torch.manual_seed(0)
+    layer = ClassAttentionLayer(n_members=1, n_heads=1, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
+    tokens = nn.functional.layer_norm(torch.randn(1, 6, D), (D,))
+    with torch.no_grad():
+        layer.query.weight.zero_()
+        layer.query.bias.copy_(1000 * tokens[0, 4][None, None])
+        layer.w_key.copy_(torch.eye(D)[None])
+    _, weights = layer(torch.zeros(1, 1, D), tokens)
+    assert weights.flatten().tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def test_layer_is_multi_head_attention_with_absorbed_projections() -> None:
+    torch.manual_seed(0)
+    layer = ClassAttentionLayer(n_members=1, n_heads=4, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
+    nn.init.normal_(layer.query.bias)
+    nn.init.normal_(layer.output.bias)
+    nn.init.zeros_(layer.ffn_out.weight)
+    plain = nn.MultiheadAttention(D, 4, batch_first=True)
+    with torch.no_grad():
+        w_value = layer.w_value.permute(0, 2, 1).reshape(D, D)
+        plain.in_proj_weight.copy_(torch.cat([layer.query.weight[0].T, layer.w_key.reshape(D, D), w_value]))
+        plain.in_proj_bias.zero_()
+        plain.in_proj_bias[:D] = layer.query.bias[0, 0]
+        plain.out_proj.weight.copy_(layer.output.weight[0].T)
+        plain.out_proj.bias.copy_(layer.output.bias[0, 0])
+    state, tokens = torch.randn(1, 5, D), torch.randn(5, 7, D)
+    new_state, weights = layer(state, tokens)
+    query = nn.functional.layer_norm(state, (D,)).transpose(0, 1)
+    expected, expected_weights = plain(query, tokens, tokens, average_attn_weights=False)
+    torch.testing.assert_close(new_state - state, expected.transpose(0, 1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(weights[:, 0], expected_weights[:, :, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_members_are_independent() -> None:
+    encoder, tokens = make_encoder(), torch.randn(5, 7, D)
+    encoder(tokens)[0][1].square().sum().backward()
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None
+        by_member = parameter.grad.reshape(3, -1).abs().sum(dim=1)
+        assert by_member[0] == by_member[2] == 0, name
+        assert by_member[1] > 0 or "query" in name, name
+
+
+def test_rows_do_not_influence_each_other() -> None:
+    encoder, tokens = make_encoder(), torch.randn(5, 7, D)
+    together = encoder(tokens)[0]
+    alone = torch.cat([encoder(tokens[i : i + 1])[0] for i in range(5)], dim=1)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_value_norms_have_one_length_per_weight() -> None:
+    encoder, tokens = make_encoder(), torch.randn(5, 7, D)
+    attention, norms = encoder(tokens)[1], encoder.value_norms(tokens)
+    assert [n.shape for n in norms] == [a.shape for a in attention]
+    layer = encoder.layers[1]
+    assert isinstance(layer, ClassAttentionLayer)
+    normalized = nn.functional.layer_norm(tokens, (D,))
+    member, head = 2, 3
+    w_value = layer.w_value[member * 4 + head]
+    w_output = layer.output.weight[member, head * 4 : (head + 1) * 4]
+    torch.testing.assert_close(
+        norms[1][:, member, head], (normalized @ w_value @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4
+    )

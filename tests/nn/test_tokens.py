@@ -1,0 +1,44 @@
+import torch
+
+from tabattn.nn.tokens import Cells, ColumnTokens
+
+D = 8
+
+
+def make_cells(missing: torch.Tensor | None = None) -> Cells:
+    return Cells(torch.tensor([[0.5, -1.0], [2.0, 0.1]]), torch.tensor([[1], [0]]), missing)
+
+
+def test_tokens_come_in_the_order_of_the_table() -> None:
+    in_groups = ColumnTokens(2, (3,), (0, 1, 2), D)
+    in_table = ColumnTokens(2, (3,), (2, 0, 1), D)
+    in_table.load_state_dict(in_groups.state_dict())
+    grouped, ordered = in_groups(make_cells()), in_table(make_cells())
+    torch.testing.assert_close(ordered, grouped[:, [1, 2, 0]])
+
+
+def test_a_missing_cell_is_the_learned_vector_of_its_column_whatever_it_held() -> None:
+    tokens = ColumnTokens(2, (3,), (0, 1, 2), D)
+    torch.nn.init.normal_(tokens.missing)
+    missing = torch.tensor([[True, False, False], [True, False, True]])
+    embedded = tokens(make_cells(missing))
+    expected = tokens.missing + tokens.column
+    torch.testing.assert_close(embedded[0, 0], expected[0])
+    torch.testing.assert_close(embedded[1, 0], expected[0])
+    torch.testing.assert_close(embedded[1, 2], expected[2])
+    torch.testing.assert_close(embedded[:, 1], tokens(make_cells())[:, 1])
+
+
+def test_each_column_has_its_own_levels() -> None:
+    tokens = ColumnTokens(0, (3, 2), (0, 1), D)
+    cells = Cells(torch.zeros(1, 0), torch.tensor([[2, 1]]), None)
+    embedded = tokens(cells)[0] - tokens.column
+    assert tokens.levels is not None
+    torch.testing.assert_close(embedded, tokens.levels[[2, 4]])
+
+
+def test_take_keeps_cells_of_a_row_together() -> None:
+    cells = make_cells(torch.tensor([[True, False, False], [False, True, False]])).take(torch.tensor([1]))
+    assert cells.missing is not None
+    assert (cells.numeric.tolist(), cells.codes.tolist()) == ([[2.0, 0.10000000149011612]], [[0]])
+    assert cells.missing.tolist() == [[False, True, False]]

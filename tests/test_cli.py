@@ -1,0 +1,118 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabattn.version import __version__
+from tests.test_ranking import DATA, FILES, files
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-m", "tabattn.cli", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(DATA.parent)},
+        cwd=cwd,
+        check=False,
+    )
+
+
+def rank(table: Path, target: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return run(
+        "rank", str(table), "--target", target, "--out", str(out), "--max-epochs", "2", "--repeats", "1", *options
+    )
+
+
+def test_the_main_job(tmp_path: Path) -> None:
+    done = rank(DATA / "wine.csv", "cultivar", tmp_path / "out", "--drop", "ash", "--drop", "hue", "--method", "mean")
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "out") == FILES
+    for words in (
+        "Target 'cultivar': classification, 3 classes; 142 rows fitted, 36 held out, 11 columns.",
+        "hist_gradient_boosting",
+        "dummy",
+        "Spearman",
+        "(1 more in importance.csv)",
+        str(tmp_path / "out"),
+    ):
+        assert words in done.stdout
+    assert "ash" not in pd.read_csv(tmp_path / "out" / "importance.csv")["feature"].tolist()
+    assert "Traceback" not in done.stderr
+
+
+def test_the_same_command_writes_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert rank(DATA / "process.csv", "thickness_um", tmp_path / name).returncode == 0
+    for name in sorted(FILES):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_korean_names_and_warnings(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"온도": rng.normal(size=60), "라인": rng.choice(["가", "나"], 60), "빈칸": None})
+    table["품질"] = table["온도"].where(np.arange(60) > 4)
+    table.to_csv(tmp_path / "공정.csv", index=False, encoding="utf-8-sig")
+    done = rank(tmp_path / "공정.csv", "품질", tmp_path / "결과")
+    assert done.returncode == 0, done.stderr
+    assert "tabattn: warning: 5 row(s) left out because '품질' is missing; 55 remain." in done.stderr
+    assert "ranked last: '빈칸'." in done.stderr
+    importance = pd.read_csv(tmp_path / "결과" / "importance.csv")
+    assert set(importance["feature"]) == {"온도", "라인", "빈칸"}
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (None, [], "must be an existing file"),
+        (b"\x00\xff\xfe", [], "must be a table"),
+        ("x,Y\n" + "1,2\n2,3\n" * 20, [], "Did you mean 'Y'?"),
+        ("x,y\n" + "1,2\n2,2\n" * 20, [], "at least two values"),
+        ("x,y\n" + "1,\n2,\n" * 20, [], "all 40 cells missing"),
+        ("x,y\n" + "1,a\n2,b\n" * 20 + "1,c\n", [], "at least two rows, got 'y' with 'c'"),
+        ("x,y\n" + "1,2\n2,3\n" * 5, [], "at least 20 rows"),
+        ("y\n" + "2\n3\n" * 20, [], "at least one feature column"),
+        ("x,x,y\n" + "1,1,2\n2,2,3\n" * 20, [], "must be unique, got 'x'"),
+        ("x,y\n" + "inf,2\n2,3\n" * 20, [], "'x' must hold finite numbers"),
+        ("x,y\n" + "1,inf\n2,3.5\n" * 20, [], "must be finite"),
+        ("x,y\n" + "1,2\n1,3\n" * 20, [], "at least one column with more than one value"),
+        ("x,d,y\n" + "1,2024-01-01,2\n2,2024-01-02,3\n" * 20, [], "'d' must hold numbers or categories, got dates"),
+        ("x,y\n" + "1,2\n2,3\n" * 20, ["--drop", "z"], "column to drop must be a feature"),
+        ("x,y\n" + "1,2\n2,3\n" * 20, ["--test-fraction", "2"], "test_fraction must be"),
+        ("x,y\n" + "1,2\n2,3\n" * 20, ["--task", "clustering"], "clustering"),
+        ("x,y\n" + "1,2\n2,3\n" * 20, ["--repeats", "0"], "--repeats"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_nothing_is_written(
+    tmp_path: Path, content: str | bytes | None, options: list[str], message: str
+) -> None:
+    table = tmp_path / "t.csv"
+    if content is not None:
+        table.write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = rank(table, "y", tmp_path / "out", *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+    if done.stderr.startswith("tabattn: "):
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = rank(tmp_path / "absent.csv", "y", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("tabattn: The output must be a directory")
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout == f"tabattn {__version__}\n"
+    text = run("rank", "--help").stdout
+    for option in ("--target", "--out", "--method", "--encoder", "--repeats", "--seed", "--drop", "--test-fraction"):
+        assert option in text

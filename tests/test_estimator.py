@@ -1,0 +1,200 @@
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, clone
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tabattn.errors import ColumnError, ParameterError, TabAttnError, TargetError
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tests.conftest import FAST
+
+NOT_CLAIMED = {"check_sample_weight_equivalence_on_dense_data"}  # batches and the held-out part differ with the rows
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [TabAttnRegressor(**FAST, batch_size=32), TabAttnClassifier(**FAST, batch_size=32)],
+    expected_failed_checks=lambda _: dict.fromkeys(NOT_CLAIMED, "rows repeated are not rows weighted"),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks(estimator: BaseEstimator, check: Callable[[BaseEstimator], None]) -> None:
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def regressor(mixed: pd.DataFrame) -> TabAttnRegressor:
+    return TabAttnRegressor(**FAST, random_state=0).fit(mixed.drop(columns="y"), mixed["y"])
+
+
+def test_regression_finds_the_drivers(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    X = mixed.drop(columns="y")
+    assert regressor.score(X, mixed["y"]) > 0.8
+    table = regressor.importance_table(X)
+    assert set(table["feature"][:2]) == {"heat", "line"}
+    assert regressor.feature_importances_.sum() == pytest.approx(1.0)
+    assert set(np.argsort(-regressor.feature_importances_)[:2]) == {0, 1}
+    assert regressor.feature_names_in_.tolist() == ["heat", "line", "noise", "flag"]
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [0, 7], [False, True], ["high", "low", "middle"]])
+def test_classification_of_any_labels(mixed: pd.DataFrame, labels: list[object]) -> None:
+    X = mixed.drop(columns="y")
+    y = np.array(labels)[pd.qcut(mixed["y"], len(labels), labels=False)]
+    est = TabAttnClassifier(**FAST, random_state=0).fit(X, y)
+    assert est.classes_.tolist() == labels
+    assert est.score(X, y) > 0.75
+    probabilities = est.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    assert (est.classes_[probabilities.argmax(axis=1)] == est.predict(X)).all()
+
+
+def test_the_same_seed_gives_the_same_bytes(mixed: pd.DataFrame, regressor: TabAttnRegressor) -> None:
+    X = mixed.drop(columns="y")
+    again = clone(regressor).fit(X, mixed["y"])
+    assert again.predict(X).tobytes() == regressor.predict(X).tobytes()
+    assert again.feature_importances_.tobytes() == regressor.feature_importances_.tobytes()
+    pd.testing.assert_frame_equal(again.attention_history_, regressor.attention_history_, check_exact=True)
+
+
+def test_works_in_pipelines_and_searches(mixed: pd.DataFrame) -> None:
+    X, y = mixed[["heat", "noise", "line"]], mixed["y"]
+    columns = ColumnTransformer(
+        [("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["heat", "noise"])], remainder="passthrough"
+    )
+    pipeline = make_pipeline(columns, TabAttnRegressor(**FAST, random_state=0))
+    assert cross_val_score(pipeline, X, y, cv=2).min() > 0.5
+    search = GridSearchCV(TabAttnRegressor(**FAST, random_state=0), {"n_heads": [1, 2]}, cv=2).fit(X, y)
+    assert search.best_score_ > 0.5
+    assert search.best_params_["n_heads"] in {1, 2}
+
+
+def test_pickle_keeps_predictions(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    X = mixed.drop(columns="y")
+    assert (pickle.loads(pickle.dumps(regressor)).predict(X) == regressor.predict(X)).all()
+
+
+def test_explanations_average_to_the_global_importance(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    X = mixed.drop(columns="y").set_index(pd.Index(range(1000, 1300)))
+    for method in ("mean", "norm"):
+        local = regressor.explain(X, method=method)
+        table = regressor.importance_table(X, method=method).set_index("feature")["importance"]
+        assert (local.index.tolist(), local.columns.tolist()) == (X.index.tolist(), X.columns.tolist())
+        np.testing.assert_allclose(local.mean(), table[local.columns], rtol=1e-12)
+        assert (local.to_numpy() >= 0).all()
+
+
+def test_raw_attention_is_what_the_tables_average(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    X = mixed.drop(columns="y").head(20)
+    maps = regressor.attention(X)
+    assert maps.weights.shape == (20, 2, 1, 2, 4)
+    np.testing.assert_allclose(maps.weights.sum(axis=-1), 1.0, rtol=1e-5)
+    pd.testing.assert_frame_equal(regressor.mean_attention(X), maps.mean_by_head(), rtol=1e-5)
+    importance = regressor.importance_table(X, method="mean").set_index("feature")["importance"]
+    np.testing.assert_allclose(importance[list(X.columns)], maps.weights.mean(axis=(0, 1, 2, 3)), rtol=1e-5)
+
+
+def test_history_has_both_modes_and_all_epochs(regressor: TabAttnRegressor) -> None:
+    history = regressor.attention_history_
+    assert history.index.names == ["mode", "epoch"]
+    assert history.loc["train"].index.tolist() == history.loc["eval"].index.tolist()
+    assert history.loc["eval"].index.tolist() == list(range(1, regressor.n_iter_ + 1))
+    np.testing.assert_allclose(history.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_constant_columns_get_no_attention_and_change_nothing(mixed: pd.DataFrame) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    padded = pd.DataFrame({"empty": None, "heat": X["heat"], "same": "S", "noise": X["noise"]})
+    plain, est = (TabAttnRegressor(**FAST, random_state=0).fit(each, y) for each in (X, padded))
+    assert est.feature_importances_[[0, 2]].tolist() == [0.0, 0.0]
+    np.testing.assert_array_equal(est.feature_importances_[[1, 3]], plain.feature_importances_)
+    np.testing.assert_array_equal(est.predict(padded), plain.predict(X))
+    assert est.importance_table(padded)["feature"].tolist()[2:] == ["empty", "same"]
+    assert est.attention(padded.head(3)).weights[..., [0, 2]].max() == 0
+
+
+def test_predictions_do_not_depend_on_the_other_rows(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    X = mixed.drop(columns="y")
+    order = np.random.default_rng(0).permutation(len(X))
+    np.testing.assert_allclose(regressor.predict(X.iloc[order]), regressor.predict(X)[order], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(regressor.predict(X.head(1)), regressor.predict(X)[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_levels_and_missing_cells_unseen_in_training_are_read(regressor: TabAttnRegressor) -> None:
+    X = pd.DataFrame({"heat": [0.0, np.nan], "line": ["Z", "A"], "noise": [1.0, 1e300], "flag": [None, True]})
+    assert np.isfinite(regressor.predict(X)).all()
+
+
+def test_rows_of_weight_zero_count_as_absent(mixed: pd.DataFrame) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"].copy()
+    weight = np.ones(len(X))
+    weight[200:] = 0
+    y[200:] = 1e6
+    weighted = TabAttnRegressor(**FAST, random_state=0).fit(X, y.where(weight > 0, 0.0), sample_weight=weight)
+    assert weighted.score(X[:200], y[:200]) > 0.3
+
+
+def test_arrays_and_integer_names_are_accepted(mixed: pd.DataFrame) -> None:
+    array = mixed[["heat", "noise"]].to_numpy()
+    est = TabAttnRegressor(**FAST, random_state=0).fit(array, mixed["y"])
+    assert est.importance_table(array)["feature"].tolist() == ["x0", "x1"]
+    frame = pd.DataFrame(array)
+    est.fit(frame, mixed["y"])
+    assert est.importance_table(frame)["feature"].tolist() == ["0", "1"]
+
+
+def test_tiny_tables_and_rare_classes_are_fitted() -> None:
+    X = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 4.0]})
+    assert np.isfinite(TabAttnRegressor(**FAST).fit(X, X["x"]).predict(X)).all()
+    classifier = TabAttnClassifier(**FAST).fit(X, ["a", "b", "c", "d", "a"])
+    assert classifier.predict_proba(X).shape == (5, 4)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_layers": 0}, "n_layers must be a whole number of at least 1, got 0"),
+        ({"n_heads": 2.5}, "n_heads must be a whole number of at least 1, got 2.5"),
+        ({"n_members": True}, "n_members must be a whole number"),
+        ({"d_token": 10, "n_heads": 4}, "d_token must be a multiple of n_heads.*Try d_token=12"),
+        ({"batch_size": "big"}, "batch_size must be 'auto' or a whole number"),
+        ({"attention_dropout": 1.0}, "attention_dropout must be at least 0 and less than 1, got 1.0"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"validation_fraction": 1.0}, "validation_fraction must be greater than 0 and less than 1"),
+        ({"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda'"),
+        ({"encoder": "lstm"}, "encoder must be 'class'"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(mixed: pd.DataFrame, parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        TabAttnRegressor(**parameters).fit(mixed[["heat"]], mixed["y"])
+
+
+def test_unknown_methods_are_refused_with_the_known_ones(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    with pytest.raises(ParameterError, match="method must be one of mean, norm, got 'shap'"):
+        regressor.importance_table(mixed.drop(columns="y"), method="shap")  # type: ignore[arg-type]
+
+
+def test_bad_data_is_refused(mixed: pd.DataFrame, regressor: TabAttnRegressor) -> None:
+    with pytest.raises(ColumnError, match="'heat' must hold finite numbers"):
+        TabAttnRegressor(**FAST).fit(mixed[["heat"]].replace(mixed["heat"][3], np.inf), mixed["y"])
+    with pytest.raises(ColumnError, match="at least one column with more than one value"):
+        TabAttnRegressor(**FAST).fit(pd.DataFrame({"x": [1.0] * 10}), range(10))
+    with pytest.raises(TargetError, match="at least two classes, got one class: 'a'"):
+        TabAttnClassifier(**FAST).fit(mixed[["heat"]], ["a"] * 300)
+    with pytest.raises(TargetError, match="no missing value"):
+        TabAttnClassifier(**FAST).fit(mixed[["heat"]], [None] + ["a", "b"] * 149 + ["a"])
+    with pytest.raises(ColumnError, match=r"Column 'heat' must hold numbers.*'hot'"):
+        regressor.predict(mixed.drop(columns="y").astype(object).replace({"heat": {mixed["heat"][0]: "hot"}}))
+    with pytest.raises(ValueError, match="feature names"):
+        regressor.predict(mixed.drop(columns="y").rename(columns={"heat": "heet"}))
+    assert issubclass(TabAttnError, ValueError)

@@ -1,0 +1,123 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from tabattn.errors import ParameterError, UninformativeColumnWarning, UntrustedRankingWarning
+from tabattn.estimator import TabAttnClassifier
+from tabattn.importance.table import COLUMNS
+from tabattn.ranking import Ranking, rank
+
+DATA = Path(__file__).parents[1] / "data"
+FILES = {
+    "importance.csv",
+    "comparison.csv",
+    "training_attention.csv",
+    *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),
+}
+
+
+def files(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def ranking() -> Ranking:
+    table = pd.read_csv(DATA / "wine.csv").assign(cultivar_code=7)
+    table.loc[::5, "ash"] = np.nan
+    with pytest.warns(UninformativeColumnWarning, match=r"1 column\(s\) have no value.*'cultivar_code'"):
+        return rank(table, "cultivar", max_epochs=12, n_repeats=2)
+
+
+def test_a_ranking_has_all_its_parts(ranking: Ranking) -> None:
+    assert isinstance(ranking.estimator, TabAttnClassifier)
+    assert tuple(ranking.table.columns) == COLUMNS
+    assert len(ranking.table) == 14
+    assert ranking.table["importance"].sum() == pytest.approx(1.0)
+    assert ranking.table["permutation_mean"].notna().all()
+    last = ranking.table.iloc[-1]
+    assert (last["feature"], last["importance"], last["permutation_mean"]) == ("cultivar_code", 0.0, 0.0)
+    assert set(ranking.agreement) == {
+        "spearman", "kendall", "weighted_kendall", "top_k_overlap", "ndcg", "p_value",
+    }  # fmt: skip
+    assert ranking.agreement["spearman"] == pytest.approx(
+        ranking.table["importance"].corr(ranking.table["permutation_mean"], method="spearman")
+    )
+    assert (ranking.n_train, ranking.n_held_out) == (142, 36)
+
+
+def test_models_are_scored_on_the_held_out_rows(ranking: Ranking) -> None:
+    assert ranking.models["model"].tolist() == ["tabattn", "dummy", "hist_gradient_boosting"]
+    ours, constant, boosting = ranking.models["accuracy"]
+    assert ours > 0.85
+    assert boosting > 0.85
+    assert constant < 0.5
+
+
+def test_files_hold_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
+    ranking.write(tmp_path)
+    assert files(tmp_path) == FILES
+    importance = pd.read_csv(tmp_path / "importance.csv")
+    assert importance["feature"].tolist() == ranking.table["feature"].tolist()
+    assert importance["importance"].tolist() == ranking.table["importance"].tolist()
+    assert importance[["ci_low", "ci_high", "p_value", "selected"]].isna().all(axis=None)
+    comparison = pd.read_csv(tmp_path / "comparison.csv").set_index("measure")["value"]
+    assert comparison["spearman"] == ranking.agreement["spearman"]
+    assert comparison["accuracy_tabattn"] == ranking.models["accuracy"][0]
+    attention = pd.read_csv(tmp_path / "training_attention.csv")
+    assert list(attention.columns) == ["mode", "epoch", "feature", "attention"]
+    assert len(attention) == 2 * ranking.estimator.n_iter_ * 14
+    total = attention.groupby(["mode", "epoch"])["attention"].sum()
+    np.testing.assert_allclose(total, 1.0, rtol=1e-5)
+
+
+def test_csv_and_plot_of_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
+    ranking.to_csv(tmp_path / "r.csv")
+    assert pd.read_csv(tmp_path / "r.csv")["rank"].tolist() == list(range(1, 15))
+    ax = Figure().add_subplot()
+    assert ranking.plot(ax) is ax
+
+
+def test_a_model_that_does_not_predict_is_not_trusted() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "y"])
+    with pytest.warns(UntrustedRankingWarning, match="no better than a constant.*do not trust"):
+        rank(table, "y", max_epochs=30, n_repeats=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"test_fraction": 0.0}, "test_fraction must be greater than 0 and less than 1"),
+        ({"n_repeats": 0}, "n_repeats must be at least 1"),
+        ({"method": "lime"}, "method must be one of mean, norm"),
+        ({"encoder": "rnn"}, "encoder must be 'class'"),
+        ({"max_epochs": 0}, "max_epochs must be a whole number"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        rank(DATA / "wine.csv", "cultivar", **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_friedmans_five_drivers_lead_both_rankings() -> None:
+    table = rank(DATA / "friedman.csv", "y").table
+    drivers = {"x1", "x2", "x3", "x4", "x5"}
+    assert set(table["feature"][:5]) == drivers
+    assert set(table.sort_values("permutation_rank")["feature"][:5]) == drivers
+
+
+@pytest.mark.slow
+def test_the_true_drivers_of_the_process_lead_both_rankings() -> None:
+    ranking = rank(DATA / "process.csv", "thickness_um")
+    drivers = {
+        "line_speed_m_min", "oven_temperature_c", "pump_pressure_bar", "viscosity_mpas", "resin_supplier",
+        "nozzle_age_h",
+    }  # fmt: skip
+    assert set(ranking.table["feature"][:6]) == drivers
+    assert set(ranking.table.sort_values("permutation_rank")["feature"][:6]) == drivers
+    scores = ranking.models.set_index("model")["r2"]
+    assert scores["tabattn"] > 0.9

@@ -1,0 +1,111 @@
+import logging
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tabattn.nn.tokens import Cells
+from tabattn.training.data import Rows
+from tabattn.training.fitting import Trained, TrainingSettings, train
+from tabattn.training.module import OptimizerSettings, ensemble_losses
+from tests.conftest import small_shape
+
+
+def make_rows(n_rows: int, seed: int) -> Rows:
+    generator = torch.Generator().manual_seed(seed)
+    numeric = torch.randn(n_rows, 2, generator=generator)
+    codes = torch.randint(0, 3, (n_rows, 1), generator=generator)
+    return Rows(Cells(numeric, codes, None), numeric[:, 0] + codes[:, 0] - 1.0, torch.ones(n_rows))
+
+
+def make_settings(**changes: Any) -> TrainingSettings:
+    settings: dict[str, Any] = {
+        "optimizer": OptimizerSettings(1e-2, 0.0),
+        "batch_size": 32,
+        "max_epochs": 12,
+        "patience": 16,
+        "seed": 0,
+        "device": "cpu",
+        "show_progress": False,
+    }
+    return TrainingSettings(**(settings | changes))
+
+
+def fit(**changes: Any) -> Trained:
+    shape = small_shape(attention_dropout=0.1, ffn_dropout=0.1)
+    return train(shape, make_rows(200, 0), make_rows(60, 1), make_settings(**changes))
+
+
+def validation_loss(trained: Trained) -> float:
+    rows = make_rows(60, 1)
+    with torch.inference_mode():
+        return float(ensemble_losses(trained.model(rows.cells).prediction, rows.target).mean())
+
+
+def test_the_best_weights_are_restored_and_training_stops_after_patience() -> None:
+    trained = fit(max_epochs=60, patience=3, optimizer=OptimizerSettings(3e-2, 0.0))
+    assert trained.n_epochs == trained.best_epoch + 3 < 60
+    assert validation_loss(trained) == pytest.approx(trained.best_loss, rel=1e-5)
+    assert not trained.model.training
+
+
+def test_training_learns() -> None:
+    assert validation_loss(fit()) < 0.3
+
+
+def test_attention_is_recorded_in_both_modes_at_every_epoch() -> None:
+    trained = fit()
+    for attention in (trained.train_attention, trained.eval_attention):
+        assert attention.shape == (12, 3)
+        torch.testing.assert_close(attention.sum(dim=1), torch.ones(12))
+    assert not torch.equal(trained.train_attention, trained.eval_attention)
+
+
+def test_the_last_eval_attention_is_that_of_the_model() -> None:
+    trained = fit(max_epochs=1)
+    attention = torch.stack(trained.model(make_rows(60, 1).cells).attention)
+    torch.testing.assert_close(trained.eval_attention[0], attention.mean(dim=(0, 1, 2, 3)))
+
+
+def test_the_seed_determines_the_weights() -> None:
+    first, again, other = (fit(max_epochs=2, seed=seed).model.state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["encoder.cls"], other["encoder.cls"])
+
+
+def test_no_global_state_is_changed() -> None:
+    def state() -> list[object]:
+        return [
+            torch.random.get_rng_state().tolist(),
+            np.random.get_state()[1].tolist(),  # type: ignore[index]  # noqa: NPY002
+            random.getstate(),
+            torch.get_num_threads(),
+            torch.is_grad_enabled(),
+            [logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")],
+        ]
+
+    arguments = small_shape(), make_rows(200, 0), make_rows(60, 1), make_settings(max_epochs=1)
+    before = state()
+    train(*arguments)
+    assert state() == before
+
+
+def test_weights_of_rows_count() -> None:
+    rows = make_rows(200, 0)
+    flipped = Rows(rows.cells, -rows.target, torch.full((200,), 1e-6))
+    both = Rows(
+        Cells(torch.cat([rows.cells.numeric] * 2), torch.cat([rows.cells.codes] * 2), None),
+        torch.cat([rows.target, flipped.target]),
+        torch.cat([rows.weight, flipped.weight]),
+    )
+    shape = small_shape(attention_dropout=0.1, ffn_dropout=0.1)
+    assert validation_loss(train(shape, both, make_rows(60, 1), make_settings())) < 0.5
+
+
+def test_progress_goes_to_the_error_stream_only(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(max_epochs=2, show_progress=True)
+    assert capsys.readouterr().out == ""
+    fit(max_epochs=2)
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,54 @@
+import numpy as np
+import torch
+from sklearn.metrics import log_loss
+
+from tabattn.nn.model import TabAttnModel
+from tabattn.training.module import (
+    OptimizerSettings,
+    TrainingModule,
+    average_members,
+    column_attention,
+    ensemble_losses,
+    row_losses,
+)
+from tests.conftest import small_shape
+
+
+def test_losses_of_numbers_are_squared_errors() -> None:
+    prediction = torch.tensor([[[1.0], [3.0]]])
+    target = torch.tensor([0.0])
+    assert row_losses(prediction, target).tolist() == [[1.0, 9.0]]
+    assert ensemble_losses(prediction, target).tolist() == [4.0]
+
+
+def test_losses_of_classes_are_scikit_learns() -> None:
+    torch.manual_seed(0)
+    prediction, target = torch.randn(20, 3, 4).double(), torch.arange(20) % 4
+    for member in range(3):
+        expected = log_loss(target, prediction[:, member].softmax(dim=-1), labels=range(4))
+        np.testing.assert_allclose(row_losses(prediction, target)[:, member].mean(), expected)
+    averaged = average_members(prediction, is_regression=False)
+    torch.testing.assert_close(averaged.sum(dim=1), torch.ones(20).double())
+    np.testing.assert_allclose(ensemble_losses(prediction, target).mean(), log_loss(target, averaged))
+
+
+def test_an_impossible_class_costs_much_but_not_infinitely() -> None:
+    losses = ensemble_losses(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([1]))
+    assert 50 < losses.item() < float("inf")
+
+
+def test_column_attention_averages_members_heads_and_layers_and_sums_rows() -> None:
+    torch.manual_seed(0)
+    attention = tuple(torch.rand(5, 3, 2, 4) for _ in range(2))
+    expected = torch.stack(attention).mean(dim=(0, 2, 3)).sum(dim=0)
+    torch.testing.assert_close(column_attention(attention), expected)
+
+
+def test_weight_decay_spares_biases_and_embeddings() -> None:
+    module = TrainingModule(TabAttnModel(small_shape()), OptimizerSettings(1e-3, 0.1))
+    decayed, free = module.configure_optimizers().param_groups
+    names = {id(parameter): name for name, parameter in module.model.named_parameters()}
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+    assert len(decayed["params"]) + len(free["params"]) == len(names)
+    assert {"encoder.layers.0.w_key", "head.weight"} <= {names[id(parameter)] for parameter in decayed["params"]}
+    assert {"encoder.cls", "head.bias", "tokens.column"} <= {names[id(parameter)] for parameter in free["params"]}
