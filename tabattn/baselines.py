@@ -33,14 +33,13 @@ def gradient_boosting(task: Task, schema: TableSchema, random_state: int) -> Pip
 
     Args:
         task: Regression or classification.
-        schema: Kinds of the columns.
+        schema: Kinds of the columns; constant ones are left out.
         random_state: Seed.
 
     Returns:
         An unfitted pipeline that takes DataFrames.
     """
-    numeric = [i for i, column in enumerate(schema.columns) if column.kind is Kind.NUMERIC]
-    categorical = [i for i, column in enumerate(schema.columns) if column.kind is Kind.CATEGORICAL]
+    numeric, categorical = list(schema.of_kind(Kind.NUMERIC)), list(schema.of_kind(Kind.CATEGORICAL))
     levels = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,

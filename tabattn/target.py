@@ -146,9 +146,8 @@ def _is_known(column: AnySeries) -> AnySeries:
 
 
 def _near_miss(name: str, table: pd.DataFrame) -> str:
-    close = difflib.get_close_matches(name, list(table.columns), n=1, cutoff=0.5) or difflib.get_close_matches(
-        name.casefold(), [column for column in table.columns if column.casefold() == name.casefold()], n=1
-    )
+    by_folded = {str(column).casefold(): column for column in reversed(table.columns)}
+    close = [by_folded[match] for match in difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)]
     if close:
         return f"Did you mean {close[0]!r}?"
     names = ", ".join(repr(column) for column in list(table.columns)[:8])

@@ -1,29 +1,31 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from tabattn.cli import app
 from tabattn.version import __version__
 from tests.test_ranking import DATA, FILES, files
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-m", "tabattn.cli", *arguments],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(DATA.parent)},
-        cwd=cwd,
-        check=False,
-    )
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
 
 
-def rank(table: Path, target: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str) -> Done:
+    """Run the command line in this process; an exception that is no exit is a defect and is raised."""
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+def rank(table: Path, target: str, out: Path, *options: str) -> Done:
     return run(
         "rank", str(table), "--target", target, "--out", str(out), "--max-epochs", "2", "--repeats", "1", *options
     )
@@ -31,7 +33,7 @@ def rank(table: Path, target: str, out: Path, *options: str) -> subprocess.Compl
 
 def test_the_main_job(tmp_path: Path) -> None:
     done = rank(DATA / "wine.csv", "cultivar", tmp_path / "out", "--drop", "ash", "--drop", "hue", "--method", "mean")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert files(tmp_path / "out") == FILES
     for words in (
         "Target 'cultivar': classification, 3 classes; 142 rows fitted, 36 held out, 11 columns.",
@@ -41,14 +43,16 @@ def test_the_main_job(tmp_path: Path) -> None:
         "(1 more in importance.csv)",
         str(tmp_path / "out"),
     ):
-        assert words in done.stdout
+        assert words in done.out
     assert "ash" not in pd.read_csv(tmp_path / "out" / "importance.csv")["feature"].tolist()
-    assert "Traceback" not in done.stderr
 
 
 def test_the_same_command_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        assert rank(DATA / "process.csv", "thickness_um", tmp_path / name).returncode == 0
+        command = (
+            f"{sys.executable} -m tabattn.cli rank wine.csv --target cultivar --max-epochs 3 --out {tmp_path / name}"
+        )
+        subprocess.run(command.split(), cwd=DATA, check=True, capture_output=True)
     for name in sorted(FILES):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
@@ -59,9 +63,9 @@ def test_korean_names_and_warnings(tmp_path: Path) -> None:
     table["품질"] = table["온도"].where(np.arange(60) > 4)
     table.to_csv(tmp_path / "공정.csv", index=False, encoding="utf-8-sig")
     done = rank(tmp_path / "공정.csv", "품질", tmp_path / "결과")
-    assert done.returncode == 0, done.stderr
-    assert "tabattn: warning: 5 row(s) left out because '품질' is missing; 55 remain." in done.stderr
-    assert "ranked last: '빈칸'." in done.stderr
+    assert done.code == 0, done.err
+    assert "tabattn: warning: 5 row(s) left out because '품질' is missing; 55 remain." in done.err
+    assert "ranked last: '빈칸'." in done.err
     importance = pd.read_csv(tmp_path / "결과" / "importance.csv")
     assert set(importance["feature"]) == {"온도", "라인", "빈칸"}
 
@@ -95,24 +99,50 @@ def test_bad_input_gets_one_clear_line_and_nothing_is_written(
     if content is not None:
         table.write_bytes(content if isinstance(content, bytes) else content.encode())
     done = rank(table, "y", tmp_path / "out", *options)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
+    assert done.code == 2
+    assert message in done.err
+    assert done.out == ""
     assert not (tmp_path / "out").exists()
-    if done.stderr.startswith("tabattn: "):
-        assert len(done.stderr.strip().splitlines()) == 1
+    if done.err.startswith("tabattn: "):
+        assert len(done.err.strip().splitlines()) == 1
+
+
+def test_the_installed_command_fails_with_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tabattn.cli",
+        "rank",
+        "absent.csv",
+        "--target",
+        "y",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "tabattn: The table must be an existing file, got 'absent.csv'. Check the path.\n"
+
+
+def test_a_defect_is_no_fault_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def break_down(*_: object, **__: object) -> None:
+        raise KeyError("defect")
+
+    monkeypatch.setattr("tabattn.cli.rank", break_down)
+    arguments = ["rank", "t.csv", "--target", "y", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, type(result.exception)) == (1, KeyError)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = rank(tmp_path / "absent.csv", "y", tmp_path / "file" / "out")
-    assert done.returncode == 2
-    assert done.stderr.startswith("tabattn: The output must be a directory")
+    assert done.code == 2
+    assert done.err.startswith("tabattn: The output must be a directory")
 
 
 def test_version_and_help() -> None:
-    assert run("--version").stdout == f"tabattn {__version__}\n"
-    text = run("rank", "--help").stdout
+    assert run("--version").out == f"tabattn {__version__}\n"
+    text = run("rank", "--help").out
     for option in ("--target", "--out", "--method", "--encoder", "--repeats", "--seed", "--drop", "--test-fraction"):
         assert option in text

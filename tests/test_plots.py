@@ -62,7 +62,7 @@ def test_history_draws_both_modes() -> None:
     ax = plot_history(history, best_epoch=2)
     lines = {line.get_label(): line for line in ax.lines}
     assert len(ax.lines) == 2 * 8 + 1
-    strongest = history.xs(("eval", 3)).idxmax()
+    strongest = str(history.xs(("eval", 3)).idxmax())
     np.testing.assert_array_equal(lines[strongest].get_ydata(), history.xs("eval")[strongest])
 
 
