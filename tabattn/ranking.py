@@ -64,10 +64,15 @@ class Ranking:
     @property
     def training_attention(self) -> pd.DataFrame:
         """Mean attention to each feature at each epoch in each mode, one per row."""
-        return (
-            self.estimator.attention_history_.melt(var_name="feature", value_name="attention", ignore_index=False)
-            .reset_index()
-            .sort_values(["mode", "epoch"], ascending=[False, True], kind="stable", ignore_index=True)
+        history = self.estimator.attention_history_
+        n_rows, n_features = history.shape
+        return pd.DataFrame(
+            {
+                "mode": history.index.get_level_values("mode").repeat(n_features),
+                "epoch": history.index.get_level_values("epoch").repeat(n_features),
+                "feature": np.tile(history.columns, n_rows),
+                "attention": history.to_numpy().ravel(),
+            }
         )
 
     def to_csv(self, path: str | Path) -> None:
@@ -160,7 +165,8 @@ def rank(
 
     Warns:
         UntrustedRankingWarning: A constant predicts the held-out rows as well as the model does.
-        UninformativeColumnWarning: Some columns have one value in all rows; they are ranked last with importance 0.
+        UninformativeColumnWarning: Some columns have at most one value in the rows that were fitted; they are
+            ranked last with importance 0.
         DroppedRowsWarning: Some rows have no target.
 
     Example:
@@ -211,7 +217,10 @@ def rank(
 def _split(
     problem: Problem, test_fraction: float, random_state: int
 ) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Return positions of the rows to fit and of those to hold out, classes in equal shares where rows suffice."""
+    """Return positions of the rows to fit and of those to hold out.
+
+    Classes have equal shares in both where rows suffice, and at least one row among those to fit.
+    """
     n_rows = len(problem.y)
     n_held_out = min(max(2, round(test_fraction * n_rows)), n_rows - 2)
     n_classes = problem.y.nunique()
@@ -222,6 +231,11 @@ def _split(
         random_state=random_state,
         stratify=problem.y if is_stratified else None,
     )
+    if problem.task == "classification":
+        classes = problem.y.to_numpy()
+        absent = np.setdiff1d(classes[held_out], classes[train])
+        moved = [held_out[classes[held_out] == name][0] for name in absent]
+        train, held_out = np.append(train, moved).astype(np.int64), np.setdiff1d(held_out, moved)
     return np.sort(train), np.sort(held_out)
 
 
@@ -237,7 +251,7 @@ def _warn(models: pd.DataFrame, constant_names: tuple[str, ...]) -> None:
     if constant_names:
         shown = ", ".join(repr(name) for name in constant_names[:10]) + (", ..." if len(constant_names) > 10 else "")
         warnings.warn(
-            f"{len(constant_names)} column(s) have no value, or one value in all rows, and are ranked last: {shown}.",
+            f"{len(constant_names)} column(s) have no value, or only one, in the fitted rows; ranked last: {shown}.",
             UninformativeColumnWarning,
             stacklevel=3,
         )

@@ -1,5 +1,8 @@
 """File to DataFrame."""
 
+import lzma
+import zipfile
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +11,7 @@ from tabattn.errors import TableError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip")
+UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -43,11 +47,13 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise TableError(
             f"Reading {path.name!r} needs openpyxl. Install it with: pip install 'tabattn[excel]'"
         ) from error
-    except (ValueError, OSError, EOFError, KeyError, pd.errors.ParserError) as error:
+    except UNREADABLE as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise TableError(
             f"{str(path)!r} must be a table with one line of column names, UTF-8 text if it is no Excel file: {reason}."
         ) from error
+    if header.empty:
+        raise TableError(f"{str(path)!r} must be a table with one line of column names, got nothing.")
     names = ["" if pd.isna(name) else str(name).strip() for name in header.iloc[0]]
     _refuse_duplicates([name for name in names if name])
     if len(names) == len(table.columns):

@@ -74,6 +74,25 @@ def test_files_hold_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
     np.testing.assert_allclose(total, 1.0, rtol=1e-5)
 
 
+def test_features_may_have_the_names_of_our_columns() -> None:
+    rng = np.random.default_rng(0)
+    names = ["rank", "attention", "mode", "epoch", "feature", "y"]
+    ranking = rank(pd.DataFrame(rng.normal(size=(60, 6)), columns=names), "y", max_epochs=1, n_repeats=1)
+    assert ranking.training_attention["feature"].tolist() == names[:-1] * 2
+    assert ranking.training_attention["mode"].tolist() == ["train"] * 5 + ["eval"] * 5
+
+
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
+@pytest.mark.parametrize("test_fraction", [0.2, 0.6])
+def test_every_class_is_fitted_however_rare(test_fraction: float) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=80), "y": [f"k{i // 2}" for i in range(80)]})
+    table.loc[30:, "y"] = "common"
+    ranking = rank(table, "y", max_epochs=1, n_repeats=1, test_fraction=test_fraction)
+    assert len(ranking.estimator.classes_) == 16
+    assert ranking.n_train + ranking.n_held_out == 80
+
+
 def test_csv_and_plot_of_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
     ranking.to_csv(tmp_path / "r.csv")
     assert pd.read_csv(tmp_path / "r.csv")["rank"].tolist() == list(range(1, 15))

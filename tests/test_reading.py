@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,9 @@ def test_names_are_kept_as_written(tmp_path: Path) -> None:
         ("cut.csv.gz", b"\x1f\x8b\x08\x00", "must be a table"),
         ("fake.csv.gz", "a,b\n1,2\n", "must be a table"),
         ("fake.xlsx", "a,b\n1,2\n", "must be a table"),
+        ("fake.csv.zip", "a,b\n1,2\n", "must be a table"),
+        ("fake.csv.xz", "a,b\n1,2\n", "must be a table"),
+        ("broken.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:30], "must be a table"),
     ],
 )
 def test_bad_files_are_refused(tmp_path: Path, name: str, content: str | bytes | None, message: str) -> None:
@@ -56,6 +60,12 @@ def test_bad_files_are_refused(tmp_path: Path, name: str, content: str | bytes |
         write(path, content)
     with pytest.raises(TableError, match=message):
         read_table(path)
+
+
+def test_an_empty_sheet_is_no_table(tmp_path: Path) -> None:
+    pd.DataFrame().to_excel(tmp_path / "t.xlsx", index=False)
+    with pytest.raises(TableError, match="got nothing"):
+        read_table(tmp_path / "t.xlsx")
 
 
 def test_a_directory_is_no_table(tmp_path: Path) -> None:
