@@ -25,6 +25,10 @@ class ParameterError(TabAttnError):
     """An argument is outside its range."""
 
 
+class TrainingError(TabAttnError):
+    """Training found no finite loss."""
+
+
 class OutputError(TabAttnError):
     """Results can't be written where they were asked for."""
 

@@ -30,6 +30,7 @@ from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
+from tabattn.reading import refuse_duplicate_names
 from tabattn.schema import Kind, infer_schema
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, train
@@ -105,6 +106,7 @@ class _TabAttnEstimator(BaseEstimator):
             TableError: There are fewer than two rows.
             ColumnError: A column holds what can't become a token, or no column varies.
             TargetError: Nothing can be learned from y.
+            TrainingError: The validation loss was finite in no epoch.
         """
         self._check_parameters()
         if y is None:
@@ -229,7 +231,7 @@ class _TabAttnEstimator(BaseEstimator):
 
     def _split(self, target: Tensor, seed: int) -> tuple[Array, Array]:
         """Return positions of training and validation rows, classes in equal shares where they are large enough."""
-        n_validation = max(1, round(self.validation_fraction * len(target)))
+        n_validation = min(max(1, round(self.validation_fraction * len(target))), len(target) - 1)
         stratify = None
         if not target.is_floating_point():
             counts = target.bincount()
@@ -317,7 +319,9 @@ class _TabAttnEstimator(BaseEstimator):
         """Check X against what scikit-learn requires and return it as a DataFrame."""
         if not reset:
             check_is_fitted(self)
-        if not isinstance(X, pd.DataFrame):
+        if isinstance(X, pd.DataFrame):
+            refuse_duplicate_names(X)
+        else:
             X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)
         if isinstance(X, pd.DataFrame):
@@ -355,6 +359,8 @@ class _TabAttnEstimator(BaseEstimator):
             )
         if self.device not in {"auto", "cpu", "cuda"}:
             raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {self.device!r}.")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ParameterError("device must be 'auto' or 'cpu' where torch sees no GPU, got 'cuda'.")
 
 
 class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
@@ -456,8 +462,13 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         values = column_or_1d(y, warn=True)
         if pd.isna(values).any():
             raise TargetError("y must have no missing value, got NaN. Drop these rows first.")
-        check_classification_targets(values)
-        self.classes_, codes = np.unique(values, return_inverse=True)
+        try:
+            check_classification_targets(values)
+            self.classes_, codes = np.unique(values, return_inverse=True)
+        except TypeError as error:
+            raise TargetError(
+                "y must hold classes of one type, got strings and numbers mixed. Turn all of them into strings."
+            ) from error
         if len(self.classes_) < 2:
             raise TargetError(f"y must have at least two classes, got one class: '{self.classes_[0]}'.")
         return torch.from_numpy(codes.astype(np.int64)), len(self.classes_)

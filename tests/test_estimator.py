@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -13,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tabattn.errors import ColumnError, ParameterError, TabAttnError, TargetError
+from tabattn.errors import ColumnError, ParameterError, TabAttnError, TableError, TargetError, TrainingError
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tests.conftest import FAST
 
@@ -197,4 +198,26 @@ def test_bad_data_is_refused(mixed: pd.DataFrame, regressor: TabAttnRegressor) -
         regressor.predict(mixed.drop(columns="y").astype(object).replace({"heat": {mixed["heat"][0]: "hot"}}))
     with pytest.raises(ValueError, match="feature names"):
         regressor.predict(mixed.drop(columns="y").rename(columns={"heat": "heet"}))
+    with pytest.raises(TargetError, match="classes of one type"):
+        TabAttnClassifier(**FAST).fit(mixed[["heat"]], np.array(["a", 1] * 150, dtype=object))
+    with pytest.raises(TableError, match="unique, got 'heat' more than once"):
+        TabAttnRegressor(**FAST).fit(mixed[["heat", "heat"]], mixed["y"])
     assert issubclass(TabAttnError, ValueError)
+
+
+def test_a_learning_rate_at_which_training_diverges_is_named(mixed: pd.DataFrame) -> None:
+    with pytest.raises(TrainingError, match=r"finite validation loss.*smaller than 1e\+30"):
+        TabAttnRegressor(**(FAST | {"learning_rate": 1e30})).fit(mixed[["heat"]], mixed["y"])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(mixed: pd.DataFrame) -> None:
+    with pytest.raises(ParameterError, match="where torch sees no GPU, got 'cuda'"):
+        TabAttnRegressor(device="cuda").fit(mixed[["heat"]], mixed["y"])
+
+
+def test_almost_all_rows_may_be_held_out() -> None:
+    X = pd.DataFrame({"x": np.arange(20.0)})
+    est = TabAttnRegressor(**FAST, validation_fraction=0.99, random_state=0)
+    with pytest.raises(ColumnError, match="at least one column with more than one value"):
+        est.fit(X, X["x"])

@@ -1,6 +1,7 @@
 """Train a model on rows: the one place that builds a Lightning Trainer."""
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
+from tabattn.errors import TrainingError
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.training.callbacks import AttentionHistory, BestWeights, ProgressLine
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
@@ -79,6 +81,9 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
 
     Returns:
         The trained model.
+
+    Raises:
+        TrainingError: The validation loss was finite in no epoch.
     """
     history, best = AttentionHistory(), BestWeights()
     stop = EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_finite=True)
@@ -105,6 +110,11 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
             module,
             ShuffledBatches(train_rows.to(device), settings.batch_size, settings.seed),
             OrderedBatches(validation_rows.to(device), VALIDATION_BATCH_SIZE),
+        )
+    if not math.isfinite(best.loss):
+        raise TrainingError(
+            "Training must reach a finite validation loss, got none in any epoch. "
+            f"Try a learning_rate smaller than {settings.optimizer.learning_rate:g}."
         )
     return Trained(
         model=module.model.eval().cpu(),
