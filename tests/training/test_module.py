@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import torch
 from sklearn.metrics import log_loss
@@ -52,3 +54,8 @@ def test_weight_decay_spares_biases_and_embeddings() -> None:
     assert len(decayed["params"]) + len(free["params"]) == len(names)
     assert {"encoder.layers.0.w_key", "head.weight"} <= {names[id(parameter)] for parameter in decayed["params"]}
     assert {"encoder.cls", "head.bias", "tokens.column"} <= {names[id(parameter)] for parameter in free["params"]}
+
+
+def test_probabilities_are_averaged_and_not_logits() -> None:
+    logits = torch.tensor([[[0.0, 0.0], [math.log(9.0), 0.0]]])
+    torch.testing.assert_close(average_members(logits, is_regression=False), torch.tensor([[0.7, 0.3]]))
