@@ -20,6 +20,7 @@ from tabattn.importance.table import ImportanceTable
 MAX_BARS = 30
 MAX_HEAT_COLUMNS = 60
 MAX_LINES = 8
+MAX_LABEL_LENGTH = 40
 BAR_COLORS = ("#2f6f9f", "#d98c2b")
 FALLBACK_FONTS = (
     "Malgun Gothic",
@@ -65,7 +66,7 @@ def plot_importance(table: ImportanceTable, ax: Axes | None = None) -> Axes:
             )
         ]
         ax.set_xlabel("importance by attention (share, bar: standard deviation over members)", color=BAR_COLORS[0])
-        ax.set_yticks(positions, shown["feature"].tolist())
+        ax.set_yticks(positions, [_label(name) for name in shown["feature"]])
         ax.set_ylim(-0.7, len(shown) - 0.3)
         ax.set_xlim(left=0)
         if has_permutation:
@@ -109,7 +110,9 @@ def plot_attention(mean_attention: pd.DataFrame, ax: Axes | None = None) -> Axes
         n_rows, n_columns = shown.shape
         ax = _new_axes(3.0 + 0.32 * max(n_columns, 8), 2.2 + 0.2 * n_rows) if ax is None else ax
         image = ax.imshow(shown.to_numpy(), aspect="auto", cmap="viridis", vmin=0.0)
-        ax.set_xticks(range(n_columns), shown.columns.tolist(), rotation=60, ha="right", rotation_mode="anchor")
+        ax.set_xticks(
+            range(n_columns), [_label(name) for name in shown.columns], rotation=60, ha="right", rotation_mode="anchor"
+        )
         labels = [f"layer {layer}, head {head}" for layer, head in shown.index]
         ax.set_yticks(range(n_rows), labels, fontsize="small")
         for boundary in _layer_boundaries(shown):
@@ -138,7 +141,7 @@ def plot_history(history: pd.DataFrame, ax: Axes | None = None, best_epoch: int 
         ax = _new_axes(8.0, 4.8) if ax is None else ax
         for i, name in enumerate(strongest):
             color = f"C{i}"
-            ax.plot(evaluated.index, evaluated[name], color=color, label=str(name))
+            ax.plot(evaluated.index, evaluated[name], color=color, label=_label(name))
             ax.plot(train.index, train[name], color=color, linestyle="--", linewidth=1.0)
         if best_epoch is not None:
             ax.axvline(best_epoch, color="#888888", linewidth=1.0, linestyle=":")
@@ -184,6 +187,12 @@ def warn_of_missing_glyphs(names: tuple[str, ...]) -> None:
             MissingGlyphWarning,
             stacklevel=2,
         )
+
+
+def _label(name: object) -> str:
+    """Return a name on one line and short enough to leave room for the plot."""
+    words = " ".join(str(name).split())
+    return words if len(words) <= MAX_LABEL_LENGTH else words[: MAX_LABEL_LENGTH - 3] + "..."
 
 
 def _new_axes(width: float, height: float) -> Axes:

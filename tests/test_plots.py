@@ -66,6 +66,20 @@ def test_history_draws_both_modes() -> None:
     np.testing.assert_array_equal(lines[strongest].get_ydata(), history.xs("eval")[strongest])
 
 
+def test_long_names_are_cut_in_every_plot() -> None:
+    names = ["n" * 10_000, "two\nlines", "x"]
+    index = pd.MultiIndex.from_product([["train", "eval"], [1, 2]], names=["mode", "epoch"])
+    history = plot_history(pd.DataFrame(np.ones((4, 3)), index=index, columns=names))
+    legend = history.get_legend()
+    assert legend is not None
+    expected = {"n" * 37 + "...", "two lines", "x"}
+    assert {text.get_text() for text in legend.get_texts()} == expected
+    bars = plot_importance(make_table(3).assign(feature=names))
+    assert {label.get_text() for label in bars.get_yticklabels()} == expected
+    heat = plot_attention(head_table(np.ones((1, 1, 3)), tuple(names)))
+    assert {label.get_text() for label in heat.get_xticklabels()} == expected
+
+
 def test_given_axes_are_drawn_on_and_returned() -> None:
     ax = Figure().add_subplot()
     assert plot_importance(make_table(3), ax) is ax

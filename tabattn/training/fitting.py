@@ -20,7 +20,8 @@ from tabattn.training.callbacks import AttentionHistory, BestWeights, ProgressLi
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
 from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, TrainingModule
 
-VALIDATION_BATCH_SIZE = 1024
+MAX_VALIDATION_ROWS = 1024
+MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
 
 
@@ -109,7 +110,7 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
         trainer.fit(
             module,
             ShuffledBatches(train_rows.to(device), settings.batch_size, settings.seed),
-            OrderedBatches(validation_rows.to(device), VALIDATION_BATCH_SIZE),
+            OrderedBatches(validation_rows.to(device), _validation_batch_size(shape)),
         )
     if not math.isfinite(best.loss):
         raise TrainingError(
@@ -124,6 +125,12 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
         best_epoch=best.epoch + 1,
         best_loss=best.loss,
     )
+
+
+def _validation_batch_size(shape: ModelShape) -> int:
+    """Bound the memory that the attention weights of a batch take, whatever the number of columns."""
+    weights_per_row = shape.n_layers * shape.n_members * shape.n_heads * len(shape.positions)
+    return min(MAX_VALIDATION_ROWS, max(1, MAX_VALIDATION_WEIGHTS // weights_per_row))
 
 
 @contextmanager
