@@ -61,9 +61,12 @@ def write_all(directory: Path, writers: Mapping[str, Callable[[Path], None]]) ->
                 staged = Path(staging, name)
                 staged.parent.mkdir(parents=True, exist_ok=True)
                 write(staged)
-            for name in writers:
-                final = directory / name
+            finals = [directory / name for name in writers]
+            for final in finals:
                 final.parent.mkdir(parents=True, exist_ok=True)
+                if final.is_dir():
+                    raise IsADirectoryError(21, f"{final.name!r} is a directory")
+            for name, final in zip(writers, finals, strict=True):
                 os.replace(Path(staging, name), final)
     except OSError as error:
         raise OutputError(f"Results can't be written to {str(directory)!r}: {error.strerror or error}.") from error

@@ -21,6 +21,7 @@ MAX_BARS = 30
 MAX_HEAT_COLUMNS = 60
 MAX_LINES = 8
 MAX_LABEL_LENGTH = 40
+MAX_NEGATIVE_SHARE = 0.3
 BAR_COLORS = ("#2f6f9f", "#d98c2b")
 FALLBACK_FONTS = (
     "Malgun Gothic",
@@ -152,7 +153,10 @@ def plot_history(history: pd.DataFrame, ax: Axes | None = None, best_epoch: int 
         ax.set_ylabel("mean attention")
         ax.set_ylim(bottom=0)
         ax.set_title("Attention while training (solid: eval mode, dashed: train mode)")
-        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+        lines = ax.lines[: 2 * len(strongest) : 2]
+        ax.legend(
+            lines, [_label(name) for name in strongest], loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False
+        )
     return ax
 
 
@@ -201,9 +205,10 @@ def _new_axes(width: float, height: float) -> Axes:
 
 def _align_zero(ax: Axes, twin: Axes) -> None:
     """Give both axes the same place for 0, so that bars on either start at one line."""
-    low, high = min(twin.dataLim.x0, 0.0), twin.get_xlim()[1]
-    share = max(0.0, -low / high) if high > 0 else 0.0
-    twin.set_xlim(-share * high, high)
+    low, high = min(twin.dataLim.x0, 0.0), max(twin.get_xlim()[1], 0.0)
+    high = max(high, -low / MAX_NEGATIVE_SHARE)
+    share = -low / high if high > 0 else 0.0
+    twin.set_xlim(-share * high, high or 1.0)
     ax.set_xlim(-share * ax.get_xlim()[1], ax.get_xlim()[1])
 
 

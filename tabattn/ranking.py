@@ -204,7 +204,7 @@ def rank(
     _warn(models, estimator.schema_.constant_names)
     return Ranking(
         table=importance,
-        agreement=compare_rankings(importance["importance"].to_numpy(), importance["permutation_mean"].to_numpy()),
+        agreement=_agreement(importance, estimator),
         models=models,
         mean_attention=estimator.mean_attention(X_held_out),
         estimator=estimator,
@@ -237,6 +237,13 @@ def _split(
         moved = [held_out[classes[held_out] == name][0] for name in absent]
         train, held_out = np.append(train, moved).astype(np.int64), np.setdiff1d(held_out, moved)
     return np.sort(train), np.sort(held_out)
+
+
+def _agreement(importance: ImportanceTable, estimator: TabAttnRegressor | TabAttnClassifier) -> Agreement:
+    """Compare the rankings of the columns that vary, in the order of the table, so that ties favour neither."""
+    schema = estimator.schema_
+    compared = importance.set_index("feature").loc[[schema.names[i] for i in schema.token_positions]]
+    return compare_rankings(compared["importance"].to_numpy(), compared["permutation_mean"].to_numpy())
 
 
 def _held_out_scores(model: Any, X: pd.DataFrame, y: AnySeries) -> dict[str, float]:

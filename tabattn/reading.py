@@ -1,6 +1,7 @@
 """File to DataFrame."""
 
 import lzma
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -35,14 +36,20 @@ def read_table(path: str | Path) -> pd.DataFrame:
         {'온도': [1.5], 'line': ['A']}
     """
     path = Path(path)
-    if not path.exists():
+    if not _exists(path):
         raise TableError(f"The table must be an existing file, got {str(path)!r}. Check the path.")
     if not path.is_file():
         raise TableError(f"The table must be a file, got the directory {str(path)!r}. Name a file in it.")
     suffix = _format_suffix(path)
     try:
-        header = _read(path, suffix, header=None, n_rows=1)
-        table = _read(path, suffix, header=0, n_rows=None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            header = _read(path, suffix, header=None, n_rows=1)
+            table = _read(path, suffix, header=0, n_rows=None)
+    except pd.errors.ParserWarning as error:
+        raise TableError(
+            f"{str(path)!r} must have one name for each column, got rows with more cells than names. Name all columns."
+        ) from error
     except ImportError as error:
         raise TableError(
             f"Reading {path.name!r} needs openpyxl. Install it with: pip install 'tabattn[excel]'"
@@ -76,6 +83,13 @@ def refuse_duplicate_names(table: pd.DataFrame) -> None:
         TableError: A column name occurs twice.
     """
     _refuse_duplicates([str(name) for name in table.columns])
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a directory that may not be searched
+        return False
 
 
 def _refuse_duplicates(names: list[str]) -> None:

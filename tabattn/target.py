@@ -11,12 +11,14 @@ import pandas as pd
 
 from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError
 from tabattn.reading import refuse_duplicate_names
-from tabattn.schema import AnySeries
+from tabattn.schema import AnySeries, as_numbers
 
 Task = Literal["regression", "classification"]
 TaskChoice = Literal["auto", "regression", "classification"]
 MIN_ROWS = 20
 MAX_NUMERIC_CLASSES = 10
+MAX_MAGNITUDE = 1e150
+MAX_EXACT_WHOLE = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
     Raises:
         TableError: Column names are not unique, no feature is left, or there are fewer than 20 rows.
         TargetError: There is no such target, or nothing can be learned from it.
+        ColumnError: A feature holds infinite values.
         ParameterError: A column to drop does not exist, or is the target.
 
     Example:
@@ -63,6 +66,7 @@ def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
         (['x'], 'regression')
     """
     refuse_duplicate_names(table)
+    target, drop = str(target), [str(name) for name in drop]
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     if target not in table.columns:
         raise TargetError(f"The target must be a column of the table, got {target!r}. {_near_miss(target, table)}")
@@ -80,6 +84,7 @@ def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
         raise TableError(f"The table must have at least one feature column beside the target {target!r}, got none.")
     if len(table) < MIN_ROWS:
         raise TableError(f"The table must have at least {MIN_ROWS} rows with a target, got {len(table)}.")
+    _refuse_infinite(X)
     y, chosen = _read_target(table[target], target, task)
     if n_dropped:
         warnings.warn(
@@ -103,11 +108,12 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
             "Use classification."
         )
     is_whole = numbers is not None and bool((numbers == numbers.round()).all())
+    is_exact = is_whole and numbers is not None and numbers.abs().max() < MAX_EXACT_WHOLE
     is_few = numbers is not None and numbers.nunique() <= MAX_NUMERIC_CLASSES
     if task == "regression" or (task == "auto" and numbers is not None and not (is_whole and is_few)):
         assert numbers is not None, "a regression without numbers was refused above"
         return numbers.astype(object).astype(float), "regression"
-    classes = column.astype(object) if numbers is None else numbers.astype(int) if is_whole else numbers.astype(str)
+    classes = column.astype(object) if numbers is None else numbers.astype(int) if is_exact else numbers.astype(str)
     if numbers is None:
         classes = classes.map(str)
     counts = classes.value_counts()
@@ -117,6 +123,13 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
             "Drop the row, merge the class with another" + (", or use regression." if numbers is not None else ".")
         )
     return classes, "classification"
+
+
+def _refuse_infinite(X: pd.DataFrame) -> None:
+    """Look at all rows, so that a refusal does not depend on which rows are held out."""
+    for i, name in enumerate(X.columns):
+        if pd.api.types.is_float_dtype(X.dtypes.iloc[i]):
+            as_numbers(X.iloc[:, i], name)
 
 
 def _as_finite_numbers(column: AnySeries, name: str) -> "AnySeries | None":
@@ -136,6 +149,11 @@ def _as_finite_numbers(column: AnySeries, name: str) -> "AnySeries | None":
         raise TargetError(
             f"The target must be finite, got {name!r} with {n_infinite} infinite value(s). "
             "Correct them or leave the cells empty."
+        )
+    if numbers.abs().max() > MAX_MAGNITUDE:
+        raise TargetError(
+            f"The target must lie between -{MAX_MAGNITUDE:g} and {MAX_MAGNITUDE:g}, got {name!r} with "
+            f"{numbers.abs().max():g}. Choose another unit."
         )
     return numbers
 

@@ -39,6 +39,17 @@ def test_nothing_is_replaced_when_one_file_fails(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
+@pytest.mark.parametrize("obstacle", ["file where a folder must be", "folder where a file must be"])
+def test_nothing_is_written_when_one_place_is_taken(tmp_path: Path, obstacle: str) -> None:
+    if obstacle.startswith("file"):
+        (tmp_path / "plots").write_text("")
+    else:
+        (tmp_path / "plots" / "b.txt").mkdir(parents=True)
+    with pytest.raises(OutputError, match="can't be written"):
+        write_all(tmp_path, {"a.txt": text("new"), "plots/b.txt": text("new")})
+    assert "a.txt" not in names(tmp_path)
+
+
 def test_writable_places_are_left_as_they_were(tmp_path: Path) -> None:
     check_writable(tmp_path / "deep" / "down")
     assert list(tmp_path.iterdir()) == []

@@ -40,6 +40,13 @@ def test_both_axes_have_zero_in_the_same_place() -> None:
     assert shares[0] > 0
 
 
+def test_negative_permutation_importance_leaves_room_for_attention() -> None:
+    table = make_table(3).assign(permutation_mean=[-0.5, -0.2, 0.0], permutation_std=0.0)
+    ax, twin = plot_importance(table).figure.axes[:2]
+    assert twin.get_xlim()[0] <= -0.5
+    assert -ax.get_xlim()[0] <= 0.31 * ax.get_xlim()[1]
+
+
 def test_wide_tables_are_cut_and_say_so() -> None:
     ax = plot_importance(make_table(100, with_permutation=False))
     assert len(ax.patches) == 30

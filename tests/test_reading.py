@@ -46,6 +46,8 @@ def test_names_are_kept_as_written(tmp_path: Path) -> None:
         ("picture.csv", b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", "must be a table"),
         ("ragged.csv", "a,b\n1,2\n1,2,3,4\n", "must be a table"),
         ("twice.csv", "a,b,a,c,b\n1,2,3,4,5\n", "must be unique, got 'a', 'b' more than once"),
+        ("r_style.csv", "a,b,y\n1,7,1,3.5\n2,8,0,4.5\n", "more cells than names"),
+        ("n" * 300 + ".csv", None, "must be an existing file"),
         ("cut.csv.gz", b"\x1f\x8b\x08\x00", "must be a table"),
         ("fake.csv.gz", "a,b\n1,2\n", "must be a table"),
         ("fake.xlsx", "a,b\n1,2\n", "must be a table"),

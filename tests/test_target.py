@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn.errors import DroppedRowsWarning, ParameterError, TabAttnError, TableError, TargetError
+from tabattn.errors import ColumnError, DroppedRowsWarning, ParameterError, TabAttnError, TableError, TargetError
 from tabattn.target import TaskChoice, pose_problem
 
 N = 40
@@ -26,6 +26,7 @@ def table_with(target: object) -> pd.DataFrame:
         (np.arange(N) % 11, "classification", "classification"),
         (np.arange(N) % 2 + 0.5, "auto", "regression"),
         (["a", "b"] * 20, "auto", "classification"),
+        ([1e20, 2e20] * 20, "auto", "classification"),
         ([True, False] * 20, "auto", "classification"),
         (pd.Categorical([1, 2] * 20), "auto", "classification"),
         (pd.array([1, 2] * 20, dtype="Int64"), "auto", "classification"),
@@ -35,6 +36,11 @@ def test_task(target: object, asked: TaskChoice, task: str) -> None:
     problem = pose_problem(table_with(target), "두께", task=asked)
     assert problem.task == task
     assert problem.y.dtype == float if task == "regression" else problem.y.nunique() == len(set(problem.y))
+
+
+def test_names_may_be_numbers() -> None:
+    problem = pose_problem(pd.DataFrame({0: range(N), 1: range(N), 2: range(N)}), 2, drop=[0])  # type: ignore[arg-type, list-item]
+    assert list(problem.X) == ["1"]
 
 
 def test_rows_without_a_target_are_left_out_and_counted() -> None:
@@ -64,6 +70,8 @@ def test_dropped_columns_are_gone_and_the_table_is_left_alone() -> None:
         (table_with(["a", "b"] * 19 + ["a", "c"]), {}, TargetError, "at least two rows, got '두께' with 'c' in one"),
         (table_with([0, 1] * 19 + [0, 7]), {}, TargetError, r"'7' in one.*or use regression"),
         (table_with([0.5] * 39 + [np.inf]), {}, TargetError, r"must be finite, got '두께' with 1 infinite"),
+        (table_with([1e200, 2e200] * 20), {}, TargetError, "must lie between"),
+        (table_with(range(N)).assign(x=[np.inf, *range(39)]), {}, ColumnError, "'x' must hold finite numbers"),
         (table_with(["a", "b"] * 20), {"task": "regression"}, TargetError, "must be numeric, got '두께'"),
         (table_with(pd.date_range("2024", periods=N)), {}, TargetError, "datetime64 values"),
         (table_with(range(N)).head(19), {}, TableError, "at least 20 rows with a target, got 19"),
