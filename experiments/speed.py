@@ -26,7 +26,7 @@ BATCH_SIZE = 256
 N_COLUMNS = (8, 28, 100)
 N_WARM_UP = 3
 N_STEPS = 15
-N_LAYERS, N_HEADS, D_TOKEN, DROPOUT = 3, 8, 64, 0.1
+N_LAYERS, N_HEADS, D_TOKEN, DROPOUT = 3, 2, 64, 0.1
 
 
 def class_attention(n_columns: int, n_members: int) -> tuple[nn.Module, Callable[[], Tensor]]:
@@ -34,7 +34,6 @@ def class_attention(n_columns: int, n_members: int) -> tuple[nn.Module, Callable
     shape = ModelShape(
         n_numeric=n_columns,
         n_levels=(),
-        positions=tuple(range(n_columns)),
         n_outputs=1,
         n_layers=N_LAYERS,
         n_members=n_members,

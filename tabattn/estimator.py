@@ -56,7 +56,7 @@ class _TabAttnEstimator(BaseEstimator):
         encoder: Literal["class"] = "class",
         n_layers: int = 3,
         d_token: int = 64,
-        n_heads: int = 8,
+        n_heads: int = 2,
         n_members: int = 8,
         attention_dropout: float = 0.1,
         ffn_dropout: float = 0.1,
@@ -243,12 +243,9 @@ class _TabAttnEstimator(BaseEstimator):
 
     def _model_shape(self, n_outputs: int) -> ModelShape:
         schema = self.schema_
-        numeric, categorical = schema.of_kind(Kind.NUMERIC), schema.of_kind(Kind.CATEGORICAL)
-        slot = {position: i for i, position in enumerate(schema.token_positions)}
         return ModelShape(
-            n_numeric=len(numeric),
-            n_levels=tuple(schema.columns[i].width for i in categorical),
-            positions=tuple(slot[i] for i in numeric + categorical),
+            n_numeric=len(schema.of_kind(Kind.NUMERIC)),
+            n_levels=tuple(schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL)),
             n_outputs=n_outputs,
             n_layers=self.n_layers,
             n_members=self.n_members,
@@ -283,7 +280,7 @@ class _TabAttnEstimator(BaseEstimator):
     def _read(self, cells: Cells, function: Callable[[Cells], T]) -> Iterator[T]:
         """Apply a function to batches of cells that keep memory bounded."""
         shape = self.model_.shape
-        width = len(shape.positions) * shape.d_token * max(shape.n_members, 2)
+        width = shape.n_columns * shape.d_token * shape.n_members * shape.n_heads
         n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // width))
         for start in range(0, len(cells), n_rows):
             with torch.inference_mode():
@@ -291,9 +288,9 @@ class _TabAttnEstimator(BaseEstimator):
             yield batch
 
     def _spread(self, values: Array) -> Array:
-        """Put values of columns with a token, on the last axis, among zeros for the constant columns."""
+        """Put the model's columns, on the last axis, in the order of the table, with zeros for constant columns."""
         spread = np.zeros((*values.shape[:-1], len(self.schema_.columns)), dtype=values.dtype)
-        spread[..., list(self.schema_.token_positions)] = values
+        spread[..., list(self.schema_.model_positions)] = values
         return spread
 
     def _name_history(self, trained: Trained) -> pd.DataFrame:
@@ -352,11 +349,6 @@ class _TabAttnEstimator(BaseEstimator):
             "greater than 0 and less than 1",
             lambda value: 0 < value < 1,
         )
-        if self.d_token % self.n_heads:
-            raise ParameterError(
-                f"d_token must be a multiple of n_heads, got d_token={self.d_token} and n_heads={self.n_heads}. "
-                f"Try d_token={self.n_heads * -(-self.d_token // self.n_heads)}."
-            )
         if self.device not in {"auto", "cpu", "cuda"}:
             raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {self.device!r}.")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -369,7 +361,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
     Args:
         encoder: Kind of transformer; "class" is the class-attention encoder.
         n_layers: Number of layers.
-        d_token: Width of a token, a multiple of `n_heads`.
+        d_token: Width of a token.
         n_heads: Heads per layer.
         n_members: Independent readers of the columns whose predictions are averaged.
         attention_dropout: Share of attention weights dropped while training, in [0, 1).

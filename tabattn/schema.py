@@ -71,6 +71,11 @@ class TableSchema:
         return tuple(i for i, column in enumerate(self.columns) if not column.is_constant)
 
     @property
+    def model_positions(self) -> tuple[int, ...]:
+        """Positions of the same columns in the order of the model: numeric columns, then categorical ones."""
+        return self.of_kind(Kind.NUMERIC) + self.of_kind(Kind.CATEGORICAL)
+
+    @property
     def constant_names(self) -> tuple[str, ...]:
         """Names of the columns that get no token."""
         return tuple(column.name for column in self.columns if column.is_constant)

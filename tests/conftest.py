@@ -37,11 +37,10 @@ def mixed() -> pd.DataFrame:
 
 
 def small_shape(**changes: Any) -> ModelShape:
-    """A model with 2 numeric columns around a categorical one."""
+    """A model with 2 numeric columns and a categorical one."""
     sizes: dict[str, Any] = {
         "n_numeric": 2,
         "n_levels": (3,),
-        "positions": (0, 2, 1),
         "n_outputs": 1,
         "n_layers": 2,
         "n_members": 3,

@@ -74,6 +74,7 @@ def test_files_hold_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
     np.testing.assert_allclose(total, 1.0, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
 def test_features_may_have_the_names_of_our_columns() -> None:
     rng = np.random.default_rng(0)
     names = ["rank", "attention", "mode", "epoch", "feature", "y"]

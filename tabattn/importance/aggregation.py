@@ -55,7 +55,8 @@ def _read_mean(model: TabAttnModel, cells: Cells) -> Tensor:
 
 
 def _read_norm(model: TabAttnModel, cells: Cells) -> Tensor:
-    return norm_scores(model(cells).attention, model.value_norms(cells))
+    output, value_norms = model.read(cells)
+    return norm_scores(output.attention, value_norms)
 
 
 METHODS: Mapping[Method, Callable[[TabAttnModel, Cells], Tensor]] = {"mean": _read_mean, "norm": _read_norm}

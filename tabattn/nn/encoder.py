@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import dropout, layer_norm, relu
+from torch.nn.functional import layer_norm, relu
 
-from tabattn.nn.attention import absorb_key_projection, attention_weights, read_columns, value_norms
+from tabattn.nn.attention import attention_weights, read_columns, value_norms
+from tabattn.nn.dropout import dropout
 
 FFN_WIDTH = 4 / 3
 
@@ -39,12 +40,18 @@ class MemberLinear(nn.Module):
 class ClassAttentionLayer(nn.Module):
     """Attention of the CLS states to the columns, then a feed-forward network, both residual.
 
+    A head's query matrix and output matrix are whole ``d x d`` matrices: they contain the key and the value projection,
+    see `tabattn.nn.attention`.
+
     Args:
         n_members: Number of members.
         n_heads: Heads per member.
-        d_token: Width of tokens and CLS states, a multiple of `n_heads`.
+        d_token: Width of tokens and CLS states.
         attention_dropout: Share of attention weights dropped while training.
         ffn_dropout: Share of hidden feed-forward units dropped while training.
+
+    Source: the products of projections as one matrix, Elhage et al. 2021 ("A Mathematical Framework for Transformer
+        Circuits", QK and OV circuits); ReGLU, Shazeer 2020 (arXiv 2002.05202).
     """
 
     def __init__(
@@ -52,45 +59,47 @@ class ClassAttentionLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.d_head = d_token // n_heads
         self.attention_dropout = attention_dropout
         self.ffn_dropout = ffn_dropout
-        n_streams = n_members * n_heads
         d_ffn = int(FFN_WIDTH * d_token)
-        bound = d_token**-0.5
-        self.query = MemberLinear(n_members, d_token, d_token)
-        self.w_key = nn.Parameter(torch.empty(n_streams, self.d_head, d_token).uniform_(-bound, bound))
-        self.w_value = nn.Parameter(torch.empty(n_streams, d_token, self.d_head).uniform_(-bound, bound))
-        self.output = MemberLinear(n_members, d_token, d_token)
-        self.ffn_in = MemberLinear(n_members, d_token, 2 * d_ffn)
+        self.query = MemberLinear(n_members, d_token, n_heads * d_token)
+        self.output = MemberLinear(n_members, n_heads * d_token, d_token)
+        self.ffn_value = MemberLinear(n_members, d_token, d_ffn)
+        self.ffn_gate = MemberLinear(n_members, d_token, d_ffn)
         self.ffn_out = MemberLinear(n_members, d_ffn, d_token)
 
     def forward(
-        self, state: Float[Tensor, "member batch d"], tokens: Float[Tensor, "batch column d"]
+        self, state: Float[Tensor, "member #batch d"], tokens: Float[Tensor, "batch column d"]
     ) -> tuple[Float[Tensor, "member batch d"], Float[Tensor, "batch member head column"]]:
-        """Return the new CLS states and the attention that they paid, before dropout."""
-        query = self._split_heads(self.query(_normalize(state)))
-        weights = attention_weights(absorb_key_projection(query, self.w_key), tokens)
-        dropped = dropout(weights, self.attention_dropout, self.training)
-        read = self._merge_heads(read_columns(dropped, tokens, self.w_value))
-        state = state + self.output(read)
-        value, gate = self.ffn_in(_normalize(state)).chunk(2, dim=-1)
-        state = state + self.ffn_out(dropout(value * relu(gate), self.ffn_dropout, self.training))
+        """Return the new CLS states and the attention that they paid, before dropout.
+
+        Args:
+            state: CLS states; one for all rows where the rows do not differ yet.
+            tokens: Column tokens.
+        """
+        query = self._split_heads(self.query(_normalize(state))).expand(len(tokens), -1, -1)
+        weights = attention_weights(query, tokens)
+        read = read_columns(dropout(weights, self.attention_dropout, self.training), tokens)
+        state = state + self.output(self._merge_heads(read))
+        normalized = _normalize(state)
+        hidden = self.ffn_value(normalized) * relu(self.ffn_gate(normalized))
+        state = state + self.ffn_out(dropout(hidden, self.ffn_dropout, self.training))
         return state, weights.unflatten(1, (-1, self.n_heads))
 
     def value_norms(self, tokens: Float[Tensor, "batch column d"]) -> Float[Tensor, "batch member head column"]:
         """Return the length of what each column would add to the CLS state, see `tabattn.nn.attention.value_norms`."""
-        w_output = self.output.weight.reshape(-1, self.d_head, self.output.weight.shape[-1])
-        norms: Tensor = value_norms(tokens, self.w_value, w_output).unflatten(1, (-1, self.n_heads))
-        return norms
+        d_token = tokens.shape[-1]
+        norms = value_norms(tokens, self.output.weight.reshape(-1, d_token, d_token))
+        by_head: Tensor = norms.unflatten(1, (-1, self.n_heads))
+        return by_head
 
-    def _split_heads(self, x: Float[Tensor, "member batch d"]) -> Float[Tensor, "stream batch d_head"]:
-        heads: Tensor = x.unflatten(-1, (self.n_heads, self.d_head))
-        return heads.transpose(1, 2).flatten(0, 1)
+    def _split_heads(self, x: Float[Tensor, "member rows heads_d"]) -> Float[Tensor, "rows stream d"]:
+        heads: Tensor = x.unflatten(-1, (self.n_heads, -1))
+        return heads.transpose(0, 1).flatten(1, 2)
 
-    def _merge_heads(self, x: Float[Tensor, "stream batch d_head"]) -> Float[Tensor, "member batch d"]:
-        heads: Tensor = x.unflatten(0, (-1, self.n_heads))
-        return heads.transpose(1, 2).flatten(2)
+    def _merge_heads(self, x: Float[Tensor, "batch stream d"]) -> Float[Tensor, "member batch heads_d"]:
+        heads: Tensor = x.unflatten(1, (-1, self.n_heads))
+        return heads.flatten(2).transpose(0, 1)
 
 
 class ClassAttentionEncoder(nn.Module):
@@ -100,7 +109,7 @@ class ClassAttentionEncoder(nn.Module):
         n_layers: Number of layers.
         n_members: Number of members.
         n_heads: Heads per member and layer.
-        d_token: Width of tokens and CLS states, a multiple of `n_heads`.
+        d_token: Width of tokens and CLS states.
         attention_dropout: Share of attention weights dropped while training.
         ffn_dropout: Share of hidden feed-forward units dropped while training.
 
@@ -128,7 +137,7 @@ class ClassAttentionEncoder(nn.Module):
     ) -> tuple[Float[Tensor, "member batch d"], tuple[Float[Tensor, "batch member head column"], ...]]:
         """Return the last CLS states and, layer by layer, the attention paid to each column, before dropout."""
         normalized = _normalize(tokens)
-        state = self.cls.expand(-1, len(tokens), -1)
+        state = self.cls
         attention = []
         for layer in self.layers:
             state, weights = layer(state, normalized)

@@ -18,19 +18,17 @@ class ModelShape:
     Args:
         n_numeric: Number of numeric columns.
         n_levels: Number of codes of each categorical column.
-        positions: Position in the table of each column, numeric columns first.
         n_outputs: Predicted numbers per row: 1 for regression, the number of classes for classification.
         n_layers: Number of layers.
         n_members: Number of members.
         n_heads: Heads per member and layer.
-        d_token: Width of a token, a multiple of `n_heads`.
+        d_token: Width of a token.
         attention_dropout: Share of attention weights dropped while training, in [0, 1).
         ffn_dropout: Share of hidden feed-forward units dropped while training, in [0, 1).
     """
 
     n_numeric: int
     n_levels: tuple[int, ...]
-    positions: tuple[int, ...]
     n_outputs: int
     n_layers: int
     n_members: int
@@ -39,13 +37,19 @@ class ModelShape:
     attention_dropout: float
     ffn_dropout: float
 
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, numeric and categorical."""
+        return self.n_numeric + len(self.n_levels)
+
 
 class ModelOutput(NamedTuple):
     """What the model says of some rows, and what it looked at.
 
     Args:
         prediction: Standardized target, or class logits, of each member.
-        attention: Layer by layer, the attention that each CLS state paid to each column, before dropout.
+        attention: Layer by layer, the attention that each CLS state paid to each column (numeric columns first), before
+            dropout.
     """
 
     prediction: Float[Tensor, "batch member output"]
@@ -61,7 +65,7 @@ class TabAttnModel(nn.Module):
     Example:
         >>> import torch
         >>> shape = ModelShape(
-        ...     n_numeric=2, n_levels=(3,), positions=(0, 2, 1), n_outputs=1, n_layers=2, n_members=4, n_heads=2,
+        ...     n_numeric=2, n_levels=(3,), n_outputs=1, n_layers=2, n_members=4, n_heads=2,
         ...     d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
         >>> cells = Cells(torch.randn(5, 2), torch.zeros(5, 1, dtype=torch.long), missing=None)
         >>> output = TabAttnModel(shape)(cells)
@@ -72,7 +76,7 @@ class TabAttnModel(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.shape = shape
-        self.tokens = ColumnTokens(shape.n_numeric, shape.n_levels, shape.positions, shape.d_token)
+        self.tokens = ColumnTokens(shape.n_numeric, shape.n_levels, shape.d_token)
         self.encoder = ClassAttentionEncoder(
             n_layers=shape.n_layers,
             n_members=shape.n_members,
@@ -85,9 +89,13 @@ class TabAttnModel(nn.Module):
 
     def forward(self, cells: Cells) -> ModelOutput:
         """Predict some rows and return the attention that the prediction came from."""
-        state, attention = self.encoder(self.tokens(cells))
-        return ModelOutput(self.head(relu(state)).transpose(0, 1), attention)
+        return self._predict(self.tokens(cells))
 
-    def value_norms(self, cells: Cells) -> tuple[Float[Tensor, "batch member head column"], ...]:
-        """Return, layer by layer, the length of what each column would add to the CLS states of some rows."""
-        return self.encoder.value_norms(self.tokens(cells))
+    def read(self, cells: Cells) -> tuple[ModelOutput, tuple[Float[Tensor, "batch member head column"], ...]]:
+        """Predict some rows, and return the length of what each column would add to the CLS states, layer by layer."""
+        tokens = self.tokens(cells)
+        return self._predict(tokens), self.encoder.value_norms(tokens)
+
+    def _predict(self, tokens: Float[Tensor, "batch column d"]) -> ModelOutput:
+        state, attention = self.encoder(tokens)
+        return ModelOutput(self.head(relu(state)).transpose(0, 1), attention)

@@ -129,7 +129,7 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
 
 def _validation_batch_size(shape: ModelShape) -> int:
     """Bound the memory that the attention weights of a batch take, whatever the number of columns."""
-    weights_per_row = shape.n_layers * shape.n_members * shape.n_heads * len(shape.positions)
+    weights_per_row = shape.n_layers * shape.n_members * shape.n_heads * shape.n_columns
     return min(MAX_VALIDATION_ROWS, max(1, MAX_VALIDATION_WEIGHTS // weights_per_row))
 
 

@@ -41,24 +41,26 @@ def test_cls_attending_only_to_one_column_scores_one_hot() -> None:
     with torch.no_grad():
         layer.query.weight.zero_()
         layer.query.bias.copy_(1000 * tokens[0, 4][None, None])
-        layer.w_key.copy_(torch.eye(D)[None])
     _, weights = layer(torch.zeros(1, 1, D), tokens)
     assert weights.flatten().tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
 
 def test_layer_is_multi_head_attention_with_absorbed_projections() -> None:
     torch.manual_seed(0)
-    layer = ClassAttentionLayer(n_members=1, n_heads=4, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
-    nn.init.normal_(layer.query.bias)
+    n_heads, d_head = 4, D // 4
+    layer = ClassAttentionLayer(n_members=1, n_heads=n_heads, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
     nn.init.normal_(layer.output.bias)
     nn.init.zeros_(layer.ffn_out.weight)
-    plain = nn.MultiheadAttention(D, 4, batch_first=True)
+    plain = nn.MultiheadAttention(D, n_heads, batch_first=True)
+    nn.init.normal_(plain.in_proj_bias[:D])
     with torch.no_grad():
-        w_value = layer.w_value.permute(0, 2, 1).reshape(D, D)
-        plain.in_proj_weight.copy_(torch.cat([layer.query.weight[0].T, layer.w_key.reshape(D, D), w_value]))
-        plain.in_proj_bias.zero_()
-        plain.in_proj_bias[:D] = layer.query.bias[0, 0]
-        plain.out_proj.weight.copy_(layer.output.weight[0].T)
+        w_query, w_key, w_value = (part.unflatten(0, (n_heads, d_head)) for part in plain.in_proj_weight.chunk(3))
+        b_query = plain.in_proj_bias[:D].unflatten(0, (n_heads, d_head))
+        w_output = plain.out_proj.weight.T.unflatten(0, (n_heads, d_head))
+        rescaled = n_heads**0.5
+        layer.query.weight.copy_(rescaled * torch.einsum("hid,hie->dhe", w_query, w_key).reshape(1, D, -1))
+        layer.query.bias.copy_(rescaled * torch.einsum("hi,hie->he", b_query, w_key).reshape(1, 1, -1))
+        layer.output.weight.copy_(torch.einsum("hid,hie->hde", w_value, w_output).reshape(1, -1, D))
         plain.out_proj.bias.copy_(layer.output.bias[0, 0])
     state, tokens = torch.randn(1, 5, D), torch.randn(5, 7, D)
     new_state, weights = layer(state, tokens)
@@ -66,6 +68,14 @@ def test_layer_is_multi_head_attention_with_absorbed_projections() -> None:
     expected, expected_weights = plain(query, tokens, tokens, average_attn_weights=False)
     torch.testing.assert_close(new_state - state, expected.transpose(0, 1), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(weights[:, 0], expected_weights[:, :, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_one_state_for_all_rows_is_that_state_repeated() -> None:
+    torch.manual_seed(0)
+    layer = ClassAttentionLayer(n_members=3, n_heads=2, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
+    state, tokens = torch.randn(3, 1, D), torch.randn(5, 7, D)
+    for shared, repeated in zip(layer(state, tokens), layer(state.expand(-1, 5, -1), tokens), strict=True):
+        torch.testing.assert_close(shared, repeated)
 
 
 def test_members_are_independent() -> None:
@@ -93,8 +103,5 @@ def test_value_norms_have_one_length_per_weight() -> None:
     assert isinstance(layer, ClassAttentionLayer)
     normalized = nn.functional.layer_norm(tokens, (D,))
     member, head = 2, 3
-    w_value = layer.w_value[member * 4 + head]
-    w_output = layer.output.weight[member, head * 4 : (head + 1) * 4]
-    torch.testing.assert_close(
-        norms[1][:, member, head], (normalized @ w_value @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4
-    )
+    w_output = layer.output.weight[member, head * D : (head + 1) * D]
+    torch.testing.assert_close(norms[1][:, member, head], (normalized @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4)

@@ -17,17 +17,25 @@ def test_results_do_not_depend_on_batch_size() -> None:
         torch.testing.assert_close(torch.cat([half.attention[layer] for half in halves]), attention)
 
 
-def test_attention_names_the_column_of_the_table() -> None:
-    """A model whose queries look for the categorical column, second in the table, attends to position 1."""
+def test_attention_is_ordered_by_kind() -> None:
+    """A model whose queries look for the categorical column attends to the last position."""
     torch.manual_seed(0)
     model = TabAttnModel(small_shape(n_members=1, n_heads=1, n_layers=1)).eval()
     with torch.no_grad():
         model.tokens.column.zero_()
-        model.tokens.column[2, 0] = 1000.0
+        model.tokens.column[2, 0, 0] = 1000.0
         layer = model.encoder.layers[0]
         assert isinstance(layer, ClassAttentionLayer)
         layer.query.weight.zero_()
         layer.query.bias.zero_()[..., 0] = 100.0
-        layer.w_key.copy_(torch.eye(8)[None])
     attention = model(Cells(torch.randn(4, 2), torch.zeros(4, 1, dtype=torch.long), None)).attention[0]
-    assert attention[:, 0, 0].round().tolist() == [[0.0, 1.0, 0.0]] * 4
+    assert attention[:, 0, 0].round().tolist() == [[0.0, 0.0, 1.0]] * 4
+
+
+def test_reading_predicts_the_same() -> None:
+    torch.manual_seed(0)
+    model = TabAttnModel(small_shape()).eval()
+    cells = Cells(torch.randn(10, 2), torch.randint(0, 3, (10, 1)), None)
+    output, norms = model.read(cells)
+    torch.testing.assert_close(output.prediction, model(cells).prediction)
+    assert [norm.shape for norm in norms] == [attention.shape for attention in output.attention]

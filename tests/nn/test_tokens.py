@@ -1,6 +1,7 @@
+import rtdl_num_embeddings
 import torch
 
-from tabattn.nn.tokens import Cells, ColumnTokens
+from tabattn.nn.tokens import N_FREQUENCIES, Cells, ColumnTokens, PeriodicEmbeddings
 
 D = 8
 
@@ -9,20 +10,24 @@ def make_cells(missing: torch.Tensor | None = None) -> Cells:
     return Cells(torch.tensor([[0.5, -1.0], [2.0, 0.1]]), torch.tensor([[1], [0]]), missing)
 
 
-def test_tokens_come_in_the_order_of_the_table() -> None:
-    in_groups = ColumnTokens(2, (3,), (0, 1, 2), D)
-    in_table = ColumnTokens(2, (3,), (2, 0, 1), D)
-    in_table.load_state_dict(in_groups.state_dict())
-    grouped, ordered = in_groups(make_cells()), in_table(make_cells())
-    torch.testing.assert_close(ordered, grouped[:, [1, 2, 0]])
+def test_periodic_embeddings_are_those_of_the_library() -> None:
+    torch.manual_seed(0)
+    ours = PeriodicEmbeddings(3, D)
+    theirs = rtdl_num_embeddings.PeriodicEmbeddings(3, D, n_frequencies=N_FREQUENCIES, activation=False, lite=False)
+    bias = torch.randn(3, 1, D)
+    theirs.load_state_dict(
+        {"periodic.weight": ours.frequency[:, 0], "linear.weight": ours.weight, "linear.bias": bias[:, 0]}
+    )
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(ours(x, bias).transpose(0, 1), theirs(x), atol=1e-5, rtol=1e-5)
 
 
 def test_a_missing_cell_is_the_learned_vector_of_its_column_whatever_it_held() -> None:
-    tokens = ColumnTokens(2, (3,), (0, 1, 2), D)
+    tokens = ColumnTokens(2, (3,), D)
     torch.nn.init.normal_(tokens.missing)
     missing = torch.tensor([[True, False, False], [True, False, True]])
     embedded = tokens(make_cells(missing))
-    expected = tokens.missing + tokens.column
+    expected = (tokens.missing + tokens.column)[:, 0]
     torch.testing.assert_close(embedded[0, 0], expected[0])
     torch.testing.assert_close(embedded[1, 0], expected[0])
     torch.testing.assert_close(embedded[1, 2], expected[2])
@@ -30,9 +35,9 @@ def test_a_missing_cell_is_the_learned_vector_of_its_column_whatever_it_held() -
 
 
 def test_each_column_has_its_own_levels() -> None:
-    tokens = ColumnTokens(0, (3, 2), (0, 1), D)
+    tokens = ColumnTokens(0, (3, 2), D)
     cells = Cells(torch.zeros(1, 0), torch.tensor([[2, 1]]), None)
-    embedded = tokens(cells)[0] - tokens.column
+    embedded = tokens(cells)[0] - tokens.column[:, 0]
     assert tokens.levels is not None
     torch.testing.assert_close(embedded, tokens.levels[[2, 4]])
 

@@ -52,7 +52,7 @@ def test_weight_decay_spares_biases_and_embeddings() -> None:
     names = {id(parameter): name for name, parameter in module.model.named_parameters()}
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
     assert len(decayed["params"]) + len(free["params"]) == len(names)
-    assert {"encoder.layers.0.w_key", "head.weight"} <= {names[id(parameter)] for parameter in decayed["params"]}
+    assert {"encoder.layers.0.query.weight", "head.weight"} <= {names[id(parameter)] for parameter in decayed["params"]}
     assert {"encoder.cls", "head.bias", "tokens.column"} <= {names[id(parameter)] for parameter in free["params"]}
 
 
