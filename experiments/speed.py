@@ -1,110 +1,178 @@
-"""Time of one training step against rtdl_revisiting_models' FT-Transformer with its default arguments, in one run.
+"""Time of training steps, predictions and readings of attention against other FT-Transformers, in one run.
 
-    python -m experiments.speed            # writes experiments/results/speed.csv
+    python -m venv peers && peers/bin/pip install -r experiments/peers.txt
+    python -m experiments.speed --peers-python peers/bin/python     # writes experiments/results/speed.csv and speed.png
 
-Forward, backward and optimizer step of a batch of 256 rows. The two models take turns, so that a machine whose speed
-drifts does not favour either; the ratio is that of the medians.
+Every model lives in a process of its own (`experiments.speed_worker`), because deeptab and pytorch-tabular pin versions
+that clash with this project's; without --peers-python these two are left out. For every setting the models take turns,
+a few runs each, so that a machine whose speed drifts favours none; the first runs of a model are not counted. The ratio
+is that of the medians to rtdl's default. What would need more memory than --max-gib is not measured, and its row says
+so. A step is forward, backward and AdamW, with the networks' own default sizes and the same optimizer.
 """
 
 import argparse
+import json
 import statistics
-import time
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import torch
-from rtdl_revisiting_models import FTTransformer
-from torch import Tensor, nn
+from matplotlib.figure import Figure
 
 from experiments.machine import describe_machine
-from tabattn.nn.model import ModelShape, TabAttnModel
-from tabattn.nn.tokens import Cells
 
 RESULT = Path(__file__).parent / "results" / "speed.csv"
-BATCH_SIZE = 256
-N_COLUMNS = (8, 28, 100)
-N_WARM_UP = 3
-N_STEPS = 15
-N_LAYERS, N_HEADS, D_TOKEN, DROPOUT = 3, 2, 64, 0.1
+ROOT = Path(__file__).parent.parent
+BASELINE = "rtdl, default"
+OURS = ("tabattn, 1 member", "tabattn, 8 members")
+RTDL = ("rtdl, default", "rtdl, same width")
+PEERS = ("deeptab, default", "pytorch-tabular, default")
+COLUMNS = (8, 28, 100, 500, 2000)
+KINDS = ("numeric", "mixed")
+BATCH_SIZES = (256, 1024)
+WHATS = ("step", "predict", "attention")
+MAX_RUNS_PER_TURN = 8
+N_TURNS = 3
+TURN_MS = 1500.0
+GIB = 2**30
+N_HEADS = 8
+LAYERS = {"deeptab, default": 4, "pytorch-tabular, default": 6}
+RTDL_LAYERS = 3
+TENSORS_KEPT = 4
 
 
-def class_attention(n_columns: int, n_members: int) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """Return this project's model and its loss on random rows."""
-    shape = ModelShape(
-        n_numeric=n_columns,
-        n_levels=(),
-        n_outputs=1,
-        n_layers=N_LAYERS,
-        n_members=n_members,
-        n_heads=N_HEADS,
-        d_token=D_TOKEN,
-        attention_dropout=DROPOUT,
-        ffn_dropout=DROPOUT,
-    )
-    model = TabAttnModel(shape)
-    cells = Cells(torch.randn(BATCH_SIZE, n_columns), torch.zeros(BATCH_SIZE, 0, dtype=torch.long), missing=None)
-    target = torch.randn(BATCH_SIZE, n_members, 1)
-    return model, lambda: (model(cells).prediction - target).square().mean()
+class Worker:
+    """A process that measures one model."""
+
+    def __init__(self, python: str, name: str) -> None:
+        self.name = name
+        command = [python, "-m", "experiments.speed_worker", name]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+
+    def ask(self, **question: Any) -> list[float] | str:
+        """Return milliseconds, or what went wrong."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+            answer: list[float] | str = json.loads(self._process.stdout.readline())
+        except (BrokenPipeError, json.JSONDecodeError):
+            return "the process died"
+        return answer
 
 
-def ft_transformer(n_columns: int) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """Return rtdl's FT-Transformer with its default arguments and its loss on random rows."""
-    model = FTTransformer(
-        n_cont_features=n_columns, cat_cardinalities=[], d_out=1, **FTTransformer.get_default_kwargs()
-    )
-    x, target = torch.randn(BATCH_SIZE, n_columns), torch.randn(BATCH_SIZE, 1)
-    return model, lambda: (model(x, None) - target).square().mean()
+def needed_gib(name: str, columns: int, batch_size: int, what: str) -> float:
+    """Estimate the memory of the weights of self-attention: those of all layers for a step, else of one layer."""
+    if name in OURS:
+        return 0.0
+    n_layers = LAYERS.get(name, RTDL_LAYERS) if what == "step" else 1
+    return 4 * batch_size * N_HEADS * columns**2 * TENSORS_KEPT * n_layers / GIB
 
 
-def measure(n_columns: int, n_steps: int) -> list[dict[str, object]]:
-    """Return the median milliseconds per step of each model at one number of columns."""
-    models = {
-        "class attention, 1 member": class_attention(n_columns, 1),
-        "class attention, 8 members": class_attention(n_columns, 8),
-        "rtdl FT-Transformer, default": ft_transformer(n_columns),
-    }
-    steppers = {name: stepper(model, loss) for name, (model, loss) in models.items()}
-    times: dict[str, list[float]] = {name: [] for name in steppers}
-    for i in range(N_WARM_UP + n_steps):
-        for name, step in steppers.items():
-            start = time.perf_counter()
-            step()
-            if i >= N_WARM_UP:
-                times[name].append(1000 * (time.perf_counter() - start))
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    baseline = medians["rtdl FT-Transformer, default"]
+def measure(workers: list[Worker], setting: dict[str, Any], what: str, max_gib: float) -> list[dict[str, Any]]:
+    """Return the median milliseconds of each model in one setting."""
+    times: dict[str, list[float]] = {worker.name: [] for worker in workers}
+    notes: dict[str, str] = {}
+    runs: dict[str, int] = {}
+    for worker in workers:
+        needed = needed_gib(worker.name, setting["columns"], setting["batch_size"], what)
+        if needed > max_gib:
+            notes[worker.name] = f"not measured: attention weights need about {needed:.0f} GiB"
+            continue
+        warm_up = worker.ask(**setting, what=what, n=3)
+        if isinstance(warm_up, str):
+            notes[worker.name] = f"not measured: {warm_up}"
+            continue
+        runs[worker.name] = int(min(max(TURN_MS / warm_up[-1], 1), MAX_RUNS_PER_TURN))
+    for _ in range(N_TURNS):
+        for worker in workers:
+            if worker.name in runs:
+                answer = worker.ask(**setting, what=what, n=runs[worker.name])
+                assert not isinstance(answer, str), answer
+                times[worker.name] += answer
+    medians = {name: statistics.median(values) for name, values in times.items() if values}
+    baseline = medians.get(BASELINE, float("nan"))
     return [
-        {"columns": n_columns, "model": name, "ms_per_step": round(median, 2), "ratio": round(median / baseline, 4)}
-        for name, median in medians.items()
+        {
+            **setting,
+            "what": what,
+            "model": worker.name,
+            "ms": round(medians[worker.name], 2) if worker.name in medians else float("nan"),
+            "ratio": round(medians[worker.name] / baseline, 4) if worker.name in medians else float("nan"),
+            "runs": len(times[worker.name]),
+            "note": notes.get(worker.name, ""),
+        }
+        for worker in workers
     ]
 
 
-def stepper(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
-    """Return a function that makes one training step."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
-
-    return step
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """Draw the time of a training step against the number of columns, both logarithmic."""
+    steps = table[(table["what"] == "step") & (table["kind"] == "numeric")]
+    steps = steps[steps["batch_size"] == steps["batch_size"].min()]
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, rows in steps.groupby("model", sort=False):
+        axes.loglog(rows["columns"], rows["ms"], "o-", label=name)
+    axes.set(
+        xlabel="columns",
+        ylabel=f"milliseconds per training step of {steps['batch_size'].min()} rows",
+        title="Linear and quadratic growth",
+    )
+    axes.legend()
+    axes.grid(visible=True, which="both", alpha=0.3)
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--steps", type=int, default=N_STEPS, help="counted steps per model and number of columns")
-    parser.add_argument("--columns", type=int, nargs="+", default=N_COLUMNS)
+    parser.add_argument("--peers-python", help="interpreter of the environment of experiments/peers.txt")
+    parser.add_argument("--columns", type=int, nargs="+", default=COLUMNS)
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=BATCH_SIZES)
+    parser.add_argument("--what", nargs="+", default=WHATS, choices=WHATS)
+    parser.add_argument("--max-gib", type=float, default=6.0)
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    torch.manual_seed(0)
-    table = pd.DataFrame([row for n_columns in arguments.columns for row in measure(n_columns, arguments.steps)])
-    print(table.to_string(index=False))
+    contenders = [(sys.executable, name) for name in (*OURS, *RTDL)]
+    if arguments.peers_python:
+        contenders += [(arguments.peers_python, name) for name in PEERS]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    note = f"# python -m experiments.speed; {BATCH_SIZE} rows per step; {describe_machine()}\n"
-    arguments.out.write_text(note + table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    rows: list[dict[str, Any]] = []
+    settings = [
+        {"columns": columns, "kind": kind, "batch_size": batch_size}
+        for batch_size in arguments.batch_sizes
+        for kind in arguments.kinds
+        for columns in arguments.columns
+    ]
+    workers = [Worker(python, name) for python, name in contenders]
+    try:
+        for setting in settings:
+            for what in arguments.what:
+                asked = [worker for worker in workers if what != "attention" or worker.name in OURS]
+                rows += measure(asked, setting, what, arguments.max_gib)
+                print(pd.DataFrame(rows[-len(asked) :]).to_string(index=False, header=False), flush=True)
+            for worker in workers:
+                worker.ask(**setting, what=None, n=0)
+            table = pd.DataFrame(rows)
+            note = f"# python -m experiments.speed --peers-python PYTHON; medians; {describe_machine()}\n"
+            csv = table.to_csv(index=False, lineterminator="\n")
+            arguments.out.write_text(note + csv, encoding="utf-8")
+    finally:
+        for worker in workers:
+            worker.stop()
+    plot(table, arguments.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

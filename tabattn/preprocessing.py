@@ -7,13 +7,12 @@ import pandas as pd
 import torch
 from sklearn.preprocessing import QuantileTransformer
 
-from tabattn.nn.tokens import Cells
+from tabattn.nn.tokens import LIMIT, Cells
 from tabattn.schema import Kind, TableSchema, as_levels, as_numbers
 
 MAX_QUANTILES = 1000
 ROWS_PER_QUANTILE = 30
 MIN_QUANTILES = 10
-CLIP = 3.0
 
 
 class Preprocessor:
@@ -71,7 +70,7 @@ class Preprocessor:
         numbers = self._numbers(X)
         missing_number = np.isnan(numbers)
         if self._quantiles is not None:
-            numbers = np.clip(self._quantiles.transform(numbers), -CLIP, CLIP)
+            numbers = np.clip(self._quantiles.transform(numbers), -LIMIT, LIMIT)
         codes, missing_code = self._codes(X)
         missing = np.concatenate([missing_number, missing_code], axis=1)
         return Cells(

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabattn.errors import TabAttnError
-from tabattn.preprocessing import CLIP, Preprocessor
+from tabattn.nn.tokens import LIMIT
+from tabattn.preprocessing import Preprocessor
 from tabattn.schema import infer_schema
 
 
@@ -25,7 +26,7 @@ def test_numbers_become_normal_scores() -> None:
 def test_outliers_are_clipped_and_missing_is_a_mask() -> None:
     X = pd.DataFrame({"x": [1.0, 2.0, 3.0, np.nan], "z": [0.0, 1.0, 2.0, 3.0]})
     cells = fit(X).transform(pd.DataFrame({"x": [1e300, -1e300, np.nan], "z": [0.0, 1.0, 2.0]}))
-    assert cells.numeric[:, 0].tolist() == [CLIP, -CLIP, 0.0]
+    assert cells.numeric[:, 0].tolist() == [LIMIT, -LIMIT, 0.0]
     assert cells.missing is not None
     assert cells.missing.tolist() == [[False, False], [False, False], [True, False]]
 

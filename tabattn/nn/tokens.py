@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 N_FREQUENCIES = 32
 FREQUENCY_SCALE = 0.1
+N_BINS = 16
+LIMIT = 3.0
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,19 @@ class Cells:
         return Cells(self.numeric.to(device), self.codes.to(device), missing)
 
 
-class PeriodicEmbeddings(nn.Module):
-    """Numbers to tokens: sines and cosines of learned frequencies, then a linear map, all of them each column's own.
+class NumericEmbeddings(nn.Module):
+    """Numbers to tokens: periodic and piecewise-linear features, then a linear map, all of them each column's own.
 
-    Written column first, so that all columns are one batched product and the bias is the vector of the column: the
-    same function as `rtdl_num_embeddings.PeriodicEmbeddings` without its copies.
+    Periodic features are sines and cosines of learned frequencies. Piecewise-linear features say how far a number
+    has come through each of `N_BINS` intervals; numbers arrive as normal scores, so intervals between quantiles of the
+    normal distribution hold equally many training rows of a continuous column. Written column first, so that all
+    columns are one batched product and the bias is the vector of the column.
 
     Args:
         n_columns: Number of columns.
         d_token: Width of a token.
 
-    Source: Gorishniy et al. 2022 (arXiv 2203.05556), section 3.3.
+    Source: Gorishniy et al. 2022 (arXiv 2203.05556), sections 3.2 and 3.3.
     """
 
     def __init__(self, n_columns: int, d_token: int) -> None:
@@ -57,21 +61,30 @@ class PeriodicEmbeddings(nn.Module):
         frequency = torch.empty(n_columns, 1, N_FREQUENCIES)
         limit = 3 * FREQUENCY_SCALE
         self.frequency = nn.Parameter(nn.init.trunc_normal_(frequency, std=FREQUENCY_SCALE, a=-limit, b=limit))
-        bound = (2 * N_FREQUENCIES) ** -0.5
-        self.weight = nn.Parameter(torch.empty(n_columns, 2 * N_FREQUENCIES, d_token).uniform_(-bound, bound))
+        n_features = 2 * N_FREQUENCIES + N_BINS
+        bound = n_features**-0.5
+        self.weight = nn.Parameter(torch.empty(n_columns, n_features, d_token).uniform_(-bound, bound))
+        edges = torch.distributions.Normal(0.0, 1.0).icdf(torch.linspace(0, 1, N_BINS + 1)).clamp(-LIMIT, LIMIT)
+        self.register_buffer("slope", 1 / edges.diff(), persistent=False)
+        self.register_buffer("offset", -edges[:-1] / edges.diff(), persistent=False)
+
+    slope: Tensor
+    offset: Tensor
 
     def forward(
         self, x: Float[Tensor, "batch column"], bias: Float[Tensor, "column 1 d"]
     ) -> Float[Tensor, "column batch d"]:
         """Return one token per number, with the bias added."""
-        angle = (2 * math.pi * self.frequency) * x.t()[..., None]
-        return torch.baddbmm(bias, torch.cat([angle.cos(), angle.sin()], dim=-1), self.weight)
+        numbers = x.t()[..., None]
+        angle = (2 * math.pi * self.frequency) * numbers
+        share_of_bin = torch.addcmul(self.offset, numbers, self.slope).clamp(0, 1)
+        return torch.baddbmm(bias, torch.cat([angle.cos(), angle.sin(), share_of_bin], dim=-1), self.weight)
 
 
 class ColumnTokens(nn.Module):
     """Embed every cell and add to it the vector of its column.
 
-    Numbers go through periodic embeddings, level codes through a look-up, missing cells become a learned vector of
+    Numbers go through `NumericEmbeddings`, level codes through a look-up, missing cells become a learned vector of
     their column.
 
     Args:
@@ -87,7 +100,7 @@ class ColumnTokens(nn.Module):
         n_columns = n_numeric + len(n_levels)
         bound = d_token**-0.5
         self.n_numeric = n_numeric
-        self.numeric = PeriodicEmbeddings(n_numeric, d_token) if n_numeric else None
+        self.numeric = NumericEmbeddings(n_numeric, d_token) if n_numeric else None
         self.levels = nn.Parameter(torch.empty(sum(n_levels), d_token).uniform_(-bound, bound)) if n_levels else None
         self.missing = nn.Parameter(torch.zeros(n_columns, 1, d_token))
         self.column = nn.Parameter(torch.empty(n_columns, 1, d_token).uniform_(-bound, bound))

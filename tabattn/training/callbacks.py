@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import lightning
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
@@ -67,6 +68,49 @@ class BestWeights(lightning.Callback):
         """Put the best weights back."""
         if self._weights is not None:
             pl_module.load_state_dict(self._weights)
+
+
+class AverageWeights(lightning.Callback):
+    """Validate, and so keep, an exponential moving average of the weights instead of the weights of the last step.
+
+    The average forgets faster at first: after step t it keeps ``min(decay, (1 + t) / (10 + t))`` of what it was. Put
+    this callback after `BestWeights`, which looks at the weights before they are swapped back.
+
+    Args:
+        decay: Share of the average that stays at every step.
+
+    Source: Izmailov et al. 2018 (arXiv 1803.05407) for the averaging of weights; the warm-up is TensorFlow's
+        `ExponentialMovingAverage`. Lightning's `WeightAveraging` puts the last average back at the end of training, not
+        the one of the best epoch, so it can't be used here.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self._decay = decay
+        self._average: list[Tensor] = []
+        self._n_steps = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start from the initial weights."""
+        self._average = [parameter.detach().clone() for parameter in pl_module.parameters()]
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Rows, batch_idx: int) -> None:
+        """Move the average towards the weights."""
+        self._n_steps += 1
+        kept = min(self._decay, (1 + self._n_steps) / (10 + self._n_steps))
+        current = [parameter.detach() for parameter in pl_module.parameters()]
+        torch._foreach_lerp_(self._average, current, 1 - kept)
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Put the average in."""
+        self._swap(pl_module)
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Put the weights back."""
+        self._swap(pl_module)
+
+    def _swap(self, pl_module: lightning.LightningModule) -> None:
+        for i, parameter in enumerate(pl_module.parameters()):
+            parameter.data, self._average[i] = self._average[i], parameter.data
 
 
 class ProgressLine(lightning.Callback):

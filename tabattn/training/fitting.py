@@ -16,13 +16,14 @@ from torch import Tensor
 
 from tabattn.errors import TrainingError
 from tabattn.nn.model import ModelShape, TabAttnModel
-from tabattn.training.callbacks import AttentionHistory, BestWeights, ProgressLine
+from tabattn.training.callbacks import AttentionHistory, AverageWeights, BestWeights, ProgressLine
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
 from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, TrainingModule
 
 MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
+AVERAGE_DECAY = 0.99
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
     """
     history, best = AttentionHistory(), BestWeights()
     stop = EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_finite=True)
-    callbacks: list[lightning.Callback] = [history, best, stop]
+    callbacks: list[lightning.Callback] = [history, best, AverageWeights(AVERAGE_DECAY), stop]
     if settings.show_progress:
         callbacks.append(ProgressLine())
     with isolate_rng(), _quiet_lightning():

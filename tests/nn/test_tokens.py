@@ -1,7 +1,9 @@
+import numpy as np
 import rtdl_num_embeddings
+import scipy.stats
 import torch
 
-from tabattn.nn.tokens import N_FREQUENCIES, Cells, ColumnTokens, PeriodicEmbeddings
+from tabattn.nn.tokens import LIMIT, N_BINS, N_FREQUENCIES, Cells, ColumnTokens, NumericEmbeddings
 
 D = 8
 
@@ -10,16 +12,25 @@ def make_cells(missing: torch.Tensor | None = None) -> Cells:
     return Cells(torch.tensor([[0.5, -1.0], [2.0, 0.1]]), torch.tensor([[1], [0]]), missing)
 
 
-def test_periodic_embeddings_are_those_of_the_library() -> None:
+def test_numeric_embeddings_are_those_of_the_library() -> None:
     torch.manual_seed(0)
-    ours = PeriodicEmbeddings(3, D)
-    theirs = rtdl_num_embeddings.PeriodicEmbeddings(3, D, n_frequencies=N_FREQUENCIES, activation=False, lite=False)
+    ours = NumericEmbeddings(3, D)
+    n_periodic = 2 * N_FREQUENCIES
+    periodic = rtdl_num_embeddings.PeriodicEmbeddings(3, D, n_frequencies=N_FREQUENCIES, activation=False, lite=False)
     bias = torch.randn(3, 1, D)
-    theirs.load_state_dict(
-        {"periodic.weight": ours.frequency[:, 0], "linear.weight": ours.weight, "linear.bias": bias[:, 0]}
+    periodic.load_state_dict(
+        {
+            "periodic.weight": ours.frequency[:, 0],
+            "linear.weight": ours.weight[:, :n_periodic],
+            "linear.bias": bias[:, 0],
+        }
     )
-    x = torch.randn(5, 3)
-    torch.testing.assert_close(ours(x, bias).transpose(0, 1), theirs(x), atol=1e-5, rtol=1e-5)
+    edges = torch.from_numpy(scipy.stats.norm.ppf(np.linspace(0, 1, N_BINS + 1)).clip(-LIMIT, LIMIT)).float()
+    encoding = rtdl_num_embeddings.PiecewiseLinearEncoding([edges] * 3)
+    x = 2 * LIMIT * (torch.rand(50, 3) - 0.5)
+    shares = encoding(x).unflatten(1, (3, N_BINS))
+    expected = periodic(x) + torch.einsum("bci,cid->bcd", shares, ours.weight[:, n_periodic:])
+    torch.testing.assert_close(ours(x, bias).transpose(0, 1), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_missing_cell_is_the_learned_vector_of_its_column_whatever_it_held() -> None:

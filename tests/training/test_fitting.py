@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, train
@@ -49,6 +50,20 @@ def test_the_best_weights_are_restored_and_training_stops_after_patience() -> No
     assert trained.n_epochs == trained.best_epoch + 3 < 60
     assert validation_loss(trained) == pytest.approx(trained.best_loss, rel=1e-5)
     assert not trained.model.training
+
+
+def test_the_average_of_the_weights_is_what_is_validated_and_kept() -> None:
+    trained = fit(max_epochs=1, batch_size=200)
+    torch.manual_seed(0)
+    initial = TabAttnModel(small_shape(attention_dropout=0.1, ffn_dropout=0.1)).state_dict()
+    moved = {
+        name: (trained.model.state_dict()[name] - initial[name]).abs().max() for name in ("encoder.cls", "head.bias")
+    }
+    kept_of_the_initial_weights = (1 + 1) / (10 + 1)
+    first_step_of_adam = 1e-2
+    for distance in moved.values():
+        assert distance == pytest.approx((1 - kept_of_the_initial_weights) * first_step_of_adam, rel=1e-3)
+    assert validation_loss(trained) == pytest.approx(trained.best_loss, rel=1e-5)
 
 
 def test_training_learns() -> None:

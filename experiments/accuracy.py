@@ -1,0 +1,171 @@
+"""Test scores of this project's defaults against boosted trees and other networks, on real tables.
+
+    pip install 'tabattn[peers]'
+    python -m experiments.accuracy --data DIR                     # measures what is not measured yet
+    python -m experiments.accuracy --data DIR --tables adult --models tabattn catboost --seeds 0 1
+
+One cell is one model on one table with one seed; each is kept in experiments/results/accuracy.csv as soon as it is
+measured, and never measured again. Whatever was measured is summed up in accuracy_summary.csv: mean rank over the
+tables on which every model was measured, and wins, ties and losses of this project. A tie is a difference within one
+standard deviation over seeds, the larger of the two models'. TabM and FT-Transformer are measured on eight tables of at
+most 20,000 training rows.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
+
+from experiments.contenders import CONTENDERS
+from experiments.machine import describe_machine
+from experiments.splits import SplitTable, split_table
+from experiments.tables import add_data_argument, load_catalog
+
+RESULT = Path(__file__).parent / "results" / "accuracy.csv"
+OURS = "tabattn"
+NETWORKS = ("tabm", "rtdl_ft_transformer")
+TREES = ("lightgbm", "xgboost", "catboost", "hist_gradient_boosting")
+MAX_NETWORK_ROWS = 20_000
+NETWORK_TABLES = (
+    "california_housing",
+    "abalone",
+    "wine_quality",
+    "concrete_strength",
+    "german_credit",
+    "titanic",
+    "cpu_act",
+    "covertype_sample_cat",
+)
+SEEDS = (0, 1, 2)
+
+
+def measure(name: str, table: SplitTable, model: str, seed: int) -> dict[str, Any]:
+    """Fit one model and score it on the test rows."""
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predicted = CONTENDERS[model](table, seed)
+    seconds = time.perf_counter() - start
+    truth = table.problem.y.to_numpy()[table.test]
+    if table.problem.task == "regression":
+        metric, score, loss = "r2", r2_score(truth, predicted), root_mean_squared_error(truth, predicted)
+    else:
+        labels = np.arange(predicted.shape[1])
+        metric, score = "accuracy", accuracy_score(truth, predicted.argmax(axis=1))
+        loss = log_loss(truth, predicted, labels=labels)
+    return {
+        "table": name,
+        "model": model,
+        "seed": seed,
+        "train_rows": len(table.train),
+        "columns": table.problem.X.shape[1],
+        "metric": metric,
+        "score": round(score, 5),
+        "rmse_or_log_loss": round(loss, 5),
+        "seconds": round(seconds, 1),
+    }
+
+
+def tables_of(model: str, tables: Sequence[str]) -> list[str]:
+    """Return the tables that a model is measured on."""
+    return [name for name in tables if model not in NETWORKS or name in NETWORK_TABLES]
+
+
+def summarize(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return mean rank, and this project's wins, ties and losses against each model.
+
+    Trees and this project are ranked among themselves on all their common tables; `network_mean_rank` ranks all models
+    on the tables that the networks were measured on too.
+    """
+    mean, std = (
+        cells.pivot_table(index="table", columns="model", values="score", aggfunc=function)
+        for function in ("mean", "std")
+    )
+    std = std.reindex_like(mean).fillna(0.0)
+    main = [model for model in (OURS, *TREES) if model in mean]
+    everyone = [model for model in CONTENDERS if model in mean]
+    ranks = mean[main].dropna().rank(axis=1, ascending=False)
+    all_ranks = mean[everyone].dropna().rank(axis=1, ascending=False)
+    rows = []
+    for model in everyone:
+        both = mean[[OURS, model]].dropna().index
+        difference = mean.loc[both, OURS] - mean.loc[both, model]
+        margin = std.loc[both, [OURS, model]].max(axis=1)
+        rows.append(
+            {
+                "model": model,
+                "tables": len(both),
+                "mean_score": round(mean.loc[both, model].mean(), 4),
+                "mean_rank": round(ranks[model].mean(), 2) if model in ranks else np.nan,
+                "ranked_tables": len(ranks) if model in ranks else 0,
+                "network_mean_rank": round(all_ranks[model].mean(), 2) if len(all_ranks) else np.nan,
+                "network_tables": len(all_ranks),
+                "ours_wins": int((difference > margin).sum()),
+                "ties": int((difference.abs() <= margin).sum()),
+                "ours_losses": int((difference < -margin).sum()),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("mean_rank", ignore_index=True)
+
+
+def scores(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean score of every model on every table."""
+    wide = cells.pivot_table(index=["table", "metric"], columns="model", values="score", sort=False).round(4)
+    return wide[[model for model in CONTENDERS if model in wide]].reset_index()
+
+
+def main() -> None:
+    """Measure what is not measured yet, keep each cell at once, and sum up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_data_argument(parser)
+    parser.add_argument("--tables", nargs="+", help="all tables of the catalog if not given")
+    parser.add_argument("--models", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    catalog = load_catalog(arguments.data)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    for name in arguments.tables or list(catalog):
+        wanted = [
+            (model, seed)
+            for model in arguments.models
+            for seed in arguments.seeds
+            if name in tables_of(model, [name]) and (name, model, seed) not in _measured(arguments.out)
+        ]
+        table = split_table(catalog[name]) if wanted else None
+        for model, seed in wanted:
+            assert table is not None, "there is something to measure"
+            if model in NETWORKS and len(table.train) > MAX_NETWORK_ROWS:
+                continue
+            _keep(arguments.out, measure(name, table, model, seed))
+    cells = pd.read_csv(arguments.out, comment="#")
+    summary = summarize(cells)
+    summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"), index=False, lineterminator="\n")
+    print(scores(cells).to_string(index=False), summary.to_string(index=False), sep="\n\n")
+
+
+def _measured(path: Path) -> set[tuple[str, str, int]]:
+    if not path.exists():
+        return set()
+    cells = pd.read_csv(path, comment="#")
+    return set(zip(cells["table"], cells["model"], cells["seed"], strict=True))
+
+
+def _keep(path: Path, cell: dict[str, Any]) -> None:
+    """Append a cell to the results, so that whatever stops the run loses nothing."""
+    is_new = not path.exists()
+    with path.open("a", encoding="utf-8") as file:
+        if is_new:
+            file.write(f"# python -m experiments.accuracy --data DIR; {describe_machine()}\n{','.join(cell)}\n")
+        file.write(",".join(str(value) for value in cell.values()) + "\n")
+    print(cell, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""What predicts in `experiments.accuracy`: this project's defaults, boosted trees, and two neural networks of others.
+
+Every contender takes a split table and a seed and returns its prediction of the test rows: numbers, or one probability
+per class. All have the defaults of their package; boosted trees get up to 2,000 trees (CatBoost its own 1,000, because
+its learning rate depends on that number) and stop after 50 without a better validation loss.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from experiments.splits import SplitTable
+from tabattn import TabAttnClassifier, TabAttnRegressor
+from tabattn.nn.tokens import Cells
+from tabattn.preprocessing import Preprocessor
+from tabattn.schema import Kind, TableSchema, as_levels, as_numbers, infer_schema
+from tabattn.training.data import Rows, ShuffledBatches
+from tabattn.training.module import average_members, ensemble_losses, row_losses
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Contender = Callable[[SplitTable, int], Array]
+MAX_TREES = 2_000
+TREE_PATIENCE = 50
+NEURAL_PATIENCE = 16
+NEURAL_EPOCHS = 200
+NEURAL_BATCH = 256
+
+
+def tabattn(table: SplitTable, seed: int) -> Array:
+    """This project's defaults; it holds out as many rows as the others validate on, by its own drawing."""
+    rows = np.concatenate([table.train, table.validation])
+    estimator = TabAttnRegressor if table.problem.task == "regression" else TabAttnClassifier
+    model = estimator(random_state=seed, validation_fraction=len(table.validation) / len(rows))
+    model.fit(table.problem.X.iloc[rows], table.problem.y.iloc[rows])
+    X_test = table.problem.X.iloc[table.test]
+    return model.predict(X_test) if table.problem.task == "regression" else model.predict_proba(X_test)
+
+
+def lightgbm(table: SplitTable, seed: int) -> Array:
+    """LightGBM."""
+    import lightgbm
+
+    model = lightgbm.LGBMRegressor if table.problem.task == "regression" else lightgbm.LGBMClassifier
+    parts = _tree_parts(table)
+    stop = lightgbm.early_stopping(TREE_PATIENCE, verbose=False)
+    fitted = model(n_estimators=MAX_TREES, random_state=seed, n_jobs=torch.get_num_threads(), verbose=-1).fit(
+        parts.X_train, parts.y_train, eval_set=[(parts.X_validation, parts.y_validation)], callbacks=[stop]
+    )
+    return _predict(fitted, parts)
+
+
+def xgboost(table: SplitTable, seed: int) -> Array:
+    """XGBoost."""
+    import xgboost
+
+    model = xgboost.XGBRegressor if table.problem.task == "regression" else xgboost.XGBClassifier
+    parts = _tree_parts(table)
+    fitted = model(
+        n_estimators=MAX_TREES,
+        early_stopping_rounds=TREE_PATIENCE,
+        enable_categorical=True,
+        random_state=seed,
+        n_jobs=torch.get_num_threads(),
+    ).fit(parts.X_train, parts.y_train, eval_set=[(parts.X_validation, parts.y_validation)], verbose=False)
+    return _predict(fitted, parts)
+
+
+def catboost(table: SplitTable, seed: int) -> Array:
+    """CatBoost."""
+    import catboost
+
+    model = catboost.CatBoostRegressor if table.problem.task == "regression" else catboost.CatBoostClassifier
+    parts = _tree_parts(table)
+    categorical = [name for name, dtype in parts.X_train.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
+    parts = parts.map(lambda X: X.assign(**{name: X[name].astype(object).fillna("nan") for name in categorical}))
+    fitted = model(
+        random_seed=seed,
+        thread_count=torch.get_num_threads(),
+        early_stopping_rounds=TREE_PATIENCE,
+        cat_features=categorical,
+        allow_writing_files=False,
+        verbose=False,
+    ).fit(parts.X_train, parts.y_train, eval_set=(parts.X_validation, parts.y_validation))
+    return _predict(fitted, parts)
+
+
+def hist_gradient_boosting(table: SplitTable, seed: int) -> Array:
+    """scikit-learn's histogram gradient boosting."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    is_regression = table.problem.task == "regression"
+    model = HistGradientBoostingRegressor if is_regression else HistGradientBoostingClassifier
+    parts = _tree_parts(table)
+    fitted = model(max_iter=MAX_TREES, early_stopping=True, n_iter_no_change=TREE_PATIENCE, random_state=seed).fit(
+        parts.X_train, parts.y_train, X_val=parts.X_validation, y_val=parts.y_validation
+    )
+    return _predict(fitted, parts)
+
+
+def tabm(table: SplitTable, seed: int) -> Array:
+    """TabM with piecewise-linear embeddings, as its authors advise."""
+    import rtdl_num_embeddings
+    import tabm
+
+    def build(schema: TableSchema, cells: Cells, n_outputs: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+        embeddings = None
+        if cells.numeric.shape[1]:
+            embeddings = rtdl_num_embeddings.PiecewiseLinearEmbeddings(
+                rtdl_num_embeddings.compute_bins(cells.numeric, n_bins=min(48, len(cells) - 1)),
+                d_embedding=16,
+                activation=False,
+                version="B",
+            )
+        model = tabm.TabM.make(
+            n_num_features=cells.numeric.shape[1],
+            cat_cardinalities=_cardinalities(schema),
+            d_out=n_outputs,
+            num_embeddings=embeddings,
+        )
+        return model, torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=3e-4)
+
+    return _fit_network(table, seed, build)
+
+
+def rtdl_ft_transformer(table: SplitTable, seed: int) -> Array:
+    """FT-Transformer of rtdl_revisiting_models with its default sizes and its default optimizer."""
+    from rtdl_revisiting_models import FTTransformer
+
+    def build(schema: TableSchema, cells: Cells, n_outputs: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+        model = FTTransformer(
+            n_cont_features=cells.numeric.shape[1],
+            cat_cardinalities=_cardinalities(schema),
+            d_out=n_outputs,
+            **FTTransformer.get_default_kwargs(),
+        )
+        return model, model.make_default_optimizer()
+
+    return _fit_network(table, seed, build)
+
+
+CONTENDERS: Mapping[str, Contender] = {
+    "tabattn": tabattn,
+    "lightgbm": lightgbm,
+    "xgboost": xgboost,
+    "catboost": catboost,
+    "hist_gradient_boosting": hist_gradient_boosting,
+    "tabm": tabm,
+    "rtdl_ft_transformer": rtdl_ft_transformer,
+}
+
+
+class _TreeParts:
+    """A split table as boosted trees take it: numbers as they are, categories as pandas categories."""
+
+    def __init__(self, X_train: Any, y_train: Any, X_validation: Any, y_validation: Any, X_test: Any) -> None:
+        self.X_train, self.y_train = X_train, y_train
+        self.X_validation, self.y_validation = X_validation, y_validation
+        self.X_test = X_test
+
+    def map(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> "_TreeParts":
+        return _TreeParts(
+            change(self.X_train), self.y_train, change(self.X_validation), self.y_validation, change(self.X_test)
+        )
+
+
+def _tree_parts(table: SplitTable) -> _TreeParts:
+    X, y = table.problem.X, table.problem.y.to_numpy()
+    schema = infer_schema(X.iloc[table.train])
+    columns: dict[str, Any] = {}
+    for i in schema.token_positions:
+        if schema.columns[i].kind is Kind.NUMERIC:
+            columns[f"x{i}"] = as_numbers(X.iloc[:, i], str(i))
+        else:
+            positions, names = as_levels(X.iloc[:, i])
+            seen = sorted({names[j] for j in set(positions[table.train]) if j >= 0})
+            columns[f"x{i}"] = pd.Categorical(np.array([*names, None], dtype=object)[positions], categories=seen)
+    frame = pd.DataFrame(columns)
+    train, validation, test = table.train, table.validation, table.test
+    return _TreeParts(frame.iloc[train], y[train], frame.iloc[validation], y[validation], frame.iloc[test])
+
+
+def _predict(fitted: Any, parts: _TreeParts) -> Array:
+    return np.asarray(
+        fitted.predict_proba(parts.X_test) if hasattr(fitted, "predict_proba") else fitted.predict(parts.X_test)
+    )
+
+
+def _cardinalities(schema: TableSchema) -> list[int]:
+    return [schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL)]
+
+
+def _fit_network(
+    table: SplitTable,
+    seed: int,
+    build: Callable[[TableSchema, Cells, int], tuple[nn.Module, torch.optim.Optimizer]],
+) -> Array:
+    """Train another package's network on this project's cells: missing numbers are 0, missing levels the code 0."""
+    X, y = table.problem.X, table.problem.y.to_numpy()
+    is_regression = table.problem.task == "regression"
+    schema = infer_schema(X.iloc[table.train])
+    cells = Preprocessor(schema).fit(X.iloc[table.train]).transform(X)
+    mean, scale = (y[table.train].mean(), y[table.train].std()) if is_regression else (0, 1)
+    target = torch.as_tensor((y - mean) / scale, dtype=torch.float32) if is_regression else torch.as_tensor(y)
+    n_outputs = 1 if is_regression else int(y.max()) + 1
+    rows = Rows(cells, target, torch.ones(len(y)))
+    train, validation = rows.take(torch.as_tensor(table.train)), rows.take(torch.as_tensor(table.validation))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model, optimizer = build(schema, train.cells, n_outputs)
+        best_loss, best_weights, n_worse = float("inf"), copy.deepcopy(model.state_dict()), 0
+        batches = ShuffledBatches(train, NEURAL_BATCH, seed)
+        for _ in range(NEURAL_EPOCHS):
+            for batch in batches:
+                optimizer.zero_grad()
+                row_losses(_forward(model, batch.cells), batch.target).mean().backward()
+                optimizer.step()
+            loss = float(ensemble_losses(_predict_network(model, validation.cells), validation.target).mean())
+            n_worse = 0 if loss < best_loss else n_worse + 1
+            if n_worse == 0:
+                best_loss, best_weights = loss, copy.deepcopy(model.state_dict())
+            if n_worse >= NEURAL_PATIENCE:
+                break
+        model.load_state_dict(best_weights)
+        prediction = _predict_network(model, cells.take(torch.as_tensor(table.test)))
+    averaged = average_members(prediction, is_regression=is_regression).double().numpy()
+    return averaged[:, 0] * scale + mean if is_regression else averaged
+
+
+def _forward(model: nn.Module, cells: Cells) -> Tensor:
+    """Return predictions with an axis of members, which FT-Transformer has not."""
+    numeric = cells.numeric if cells.numeric.shape[1] else None
+    codes = cells.codes if cells.codes.shape[1] else None
+    prediction: Tensor = model(numeric, codes)
+    return prediction if prediction.ndim == 3 else prediction[:, None]
+
+
+def _predict_network(model: nn.Module, cells: Cells) -> Tensor:
+    model.eval()
+    with torch.inference_mode():
+        parts = [_forward(model, cells.take(slice(i, i + 1024))) for i in range(0, len(cells), 1024)]
+    model.train()
+    return torch.cat(parts)
