@@ -56,7 +56,7 @@ class Worker:
     def stop(self) -> None:
         """End the process."""
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
     def ask(self, **question: Any) -> list[float] | str:
         """Return milliseconds, or what went wrong."""
@@ -117,16 +117,17 @@ def measure(workers: list[Worker], setting: dict[str, Any], what: str, max_gib: 
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
-    """Draw the time of a training step against the number of columns, both logarithmic."""
-    steps = table[(table["what"] == "step") & (table["kind"] == "numeric")]
-    steps = steps[steps["batch_size"] == steps["batch_size"].min()]
+    """Draw the time of what was measured first (a training step) against the number of columns, both logarithmic."""
+    first = table.iloc[0]
+    alike = (table[["kind", "batch_size", "what"]] == first[["kind", "batch_size", "what"]]).all(axis=1)
+    steps = table[alike & table["ms"].notna()]
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
     for name, rows in steps.groupby("model", sort=False):
         axes.loglog(rows["columns"], rows["ms"], "o-", label=name)
     axes.set(
         xlabel="columns",
-        ylabel=f"milliseconds per training step of {steps['batch_size'].min()} rows",
+        ylabel=f"milliseconds, {first['what']} of {first['batch_size']} rows, {first['kind']} columns",
         title="Linear and quadratic growth",
     )
     axes.legend()

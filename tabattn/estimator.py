@@ -1,9 +1,12 @@
 """scikit-learn estimators: fit, predict, and read the attention that the predictions came from."""
 
+import copy
+import functools
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -23,7 +26,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from tabattn.errors import ColumnError, ParameterError, TableError, TargetError
-from tabattn.importance.aggregation import DEFAULT_METHOD, METHODS, Method, Scores, normalize_scores
+from tabattn.importance.aggregation import DEFAULT_METHOD, METHODS, Method, Scores, normalize_rows, normalize_scores
 from tabattn.importance.maps import AttentionMaps, head_table
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
@@ -33,15 +36,15 @@ from tabattn.preprocessing import Preprocessor
 from tabattn.reading import refuse_duplicate_names
 from tabattn.schema import Kind, infer_schema
 from tabattn.training.data import Rows
-from tabattn.training.fitting import Trained, TrainingSettings, train
+from tabattn.training.fitting import Trained, TrainingSettings, resolve_device, train
 from tabattn.training.module import OptimizerSettings, average_members
 
 Array = np.ndarray[Any, np.dtype[Any]]
-T = TypeVar("T")
 MAX_READ_ELEMENTS = 8_000_000
 MAX_READ_ROWS = 4096
-STEPS_PER_EPOCH = 32
-BATCH_SIZES = (32, 256)
+MIN_STEPS, MAX_SMALL_BATCH = 32, 256
+MIN_LARGE_STEPS, MAX_LARGE_BATCH = 512, 16_384
+MIN_BATCH = 32
 
 
 class _TabAttnEstimator(BaseEstimator):
@@ -186,8 +189,12 @@ class _TabAttnEstimator(BaseEstimator):
             ParameterError: There is no such method.
         """
         frame = self._as_frame(X, reset=False)
-        scores = self._score(self.preprocessor_.transform(frame), method)
-        return pd.DataFrame(scores.local, index=frame.index, columns=self._feature_index())
+        read = _method(method)
+        per_row = self._read(
+            self.preprocessor_.transform(frame), lambda model, batch: read(model, batch).double().mean(dim=1)
+        )
+        scores = normalize_rows(torch.cat(list(per_row)).numpy())
+        return pd.DataFrame(self._spread(scores), index=frame.index, columns=self._feature_index())
 
     def attention(self, X: Any) -> AttentionMaps:
         """Return the raw attention weights of some rows, before dropout.
@@ -198,8 +205,8 @@ class _TabAttnEstimator(BaseEstimator):
         Returns:
             Weights of shape (row, member, layer, head, column).
         """
-        stacked = [torch.stack(output.attention, dim=2) for output in self._read(self._cells(X), self.model_)]
-        return AttentionMaps(self._spread(torch.cat(stacked).numpy()), self.schema_.names)
+        stacked = self._read(self._cells(X), lambda model, batch: torch.stack(model(batch).attention, dim=2))
+        return AttentionMaps(self._spread(torch.cat(list(stacked)).numpy()), self.schema_.names)
 
     def mean_attention(self, X: Any) -> pd.DataFrame:
         """Return attention averaged over rows and members, without keeping the raw weights in memory.
@@ -211,11 +218,13 @@ class _TabAttnEstimator(BaseEstimator):
             One row per layer and head (both counted from 1), one column per feature; rows sum to 1.
         """
         cells = self._cells(X)
-        total = sum(
-            torch.stack([weights.double().mean(dim=1).sum(dim=0) for weights in output.attention])
-            for output in self._read(cells, self.model_)
+        sums = self._read(
+            cells,
+            lambda model, batch: torch.stack(
+                [layer.double().mean(dim=1).sum(dim=0) for layer in model(batch).attention]
+            ),
         )
-        return head_table(self._spread((cast("Tensor", total) / len(cells)).numpy()), self.schema_.names)
+        return head_table(self._spread((_add(sums) / len(cells)).numpy()), self.schema_.names)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that missing cells and categories are welcome."""
@@ -267,25 +276,26 @@ class _TabAttnEstimator(BaseEstimator):
         )
 
     def _predict_members(self, X: Any) -> Tensor:
-        return torch.cat([output.prediction for output in self._read(self._cells(X), self.model_)])
+        return torch.cat(list(self._read(self._cells(X), lambda model, batch: model(batch).prediction)))
 
     def _score(self, cells: Cells, method: Method) -> Scores:
-        if method not in METHODS:
-            raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
-        read = METHODS[method]
-        raw = torch.cat(list(self._read(cells, lambda batch: read(self.model_, batch))))
-        scores = normalize_scores(raw)
-        return Scores(local=self._spread(scores.local), std=self._spread(scores.std))
+        """Score the columns; what is kept in memory does not grow with the number of rows."""
+        read = _method(method)
+        sums = self._read(cells, lambda model, batch: read(model, batch).double().sum(dim=0))
+        scores = normalize_scores((_add(sums) / len(cells)).numpy())
+        return Scores(importance=self._spread(scores.importance), std=self._spread(scores.std))
 
-    def _read(self, cells: Cells, function: Callable[[Cells], T]) -> Iterator[T]:
-        """Apply a function to batches of cells that keep memory bounded."""
+    def _read(self, cells: Cells, function: Callable[[TabAttnModel, Cells], Tensor]) -> Iterator[Tensor]:
+        """Apply a function to batches of cells that keep memory bounded, on a GPU where there is one to be used."""
+        device = resolve_device(self.device)
+        model = self.model_ if device.type == "cpu" else copy.deepcopy(self.model_).to(device)
         shape = self.model_.shape
         width = shape.n_columns * shape.d_token * shape.n_members * shape.n_heads
         n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // width))
         for start in range(0, len(cells), n_rows):
             with torch.inference_mode():
-                batch = function(cells.take(slice(start, start + n_rows)))
-            yield batch
+                values = function(model, cells.take(slice(start, start + n_rows)).to(device))
+            yield values.cpu()
 
     def _spread(self, values: Array) -> Array:
         """Put the model's columns, on the last axis, in the order of the table, with zeros for constant columns."""
@@ -372,7 +382,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         max_epochs: Passes over the training rows at most.
         patience: Epochs without a better validation loss before training stops.
         validation_fraction: Share of rows held out in `fit`.
-        device: "auto" trains on a GPU if there is one.
+        device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" where they say.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show a line of progress.
 
@@ -467,7 +477,9 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
 
 
 def auto_batch_size(n_rows: int) -> int:
-    """Choose the batch size: a power of two from 32 to 256 that leaves at least 32 steps per epoch if it can.
+    """Choose the batch size: the largest power of two that leaves steps enough for an epoch to learn from.
+
+    Up to 256 rows, 32 steps per epoch are enough; larger batches, which a GPU needs to be busy, must leave 512.
 
     Args:
         n_rows: Number of training rows.
@@ -477,10 +489,26 @@ def auto_batch_size(n_rows: int) -> int:
 
     Example:
         >>> [auto_batch_size(n) for n in (100, 3_000, 1_000_000)]
-        [32, 64, 256]
+        [32, 64, 1024]
     """
-    smallest, largest = BATCH_SIZES
-    return int(np.clip(2 ** int(np.log2(max(1, n_rows / STEPS_PER_EPOCH))), smallest, largest))
+    small = min(_power_of_two(n_rows / MIN_STEPS), MAX_SMALL_BATCH)
+    large = min(_power_of_two(n_rows / MIN_LARGE_STEPS), MAX_LARGE_BATCH)
+    return max(small, large, MIN_BATCH)
+
+
+def _power_of_two(limit: float) -> int:
+    """The largest power of two up to a limit, at least 1."""
+    return 1 << int(math.log2(max(1.0, limit)))
+
+
+def _method(name: Method) -> Callable[[TabAttnModel, Cells], Tensor]:
+    if name not in METHODS:
+        raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {name!r}.")
+    return METHODS[name]
+
+
+def _add(parts: Iterator[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)
 
 
 def _require(name: str, value: Any, kind: type, requirement: str, holds: Callable[[Any], bool]) -> None:

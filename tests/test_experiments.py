@@ -3,23 +3,89 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments import real_tables, speed
+from experiments import accuracy, real_tables, speed
+from experiments.splits import split_table
 from experiments.tables import load_catalog
 from tests.test_ranking import DATA
 
 
 def test_speed_measures_and_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "speed.csv"
-    monkeypatch.setattr("sys.argv", ["speed", "--steps", "1", "--columns", "3", "--out", str(out)])
+    command = f"speed --columns 3 4 --kinds mixed --batch-sizes 16 --what step attention --out {out}"
+    monkeypatch.setattr("sys.argv", command.split())
     speed.main()
     table = pd.read_csv(out, comment="#")
-    assert table["model"].tolist() == [
-        "class attention, 1 member",
-        "class attention, 8 members",
-        "rtdl FT-Transformer, default",
+    assert table.groupby(["columns", "what"])["model"].count().tolist() == [2, 4, 2, 4]
+    assert (table["ms"] > 0).all()
+    assert (table.loc[table["model"] == "rtdl, default", "ratio"] == 1).all()
+    assert out.with_suffix(".png").stat().st_size > 0
+
+
+def test_speed_says_what_was_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "speed.csv"
+    command = f"speed --columns 30 --batch-sizes 16 --what step --kinds numeric --max-gib 0.0001 --out {out}"
+    monkeypatch.setattr("sys.argv", command.split())
+    speed.main()
+    table = pd.read_csv(out, comment="#").set_index("model")
+    assert table["ms"].notna().to_dict()["tabattn, 1 member"]
+    assert str(table["note"].to_dict()["rtdl, default"]).startswith("not measured: attention weights need about")
+
+
+def test_accuracy_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = "name,file,target,task\nwine,wine.csv,cultivar,multiclass\n"
+    (tmp_path / "catalog.csv").write_text(catalog, encoding="utf-8")
+    (tmp_path / "wine.csv").write_bytes((DATA / "wine.csv").read_bytes())
+    out = tmp_path / "accuracy.csv"
+    command = f"accuracy --data {tmp_path} --models tabattn hist_gradient_boosting --seeds 0 --out {out}"
+    monkeypatch.setattr("sys.argv", command.split())
+    accuracy.main()
+    first = out.read_bytes()
+    accuracy.main()
+    assert out.read_bytes() == first
+    cells = pd.read_csv(out, comment="#")
+    assert cells["model"].tolist() == ["tabattn", "hist_gradient_boosting"]
+    assert cells["score"].between(0.8, 1).all()
+    summary = pd.read_csv(out.with_name("accuracy_summary.csv"))
+    assert sorted(summary["model"]) == ["hist_gradient_boosting", "tabattn"]
+    assert summary["mean_rank"].sum() == 3
+
+
+def test_ranks_wins_and_ties() -> None:
+    def cell(table: str, model: str, seed: int, score: float) -> dict[str, object]:
+        return {"table": table, "model": model, "seed": seed, "score": score}
+
+    cells = [
+        *(cell("a", "tabattn", seed, score) for seed, score in enumerate([0.90, 0.92])),
+        *(cell("a", "catboost", seed, 0.80) for seed in range(2)),
+        *(cell("b", "tabattn", seed, 0.50) for seed in range(2)),
+        *(cell("b", "catboost", seed, score) for seed, score in enumerate([0.45, 0.57])),
+        *(cell("c", "tabattn", seed, 0.50) for seed in range(2)),
+        *(cell("c", "catboost", seed, 0.60) for seed in range(2)),
     ]
-    assert (table["ms_per_step"] > 0).all()
-    assert out.read_text(encoding="utf-8").startswith("# python -m experiments.speed; 256 rows per step; ")
+    summary = accuracy.summarize(pd.DataFrame(cells)).set_index("model")
+    assert summary[["ours_wins", "ties", "ours_losses"]].to_dict("index")["catboost"] == {
+        "ours_wins": 1,
+        "ties": 1,
+        "ours_losses": 1,
+    }
+    assert summary["mean_rank"].to_dict() == {"catboost": 1.33, "tabattn": 1.67}
+
+
+def test_splits_are_the_published_ones_where_there_are_some(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"x": range(60), "y": [1.0, 2.0, None] * 20})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "catalog.csv").write_text("name,file,target,task\nt,t.csv,y,regression\n", encoding="utf-8")
+    table = load_catalog(tmp_path)["t"]
+    drawn = split_table(table)
+    assert [len(part) for part in (drawn.train, drawn.validation, drawn.test)] == [25, 7, 8]
+    assert not drawn.is_published
+    (tmp_path / "splits").mkdir()
+    parts = ["train"] * 20 + ["val"] * 20 + ["test"] * 20
+    pd.DataFrame({"row": range(60), "split": parts}).to_csv(tmp_path / "splits" / "t.split.csv", index=False)
+    published = split_table(table)
+    assert published.is_published
+    assert published.problem.X["x"].iloc[published.test].tolist() == [i for i in range(40, 60) if i % 3 != 2]
+    assert published.problem.X["x"].iloc[published.validation].tolist() == [i for i in range(20, 40) if i % 3 != 2]
 
 
 def test_real_tables_are_measured_once(

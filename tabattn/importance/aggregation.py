@@ -64,41 +64,48 @@ METHODS: Mapping[Method, Callable[[TabAttnModel, Cells], Tensor]] = {"mean": _re
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of some rows, on a scale on which the global importances sum to 1.
+    """Importance of each column on some rows.
 
     Args:
-        local: One score per row and column; the mean over rows is the global importance.
-        std: Standard deviation of each global importance over members, each on its own scale; NaN for one member.
+        importance: Not negative, sums to 1.
+        std: Standard deviation of each importance over members, each on its own scale; NaN for one member.
     """
 
-    local: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    importance: np.ndarray[tuple[int], np.dtype[np.float64]]
     std: np.ndarray[tuple[int], np.dtype[np.float64]]
 
-    @property
-    def importance(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Global importance of each column: not negative, sums to 1."""
-        mean: np.ndarray[tuple[int], np.dtype[np.float64]] = self.local.mean(axis=0)
-        return mean
 
-
-def normalize_scores(raw: Float[Tensor, "row member column"]) -> Scores:
-    """Average scores over members and put them on a scale on which the global importances sum to 1.
+def normalize_scores(raw: Float[np.ndarray, "member column"]) -> Scores:
+    """Average the mean scores of the members and put them on a scale on which they sum to 1.
 
     Args:
-        raw: Non-negative scores of each row, member and column, not all zero.
+        raw: Non-negative scores of each member and column, averaged over rows, not all zero.
 
     Returns:
         The scores.
 
     Example:
-        >>> import torch
-        >>> scores = normalize_scores(torch.tensor([[[1.0, 3.0]], [[2.0, 2.0]]]))
-        >>> scores.importance.tolist(), scores.local.tolist()
-        ([0.375, 0.625], [[0.25, 0.75], [0.5, 0.5]])
+        >>> normalize_scores(np.array([[1.0, 3.0], [2.0, 2.0]])).importance.tolist()
+        [0.375, 0.625]
     """
-    per_row = raw.double().mean(dim=1).numpy()
-    per_member = raw.double().mean(dim=0).numpy()
-    shares = per_member / per_member.sum(axis=1, keepdims=True)
-    n_members = len(shares)
-    std = shares.std(axis=0, ddof=1) if n_members > 1 else np.full(shares.shape[1], np.nan)
-    return Scores(local=per_row / per_row.mean(axis=0).sum(), std=std)
+    mean = raw.mean(axis=0)
+    shares = raw / raw.sum(axis=1, keepdims=True)
+    std = shares.std(axis=0, ddof=1) if len(raw) > 1 else np.full(len(mean), np.nan)
+    return Scores(importance=mean / mean.sum(), std=std)
+
+
+def normalize_rows(raw: Float[np.ndarray, "row column"]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Put the scores of rows on a scale on which their mean over rows is the importance.
+
+    Args:
+        raw: Non-negative scores of each row and column, averaged over members, not all zero.
+
+    Returns:
+        One score per row and column.
+
+    Example:
+        >>> normalize_rows(np.array([[1.0, 3.0], [2.0, 2.0]])).tolist()
+        [[0.25, 0.75], [0.5, 0.5]]
+    """
+    scores: np.ndarray[tuple[int, int], np.dtype[np.float64]] = raw / raw.mean(axis=0).sum()
+    return scores

@@ -28,6 +28,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.target.device
+
     def take(self, rows: Int[Tensor, " taken"] | slice) -> Self:
         """Return the given rows."""
         return type(self)(self.cells.take(rows), self.target[rows], self.weight[rows])
@@ -40,6 +45,8 @@ class Rows:
 class ShuffledBatches:
     """The rows in a new random order at every pass, in batches of nearly equal size.
 
+    Orders are drawn where the rows are, so that cutting a batch never waits for a transfer.
+
     Args:
         rows: All rows.
         batch_size: Largest number of rows in a batch.
@@ -49,13 +56,13 @@ class ShuffledBatches:
     def __init__(self, rows: Rows, batch_size: int, seed: int) -> None:
         self._rows = rows
         self._n_batches = -(-len(rows) // batch_size)
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator(rows.device).manual_seed(seed)
 
     def __len__(self) -> int:
         return self._n_batches
 
     def __iter__(self) -> Iterator[Rows]:
-        order = torch.randperm(len(self._rows), generator=self._generator)
+        order = torch.randperm(len(self._rows), generator=self._generator, device=self._rows.device)
         for chosen in order.tensor_split(self._n_batches):
             yield self._rows.take(chosen)
 
