@@ -3,12 +3,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments import accuracy, real_tables, speed
+from experiments import accuracy, gpu, overhead, real_tables, speed, whole_fit
 from experiments.splits import split_table
 from experiments.tables import load_catalog
 from tests.test_ranking import DATA
 
 
+@pytest.mark.slow
 def test_speed_measures_and_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "speed.csv"
     command = f"speed --columns 3 4 --kinds mixed --batch-sizes 16 --what step attention --out {out}"
@@ -21,6 +22,7 @@ def test_speed_measures_and_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert out.with_suffix(".png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_speed_says_what_was_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "speed.csv"
     command = f"speed --columns 30 --batch-sizes 16 --what step --kinds numeric --max-gib 0.0001 --out {out}"
@@ -86,6 +88,49 @@ def test_splits_are_the_published_ones_where_there_are_some(tmp_path: Path) -> N
     assert published.is_published
     assert published.problem.X["x"].iloc[published.test].tolist() == [i for i in range(40, 60) if i % 3 != 2]
     assert published.problem.X["x"].iloc[published.validation].tolist() == [i for i in range(20, 40) if i % 3 != 2]
+
+
+@pytest.mark.slow
+def test_a_whole_fit_is_timed_and_scored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = "name,file,target,task\ndiabetes,diabetes.csv,progression,regression\n"
+    (tmp_path / "catalog.csv").write_text(catalog, encoding="utf-8")
+    (tmp_path / "diabetes.csv").write_bytes((DATA / "diabetes.csv").read_bytes())
+    out = tmp_path / "whole_fit.csv"
+    monkeypatch.setattr("sys.argv", ["whole_fit", "--data", str(tmp_path), "--table", "diabetes", "--out", str(out)])
+    monkeypatch.setattr(whole_fit, "CONTENDERS", {"tabattn, 1 member": None})
+    whole_fit.main()
+    first = out.read_bytes()
+    whole_fit.main()
+    assert out.read_bytes() == first
+    [record] = pd.read_csv(out, comment="#").to_dict("records")
+    assert record["model"] == "tabattn, 1 member"
+    assert record["seconds"] > 0
+    assert 40 < record["rmse"] < 75
+
+
+@pytest.mark.slow
+def test_overhead_measures_steps_and_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overhead, "N_ROWS", 512)
+    monkeypatch.setattr(overhead, "N_TURNS", 1)
+    monkeypatch.setattr(overhead, "N_READ_ROWS", 300)
+    monkeypatch.setattr(overhead, "MEMORY_ROWS", (300,))
+    out = tmp_path / "overhead.csv"
+    monkeypatch.setattr("sys.argv", ["overhead", "--out", str(out)])
+    overhead.main()
+    table = pd.read_csv(out, comment="#")
+    assert table["unit"].value_counts().to_dict() == {"ms": 8, "s": 4, "ratio": 4, "MiB": 1}
+    assert (table["value"] >= 0).all()
+
+
+@pytest.mark.slow
+def test_the_gpu_experiment_runs_on_a_cpu_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "gpu.csv"
+    command = f"gpu --device cpu --rows 2000 --epochs 2 --batch-sizes 500 --out {out}"
+    monkeypatch.setattr("sys.argv", command.split())
+    gpu.main()
+    table = pd.read_csv(out, comment="#")
+    assert table["members"].tolist() == [1, 8]
+    assert (table["rows_per_second"] > 100).all()
 
 
 def test_real_tables_are_measured_once(

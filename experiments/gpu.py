@@ -1,0 +1,94 @@
+"""Rows per second of training on a GPU, and the time of one epoch over 11 million rows.
+
+    python -m experiments.gpu            # writes experiments/results/gpu.csv; needs a CUDA GPU
+
+The same `train` as everywhere, 28 numeric columns, random rows that lie on the GPU. The time of an epoch is what
+--epochs more epochs over --rows rows add to a fit of one epoch, so that what a fit costs once is not counted.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from experiments.machine import describe_machine
+from tabattn import TabAttnRegressor
+from tabattn.nn.model import ModelShape
+from tabattn.nn.tokens import Cells
+from tabattn.training import fitting
+from tabattn.training.data import Rows
+from tabattn.training.module import OptimizerSettings
+
+RESULT = Path(__file__).parent / "results" / "gpu.csv"
+N_COLUMNS = 28
+HIGGS_ROWS = 11_000_000
+BATCH_SIZES = (1_024, 4_096, 16_384, 65_536)
+N_VALIDATION = 1_024
+
+
+def rows_of(n_rows: int, device: torch.device) -> Rows:
+    """Return random rows with a linear target."""
+    numeric = torch.randn(n_rows, N_COLUMNS, device=device)
+    codes = torch.zeros(n_rows, 0, dtype=torch.long, device=device)
+    return Rows(Cells(numeric, codes, None), numeric[:, 0] - numeric[:, 1], torch.ones(n_rows, device=device))
+
+
+def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int, device: str) -> float:
+    """Return the speed of training once it runs."""
+    defaults = TabAttnRegressor().get_params()
+    sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
+    shape = ModelShape(
+        n_numeric=N_COLUMNS,
+        n_levels=(),
+        n_outputs=1,
+        n_members=n_members,
+        **{name: defaults[name] for name in sizes},
+    )
+    where = fitting.resolve_device(device)
+    rows, validation = rows_of(n_rows, where), rows_of(N_VALIDATION, where)
+
+    def seconds(n: int) -> float:
+        settings = fitting.TrainingSettings(OptimizerSettings(1e-3, 1e-5), batch_size, n, n, 0, device, False)
+        start = time.perf_counter()
+        fitting.train(shape, rows, validation, settings)
+        return time.perf_counter() - start
+
+    seconds(1)
+    return n_rows * n_epochs / (seconds(1 + n_epochs) - seconds(1))
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=BATCH_SIZES)
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("--device must be cpu where torch sees no GPU, got cuda.")
+    machine = torch.cuda.get_device_name() if arguments.device == "cuda" else "no GPU"
+    rows = []
+    for n_members in (1, 8):
+        for batch_size in arguments.batch_sizes:
+            speed = rows_per_second(arguments.rows, n_members, batch_size, arguments.epochs, arguments.device)
+            rows.append(
+                {
+                    "members": n_members,
+                    "batch_size": batch_size,
+                    "rows_per_second": round(speed),
+                    "seconds_per_11M_rows": round(HIGGS_ROWS / speed, 1),
+                }
+            )
+            print(rows[-1], flush=True)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    note = f"# python -m experiments.gpu; {N_COLUMNS} numeric columns; {machine}; {describe_machine()}\n"
+    csv = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    arguments.out.write_text(note + csv, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""What Lightning costs per training step, and what reading attention costs per predicted row.
+
+    python -m experiments.overhead            # writes experiments/results/overhead.csv
+
+Steps: the same model, batches and optimizer in `tabattn.training.fitting.train` (Lightning, with all callbacks) and in
+a bare loop, in turn. Readings: `predict`, `mean_attention` and `importance_table` of one fitted estimator in turn, and
+what one reading of attention adds to the peak memory of a fresh process that has predicted, for 5,000 and 50,000 rows.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from experiments.machine import describe_machine
+from tabattn import TabAttnRegressor
+from tabattn.nn.model import ModelShape, TabAttnModel
+from tabattn.nn.tokens import Cells
+from tabattn.training.data import Rows, ShuffledBatches
+from tabattn.training.fitting import TrainingSettings, train
+from tabattn.training.module import OptimizerSettings, TrainingModule
+
+RESULT = Path(__file__).parent / "results" / "overhead.csv"
+N_COLUMNS = 14
+N_ROWS = 8_192
+N_TURNS = 5
+N_READ_ROWS = 20_000
+MEMORY_ROWS = (5_000, 50_000)
+
+
+def model_shape(n_members: int) -> ModelShape:
+    """Return the default model's sizes for the columns measured here."""
+    defaults = TabAttnRegressor().get_params()
+    sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
+    return ModelShape(
+        n_numeric=N_COLUMNS,
+        n_levels=(),
+        n_outputs=1,
+        n_members=n_members,
+        **{name: defaults[name] for name in sizes},
+    )
+
+
+def step_times(n_members: int, batch_size: int) -> dict[str, float]:
+    """Return milliseconds per step in Lightning and in a bare loop."""
+    generator = torch.Generator().manual_seed(0)
+    numeric = torch.randn(N_ROWS, N_COLUMNS, generator=generator)
+    rows = Rows(Cells(numeric, torch.zeros(N_ROWS, 0, dtype=torch.long), None), numeric[:, 0], torch.ones(N_ROWS))
+    shape = model_shape(n_members)
+    optimizer = OptimizerSettings(1e-3, 1e-5)
+    settings = TrainingSettings(optimizer, batch_size, 1, 1, 0, "cpu", show_progress=False)
+    n_steps = len(ShuffledBatches(rows, batch_size, 0))
+
+    def lightning() -> None:
+        train(shape, rows, rows.take(slice(0, 1)), settings)
+
+    def bare() -> None:
+        module = TrainingModule(TabAttnModel(shape), optimizer)
+        stepper = module.configure_optimizers()
+        for batch in ShuffledBatches(rows, batch_size, 0):
+            stepper.zero_grad()
+            module.training_step(batch, 0)["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            stepper.step()
+
+    seconds = in_turn({"lightning": lightning, "bare": bare})
+    return {name: 1000 * value / n_steps for name, value in seconds.items()}
+
+
+def reading_times() -> dict[str, float]:
+    """Return seconds of predicting and of reading 20,000 rows."""
+    estimator, X = fitted(N_READ_ROWS)
+    return in_turn(
+        {
+            "predict": lambda: estimator.predict(X),
+            "mean_attention": lambda: estimator.mean_attention(X),
+            "importance_table, mean": lambda: estimator.importance_table(X, method="mean"),
+            "importance_table, norm": lambda: estimator.importance_table(X, method="norm"),
+        }
+    )
+
+
+def fitted(n_rows: int) -> tuple[TabAttnRegressor, pd.DataFrame]:
+    """Return an estimator of default size and rows to read."""
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(n_rows, N_COLUMNS)))
+    head = X.head(200)
+    return TabAttnRegressor(max_epochs=1, random_state=0, device="cpu").fit(head, head[0]), X
+
+
+def in_turn(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Return the median seconds of each function, which take turns."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(N_TURNS + 1):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def added_memory(n_rows: int) -> float:
+    """Return the MiB that a reading adds to the peak memory of a fresh process that has predicted a few rows."""
+    command = [sys.executable, "-m", "experiments.overhead", "--memory-of", str(n_rows)]
+    output = subprocess.run(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True, check=True)
+    return float(output.stdout.splitlines()[-1])
+
+
+def print_added_memory(n_rows: int) -> None:
+    """Print what `added_memory` returns, in the fresh process."""
+    estimator, X = fitted(n_rows)
+    estimator.predict(X)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    estimator.importance_table(X)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        print_added_memory(arguments.memory_of)
+        return
+    rows: list[dict[str, Any]] = []
+    for n_members in (1, 8):
+        for batch_size in (32, 256):
+            times = step_times(n_members, batch_size)
+            what = f"step of {batch_size} rows, {n_members} member(s)"
+            rows += [{"what": f"{what}, {name}", "value": round(ms, 2), "unit": "ms"} for name, ms in times.items()]
+    reading = reading_times()
+    for name, seconds in reading.items():
+        rows.append({"what": f"{name}, {N_READ_ROWS} rows", "value": round(seconds, 3), "unit": "s"})
+        rows.append({"what": f"{name} / predict", "value": round(seconds / reading["predict"], 2), "unit": "ratio"})
+    for n_rows in MEMORY_ROWS:
+        rows.append(
+            {"what": f"importance_table beyond predict, {n_rows} rows", "value": added_memory(n_rows), "unit": "MiB"}
+        )
+    table = pd.DataFrame(rows)
+    print(table.to_string(index=False))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    note = f"# python -m experiments.overhead; {N_COLUMNS} numeric columns; medians; {describe_machine()}\n"
+    arguments.out.write_text(note + table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
