@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-N_FREQUENCIES = 32
+N_FREQUENCIES = 16
 FREQUENCY_SCALE = 0.1
 N_BINS = 16
 LIMIT = 3.0
