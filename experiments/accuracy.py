@@ -22,12 +22,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
+from experiments.cells import keep, measured
 from experiments.contenders import CONTENDERS
-from experiments.machine import describe_machine
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
 
 RESULT = Path(__file__).parent / "results" / "accuracy.csv"
+COMMAND = "python -m experiments.accuracy --data DIR"
+KEYS = ("table", "model", "seed")
 OURS = "tabattn"
 NETWORKS = ("tabm", "rtdl_ft_transformer")
 TREES = ("lightgbm", "xgboost", "catboost", "hist_gradient_boosting")
@@ -136,35 +138,18 @@ def main() -> None:
             (model, seed)
             for model in arguments.models
             for seed in arguments.seeds
-            if name in tables_of(model, [name]) and (name, model, seed) not in _measured(arguments.out)
+            if name in tables_of(model, [name]) and (name, model, seed) not in measured(arguments.out, KEYS)
         ]
         table = split_table(catalog[name]) if wanted else None
         for model, seed in wanted:
             assert table is not None, "there is something to measure"
             if model in NETWORKS and len(table.train) > MAX_NETWORK_ROWS:
                 continue
-            _keep(arguments.out, measure(name, table, model, seed))
+            keep(arguments.out, measure(name, table, model, seed), COMMAND)
     cells = pd.read_csv(arguments.out, comment="#")
     summary = summarize(cells)
     summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"), index=False, lineterminator="\n")
     print(scores(cells).to_string(index=False), summary.to_string(index=False), sep="\n\n")
-
-
-def _measured(path: Path) -> set[tuple[str, str, int]]:
-    if not path.exists():
-        return set()
-    cells = pd.read_csv(path, comment="#")
-    return set(zip(cells["table"], cells["model"], cells["seed"], strict=True))
-
-
-def _keep(path: Path, cell: dict[str, Any]) -> None:
-    """Append a cell to the results, so that whatever stops the run loses nothing."""
-    is_new = not path.exists()
-    with path.open("a", encoding="utf-8") as file:
-        if is_new:
-            file.write(f"# python -m experiments.accuracy --data DIR; {describe_machine()}\n{','.join(cell)}\n")
-        file.write(",".join(str(value) for value in cell.values()) + "\n")
-    print(cell, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments import accuracy, gpu, overhead, real_tables, speed, whole_fit
+from experiments import accuracy, defaults, gpu, overhead, real_tables, speed, whole_fit
 from experiments.splits import split_table
 from experiments.tables import load_catalog
+from tabattn.nn import tokens
 from tests.test_ranking import DATA
 
 
@@ -50,6 +51,27 @@ def test_accuracy_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: py
     summary = pd.read_csv(out.with_name("accuracy_summary.csv"))
     assert sorted(summary["model"]) == ["hist_gradient_boosting", "tabattn"]
     assert summary["mean_rank"].sum() == 3
+
+
+def test_defaults_are_compared_on_rows_that_are_not_test_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = "name,file,target,task\nwine,wine.csv,cultivar,multiclass\n"
+    (tmp_path / "catalog.csv").write_text(catalog, encoding="utf-8")
+    (tmp_path / "wine.csv").write_bytes((DATA / "wine.csv").read_bytes())
+    out = tmp_path / "defaults.csv"
+    options = ["--variants", "1 member", "8 bins", "--tables", "wine", "--seeds", "0", "--max-epochs", "12"]
+    monkeypatch.setattr("sys.argv", ["defaults", "--data", str(tmp_path), *options, "--out", str(out)])
+    before = tokens.N_BINS
+    defaults.main()
+    assert before == tokens.N_BINS
+    first = out.read_bytes()
+    defaults.main()
+    assert out.read_bytes() == first
+    cells = pd.read_csv(out, comment="#")
+    assert cells["variant"].tolist() == ["default", "1 member", "8 bins"]
+    assert cells["share_of_loss"].between(0, 0.9).all()
+    assert cells["share_of_loss"].nunique() == 3
+    summary = pd.read_csv(out.with_name("defaults_summary.csv")).set_index("variant")
+    assert summary["loss_change_percent"].to_dict()["default"] == 0
 
 
 def test_ranks_wins_and_ties() -> None:

@@ -1,0 +1,177 @@
+"""How the defaults were chosen: one change at a time, judged on rows that are neither fitted nor test rows.
+
+    python -m experiments.defaults --data DIR --variants "16 members" "no average of weights" --seeds 0
+
+Of every table at most 8,000 of its training rows are fitted (a fifth of them decide when to stop), and its validation
+rows judge: squared error or log loss, as a share of what a constant reaches. The test rows are never looked at. Each
+cell is kept in experiments/results/defaults.csv and measured once; defaults_summary.csv has the mean change of the
+logarithm of the loss, and how many tables got better or worse by more than half a percent.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import log_loss, mean_squared_error
+
+from experiments.cells import keep, measured
+from experiments.splits import SplitTable, split_table
+from experiments.tables import add_data_argument, load_catalog
+from tabattn import TabAttnClassifier, TabAttnRegressor
+
+RESULT = Path(__file__).parent / "results" / "defaults.csv"
+MAX_ROWS = 8_000
+NOTICEABLE = 0.005
+DEFAULT = "default"
+COMMAND = "python -m experiments.defaults --data DIR"
+KEYS = ("variant", "table", "seed")
+TABLES = (
+    "california_housing",
+    "adult",
+    "covertype_sample_cat",
+    "house_16h",
+    "bank32nh",
+    "wine_quality",
+    "abalone",
+    "german_credit",
+    "house_prices_kaggle",
+    "splice",
+    "concrete_strength",
+    "steel_plates_faults",
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the defaults: arguments of the estimator, and constants of modules by their dotted names."""
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+
+VARIANTS: Mapping[str, Variant] = {
+    DEFAULT: Variant(),
+    "1 member": Variant({"n_members": 1}),
+    "16 members": Variant({"n_members": 16}),
+    "1 head": Variant({"n_heads": 1}),
+    "4 heads": Variant({"n_heads": 4}),
+    "2 layers": Variant({"n_layers": 2}),
+    "4 layers": Variant({"n_layers": 4}),
+    "tokens of 32": Variant({"d_token": 32}),
+    "tokens of 128": Variant({"d_token": 128}),
+    "feed-forward width 4": Variant(constants={"tabattn.nn.encoder.FFN_WIDTH": 4.0}),
+    "learning rate 5e-4": Variant({"learning_rate": 5e-4}),
+    "learning rate 2e-3": Variant({"learning_rate": 2e-3}),
+    "weight decay 1e-2": Variant({"weight_decay": 1e-2}),
+    "no attention dropout": Variant({"attention_dropout": 0.0}),
+    "attention dropout 0.2": Variant({"attention_dropout": 0.2}),
+    "no feed-forward dropout": Variant({"ffn_dropout": 0.0}),
+    "feed-forward dropout 0.2": Variant({"ffn_dropout": 0.2}),
+    "patience 32": Variant({"patience": 32, "max_epochs": 200}),
+    "no average of weights": Variant(constants={"tabattn.training.fitting.AVERAGE_DECAY": 0.0}),
+    "average decay 0.995": Variant(constants={"tabattn.training.fitting.AVERAGE_DECAY": 0.995}),
+    "32 frequencies": Variant(constants={"tabattn.nn.tokens.N_FREQUENCIES": 32}),
+    "frequency scale 0.03": Variant(constants={"tabattn.nn.tokens.FREQUENCY_SCALE": 0.03}),
+    "frequency scale 0.3": Variant(constants={"tabattn.nn.tokens.FREQUENCY_SCALE": 0.3}),
+    "8 bins": Variant(constants={"tabattn.nn.tokens.N_BINS": 8}),
+    "32 bins": Variant(constants={"tabattn.nn.tokens.N_BINS": 32}),
+    "256 steps per epoch": Variant(constants={"tabattn.estimator.MIN_STEPS": 256}),
+}
+
+
+def measure(name: str, table: SplitTable, variant: str, seed: int, max_epochs: int | None) -> dict[str, Any]:
+    """Fit one variant and judge it on the validation rows."""
+    X, y = table.problem.X, table.problem.y.to_numpy()
+    fitted = np.random.default_rng(0).permutation(table.train)[:MAX_ROWS]
+    judged = table.validation
+    is_regression = table.problem.task == "regression"
+    if not is_regression:
+        judged = judged[np.isin(y[judged], y[fitted])]
+    changes = VARIANTS[variant]
+    limits = {} if max_epochs is None else {"max_epochs": max_epochs}
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        for constant, value in changes.constants.items():
+            stack.enter_context(mock.patch(constant, value))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        estimator = TabAttnRegressor if is_regression else TabAttnClassifier
+        model = estimator(random_state=seed, device="cpu", **(dict(changes.parameters) | limits))
+        model.fit(X.iloc[fitted], y[fitted])
+        seconds = time.perf_counter() - start
+        X_judged = X.iloc[judged]
+        predicted = model.predict(X_judged) if is_regression else model.predict_proba(X_judged)
+    if is_regression:
+        loss = mean_squared_error(y[judged], predicted)
+        constant_loss = mean_squared_error(y[judged], np.full(len(judged), y[fitted].mean()))
+    else:
+        shares = np.array([(y[fitted] == value).mean() for value in model.classes_])
+        loss = log_loss(y[judged], predicted, labels=model.classes_)
+        constant_loss = log_loss(y[judged], np.tile(shares, (len(judged), 1)), labels=model.classes_)
+    return {
+        "variant": variant,
+        "table": name,
+        "seed": seed,
+        "share_of_loss": round(loss / constant_loss, 5),
+        "epochs": model.n_iter_,
+        "seconds": round(seconds, 1),
+    }
+
+
+def summarize(cells: pd.DataFrame) -> pd.DataFrame:
+    """Compare every variant with the defaults, table by table."""
+    keys = ["table", "seed"]
+    default = cells[cells["variant"] == DEFAULT]
+    rows = []
+    for variant, part in cells.groupby("variant", sort=False):
+        both = part.merge(default, on=keys, suffixes=("", "_default")).set_index("table")
+        ratio: pd.Series[float] = both["share_of_loss"] / both["share_of_loss_default"]
+        change = ratio.map(np.log).groupby("table").mean()
+        rows.append(
+            {
+                "variant": variant,
+                "tables": len(change),
+                "fits": len(both),
+                "loss_change_percent": round(100 * change.mean(), 2),
+                "median_percent": round(100 * change.median(), 2),
+                "better": int((change < -NOTICEABLE).sum()),
+                "worse": int((change > NOTICEABLE).sum()),
+                "time_ratio": round(both["seconds"].sum() / both["seconds_default"].sum(), 2),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("loss_change_percent", ignore_index=True)
+
+
+def main() -> None:
+    """Measure what is not measured yet, keep each cell at once, and sum up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_data_argument(parser)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--tables", nargs="+", default=TABLES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1))
+    parser.add_argument("--max-epochs", type=int)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    catalog = load_catalog(arguments.data)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    for seed in arguments.seeds:
+        for variant in dict.fromkeys([DEFAULT, *arguments.variants]):
+            for name in arguments.tables:
+                if (variant, name, seed) not in measured(arguments.out, KEYS):
+                    cell = measure(name, split_table(catalog[name]), variant, seed, arguments.max_epochs)
+                    keep(arguments.out, cell, COMMAND)
+    summary = summarize(pd.read_csv(arguments.out, comment="#"))
+    summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"), index=False, lineterminator="\n")
+    print(summary.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
