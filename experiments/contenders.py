@@ -207,7 +207,7 @@ def _fit_network(
     mean, scale = (y[table.train].mean(), y[table.train].std()) if is_regression else (0, 1)
     target = torch.as_tensor((y - mean) / scale, dtype=torch.float32) if is_regression else torch.as_tensor(y)
     n_outputs = 1 if is_regression else int(y.max()) + 1
-    rows = Rows(cells, target, torch.ones(len(y)))
+    rows = Rows(cells, target, torch.ones(len(y)), torch.zeros(len(y), 0, dtype=torch.bool))
     train, validation = rows.take(torch.as_tensor(table.train)), rows.take(torch.as_tensor(table.validation))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -219,7 +219,8 @@ def _fit_network(
                 optimizer.zero_grad()
                 row_losses(_forward(model, batch.cells), batch.target).mean().backward()
                 optimizer.step()
-            loss = float(ensemble_losses(_predict_network(model, validation.cells), validation.target).mean())
+            judged = _predict_network(model, validation.cells)
+            loss = float(ensemble_losses(judged, validation.target, torch.ones(judged.shape[:2])).mean())
             n_worse = 0 if loss < best_loss else n_worse + 1
             if n_worse == 0:
                 best_loss, best_weights = loss, copy.deepcopy(model.state_dict())

@@ -28,11 +28,14 @@ BATCH_SIZES = (1_024, 4_096, 16_384, 65_536)
 N_VALIDATION = 1_024
 
 
-def rows_of(n_rows: int, device: torch.device) -> Rows:
-    """Return random rows with a linear target."""
+def rows_of(n_rows: int, n_members: int, device: torch.device) -> Rows:
+    """Return random rows with a linear target, of which few are held out."""
     numeric = torch.randn(n_rows, N_COLUMNS, device=device)
     codes = torch.zeros(n_rows, 0, dtype=torch.long, device=device)
-    return Rows(Cells(numeric, codes, None), numeric[:, 0] - numeric[:, 1], torch.ones(n_rows, device=device))
+    held_out = torch.zeros(n_rows, n_members, dtype=torch.bool, device=device)
+    held_out[:N_VALIDATION] = True
+    target = numeric[:, 0] - numeric[:, 1]
+    return Rows(Cells(numeric, codes, None), target, torch.ones(n_rows, device=device), held_out)
 
 
 def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int, device: str) -> float:
@@ -47,12 +50,12 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
         **{name: defaults[name] for name in sizes},
     )
     where = fitting.resolve_device(device)
-    rows, validation = rows_of(n_rows, where), rows_of(N_VALIDATION, where)
+    rows = rows_of(n_rows, n_members, where)
 
     def seconds(n: int) -> float:
         settings = fitting.TrainingSettings(OptimizerSettings(1e-3, 1e-5), batch_size, n, n, 0, device, False)
         start = time.perf_counter()
-        fitting.train(shape, rows, validation, settings)
+        fitting.train(shape, rows, settings)
         return time.perf_counter() - start
 
     seconds(1)

@@ -54,14 +54,17 @@ def step_times(n_members: int, batch_size: int) -> dict[str, float]:
     """Return milliseconds per step in Lightning and in a bare loop."""
     generator = torch.Generator().manual_seed(0)
     numeric = torch.randn(N_ROWS, N_COLUMNS, generator=generator)
-    rows = Rows(Cells(numeric, torch.zeros(N_ROWS, 0, dtype=torch.long), None), numeric[:, 0], torch.ones(N_ROWS))
+    held_out = torch.zeros(N_ROWS, n_members, dtype=torch.bool)
+    held_out[0] = True
+    cells = Cells(numeric, torch.zeros(N_ROWS, 0, dtype=torch.long), None)
+    rows = Rows(cells, numeric[:, 0], torch.ones(N_ROWS), held_out)
     shape = model_shape(n_members)
     optimizer = OptimizerSettings(1e-3, 1e-5)
     settings = TrainingSettings(optimizer, batch_size, 1, 1, 0, "cpu", show_progress=False)
     n_steps = len(ShuffledBatches(rows, batch_size, 0))
 
     def lightning() -> None:
-        train(shape, rows, rows.take(slice(0, 1)), settings)
+        train(shape, rows, settings)
 
     def bare() -> None:
         module = TrainingModule(TabAttnModel(shape), optimizer)

@@ -74,7 +74,8 @@ def class_attention(setting: Setting, n_members: int) -> Model:
     model = TabAttnModel(shape)
     numeric, codes = setting.batch()
     cells = Cells(numeric, codes, missing=None)
-    return Model(model, lambda: model(cells).prediction, lambda: column_attention(model(cells).attention))
+    counted = torch.ones(setting.batch_size, n_members)
+    return Model(model, lambda: model(cells).prediction, lambda: column_attention(model(cells).attention, counted))
 
 
 def rtdl(setting: Setting, **changes: Any) -> Model:

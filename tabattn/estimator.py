@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -37,6 +36,7 @@ from tabattn.reading import refuse_duplicate_names
 from tabattn.schema import Kind, infer_schema
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, resolve_device, train
+from tabattn.training.holdout import held_out_rows
 from tabattn.training.module import OptimizerSettings, average_members
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -91,10 +91,10 @@ class _TabAttnEstimator(BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train the model, and rank the columns on the rows that it held out.
+        """Train the model, and rank the columns on rows that were held out.
 
-        A part of the rows (`validation_fraction`) is held out: it decides when to stop, and `feature_importances_` is
-        read from it.
+        Each member holds out a part of the rows (`validation_fraction`), every member another. The members that hold a
+        row out predict it to decide when to stop, and `feature_importances_` is read by these members.
 
         Args:
             X: DataFrame or array of shape (n_rows, n_columns); numbers, strings, booleans, missing cells.
@@ -125,29 +125,24 @@ class _TabAttnEstimator(BaseEstimator):
             )
         frame, target, weight = frame[is_used], target[is_used], torch.from_numpy(weight[is_used])
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        train_index, validation_index = self._split(target, seed)
-        self.schema_ = infer_schema(frame.iloc[train_index])
+        self.schema_ = infer_schema(frame)
         if not self.schema_.token_positions:
             raise ColumnError(
                 "X must have at least one column with more than one value, "
                 f"got {len(self.schema_.columns)} constant column(s)."
             )
-        self.preprocessor_ = Preprocessor(self.schema_).fit(frame.iloc[train_index])
+        self.preprocessor_ = Preprocessor(self.schema_).fit(frame)
         cells = self.preprocessor_.transform(frame)
-        rows = Rows(cells, target, weight)
-        trained = train(
-            self._model_shape(n_outputs),
-            rows.take(torch.from_numpy(train_index)),
-            rows.take(torch.from_numpy(validation_index)),
-            self._training_settings(len(train_index), seed),
-        )
+        generator = torch.Generator().manual_seed(seed)
+        held_out = held_out_rows(target, self.n_members, self.validation_fraction, generator)
+        rows = Rows(cells, target, weight, held_out)
+        trained = train(self._model_shape(n_outputs), rows, self._training_settings(len(target), seed))
         self.model_: TabAttnModel = trained.model
         self.n_iter_ = trained.n_epochs
         self.best_epoch_ = trained.best_epoch
         self.best_loss_ = trained.best_loss
         self.attention_history_ = self._name_history(trained)
-        held_out = cells.take(torch.from_numpy(validation_index))
-        self.feature_importances_ = self._score(held_out, DEFAULT_METHOD).importance
+        self.feature_importances_ = self._score(cells, DEFAULT_METHOD, held_out).importance
         return self
 
     def importance_table(
@@ -224,7 +219,7 @@ class _TabAttnEstimator(BaseEstimator):
                 [layer.double().mean(dim=1).sum(dim=0) for layer in model(batch).attention]
             ),
         )
-        return head_table(self._spread((_add(sums) / len(cells)).numpy()), self.schema_.names)
+        return head_table(self._spread((functools.reduce(torch.add, sums) / len(cells)).numpy()), self.schema_.names)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that missing cells and categories are welcome."""
@@ -237,18 +232,6 @@ class _TabAttnEstimator(BaseEstimator):
     @abstractmethod
     def _encode_target(self, y: Any) -> tuple[Tensor, int]:
         """Check y and return it as the model sees it, with the number of outputs."""
-
-    def _split(self, target: Tensor, seed: int) -> tuple[Array, Array]:
-        """Return positions of training and validation rows, classes in equal shares where they are large enough."""
-        n_validation = min(max(1, round(self.validation_fraction * len(target))), len(target) - 1)
-        stratify = None
-        if not target.is_floating_point():
-            counts = target.bincount()
-            counts = counts[counts > 0]
-            if counts.min() >= 2 and n_validation >= len(counts) and len(target) - n_validation >= len(counts):
-                stratify = target.numpy()
-        parts = train_test_split(np.arange(len(target)), test_size=n_validation, random_state=seed, stratify=stratify)
-        return np.sort(parts[0]), np.sort(parts[1])
 
     def _model_shape(self, n_outputs: int) -> ModelShape:
         schema = self.schema_
@@ -278,24 +261,35 @@ class _TabAttnEstimator(BaseEstimator):
     def _predict_members(self, X: Any) -> Tensor:
         return torch.cat(list(self._read(self._cells(X), lambda model, batch: model(batch).prediction)))
 
-    def _score(self, cells: Cells, method: Method) -> Scores:
-        """Score the columns; what is kept in memory does not grow with the number of rows."""
+    def _score(self, cells: Cells, method: Method, counted: Tensor | None = None) -> Scores:
+        """Score the columns by the rows and members that count; memory does not grow with the number of rows."""
         read = _method(method)
-        sums = self._read(cells, lambda model, batch: read(model, batch).double().sum(dim=0))
-        scores = normalize_scores((_add(sums) / len(cells)).numpy())
+        if counted is None:
+            counted = torch.ones(len(cells), self.model_.shape.n_members, dtype=torch.bool)
+        rows = counted.any(dim=1).nonzero().flatten()
+        parts = counted[rows].double().split(self._n_read_rows())
+        batches = self._read(cells.take(rows), lambda model, batch: read(model, batch).double())
+        sums = functools.reduce(
+            torch.add, (torch.einsum("bmc,bm->mc", *pair) for pair in zip(batches, parts, strict=True))
+        )
+        scores = normalize_scores((sums / counted.sum(dim=0)[:, None]).numpy())
         return Scores(importance=self._spread(scores.importance), std=self._spread(scores.std))
 
     def _read(self, cells: Cells, function: Callable[[TabAttnModel, Cells], Tensor]) -> Iterator[Tensor]:
         """Apply a function to batches of cells that keep memory bounded, on a GPU where there is one to be used."""
         device = resolve_device(self.device)
         model = self.model_ if device.type == "cpu" else copy.deepcopy(self.model_).to(device)
-        shape = self.model_.shape
-        width = shape.n_columns * shape.d_token * shape.n_members * shape.n_heads
-        n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // width))
+        n_rows = self._n_read_rows()
         for start in range(0, len(cells), n_rows):
             with torch.inference_mode():
                 values = function(model, cells.take(slice(start, start + n_rows)).to(device))
             yield values.cpu()
+
+    def _n_read_rows(self) -> int:
+        """Number of rows that are read at once."""
+        shape = self.model_.shape
+        width = shape.n_columns * shape.d_token * shape.n_members * shape.n_heads
+        return min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // width))
 
     def _spread(self, values: Array) -> Array:
         """Put the model's columns, on the last axis, in the order of the table, with zeros for constant columns."""
@@ -381,13 +375,14 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         batch_size: Rows per training step; "auto" chooses by the number of rows.
         max_epochs: Passes over the training rows at most.
         patience: Epochs without a better validation loss before training stops.
-        validation_fraction: Share of rows held out in `fit`.
+        validation_fraction: Share of rows that each member holds out in `fit`, at most 2,048 rows.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" where they say.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show a line of progress.
 
     Attributes:
-        feature_importances_: Importance of each column on the held-out rows by the default method; sums to 1.
+        feature_importances_: Importance of each column by the default method, each member on the rows that it held out;
+            sums to 1.
         attention_history_: DataFrame, mode ("train", "eval") and epoch against features: mean attention while training.
         schema_: Kind and levels of each column.
         best_epoch_, n_iter_: Epoch of the weights kept, and number of epochs trained.
@@ -505,10 +500,6 @@ def _method(name: Method) -> Callable[[TabAttnModel, Cells], Tensor]:
     if name not in METHODS:
         raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {name!r}.")
     return METHODS[name]
-
-
-def _add(parts: Iterator[Tensor]) -> Tensor:
-    return functools.reduce(torch.add, parts)
 
 
 def _require(name: str, value: Any, kind: type, requirement: str, holds: Callable[[Any], bool]) -> None:

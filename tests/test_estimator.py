@@ -217,6 +217,5 @@ def test_a_gpu_that_is_not_there_is_refused(mixed: pd.DataFrame) -> None:
 
 def test_almost_all_rows_may_be_held_out() -> None:
     X = pd.DataFrame({"x": np.arange(20.0)})
-    est = TabAttnRegressor(**FAST, validation_fraction=0.99, random_state=0)
-    with pytest.raises(ColumnError, match="at least one column with more than one value"):
-        est.fit(X, X["x"])
+    est = TabAttnRegressor(**FAST, validation_fraction=0.99, random_state=0).fit(X, X["x"])
+    assert np.isfinite(est.predict(X)).all()

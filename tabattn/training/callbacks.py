@@ -17,36 +17,37 @@ Mode = Literal["train", "eval"]
 class AttentionHistory(lightning.Callback):
     """Record the mean attention that CLS pays each column, epoch by epoch, in train mode and in eval mode.
 
-    In train mode (dropout on) it is averaged over the epoch's training steps, in eval mode over the validation rows.
+    In train mode (dropout on) it is averaged over the rows that each member learns from, in eval mode over those that
+    it holds out.
     """
 
     def __init__(self) -> None:
-        self._sums: dict[Mode, Tensor | None] = {"train": None, "eval": None}
-        self._n_rows: dict[Mode, int] = {"train": 0, "eval": 0}
+        self._sums: dict[Mode, tuple[Tensor, Tensor] | None] = {"train": None, "eval": None}
         self.epochs: dict[Mode, list[Tensor]] = {"train": [], "eval": []}
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Rows, batch_idx: int) -> None:
         """Add the attention of a training batch."""
-        self._add("train", outputs["attention"], len(batch))
+        self._add("train", outputs)
 
     def on_validation_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Rows, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Add the attention of a validation batch."""
-        self._add("eval", outputs["attention"], len(batch))
+        self._add("eval", outputs)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Close the epoch in both modes; Lightning validates before it calls this."""
         for mode in self.epochs:
             total = self._sums[mode]
             assert total is not None, "an epoch has at least one batch of either kind"
-            self.epochs[mode].append((total / self._n_rows[mode]).cpu())
-            self._sums[mode], self._n_rows[mode] = None, 0
+            attention, n_counted = total
+            self.epochs[mode].append((attention / n_counted).cpu())
+            self._sums[mode] = None
 
-    def _add(self, mode: Mode, attention: Tensor, n_rows: int) -> None:
+    def _add(self, mode: Mode, outputs: dict[str, Tensor]) -> None:
         total = self._sums[mode]
-        self._sums[mode] = attention if total is None else total + attention
-        self._n_rows[mode] += n_rows
+        attention, n_counted = outputs["attention"], outputs["n_counted"]
+        self._sums[mode] = (attention, n_counted) if total is None else (total[0] + attention, total[1] + n_counted)
 
 
 class BestWeights(lightning.Callback):

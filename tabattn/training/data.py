@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from tabattn.nn.tokens import Cells
@@ -19,11 +19,13 @@ class Rows:
         cells: The features.
         target: Standardized numbers (float) or class codes (integer).
         weight: Non-negative weight of each row in the loss.
+        held_out: Which members must not learn from the row, and so may judge by it.
     """
 
     cells: Cells
     target: Shaped[Tensor, " batch"]
     weight: Float[Tensor, " batch"]
+    held_out: Bool[Tensor, "batch member"]
 
     def __len__(self) -> int:
         return len(self.target)
@@ -35,11 +37,12 @@ class Rows:
 
     def take(self, rows: Int[Tensor, " taken"] | slice) -> Self:
         """Return the given rows."""
-        return type(self)(self.cells.take(rows), self.target[rows], self.weight[rows])
+        return type(self)(self.cells.take(rows), self.target[rows], self.weight[rows], self.held_out[rows])
 
     def to(self, device: torch.device) -> Self:
         """Return the same rows on a device; Lightning calls this."""
-        return type(self)(self.cells.to(device), self.target.to(device), self.weight.to(device))
+        tensors = (self.target, self.weight, self.held_out)
+        return type(self)(self.cells.to(device), *(tensor.to(device) for tensor in tensors))
 
 
 class ShuffledBatches:

@@ -70,15 +70,15 @@ class Trained:
     best_loss: float
 
 
-def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: TrainingSettings) -> Trained:
+def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
     """Build a model and train it until the validation loss stops falling.
 
     The same arguments give the same weights on the same machine. The global random state is left as it was.
 
     Args:
         shape: Sizes of the model.
-        train_rows: Rows to learn from.
-        validation_rows: Rows to judge epochs by.
+        rows: Rows to learn from, and, where members hold them out, to judge epochs by; each member must hold out some
+            rows and learn from some.
         settings: How to train.
 
     Returns:
@@ -87,6 +87,7 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
     Raises:
         TrainingError: The validation loss was finite in no epoch.
     """
+    judged = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
     history, best = AttentionHistory(), BestWeights()
     stop = EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_finite=True)
     callbacks: list[lightning.Callback] = [history, best, AverageWeights(AVERAGE_DECAY), stop]
@@ -111,8 +112,8 @@ def train(shape: ModelShape, train_rows: Rows, validation_rows: Rows, settings: 
         )
         trainer.fit(
             module,
-            ShuffledBatches(train_rows.to(device), settings.batch_size, settings.seed),
-            OrderedBatches(validation_rows.to(device), _validation_batch_size(shape)),
+            ShuffledBatches(rows.to(device), settings.batch_size, settings.seed),
+            OrderedBatches(judged.to(device), _validation_batch_size(shape)),
         )
     if not math.isfinite(best.loss):
         raise TrainingError(

@@ -9,10 +9,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from tabattn.nn.model import TabAttnModel
+from tabattn.nn.model import ModelOutput, TabAttnModel
 from tabattn.training.data import Rows
 
 VALIDATION_LOSS = "validation_loss"
+TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class OptimizerSettings:
 
 
 class TrainingModule(lightning.LightningModule):
-    """Train every member on its own loss; validate the average of all members.
+    """Train every member on the rows that it does not hold out; validate on each row those members that do.
 
     Args:
         model: The model.
@@ -44,16 +45,19 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: Rows, batch_idx: int) -> dict[str, Tensor]:
         """Return the weighted mean loss over rows and members, and the attention paid to each column."""
         output = self.model(batch.cells)
-        member_losses = row_losses(output.prediction, batch.target)
-        loss = (member_losses.mean(dim=1) * batch.weight).sum() / batch.weight.sum()
-        return {"loss": loss, "attention": column_attention(output.attention)}
+        learns = (~batch.held_out).float()
+        weight = learns * batch.weight[:, None]
+        loss = (row_losses(output.prediction, batch.target) * weight).sum() / weight.sum().clamp_min(TINY)
+        return {"loss": loss, **_attention_of(output, learns)}
 
     def validation_step(self, batch: Rows, batch_idx: int) -> dict[str, Tensor]:
-        """Log the loss of the averaged members and return the attention paid to each column."""
+        """Log the loss of the average of the members that hold a row out, and return the attention that they pay."""
         output = self.model(batch.cells)
-        loss = (ensemble_losses(output.prediction, batch.target) * batch.weight).sum() / batch.weight.sum()
+        judges = batch.held_out.float()
+        losses = ensemble_losses(output.prediction, batch.target, judges)
+        loss = (losses * batch.weight).sum() / batch.weight.sum()
         self.log(VALIDATION_LOSS, loss, on_epoch=True, on_step=False, batch_size=len(batch))
-        return {"attention": column_attention(output.attention)}
+        return _attention_of(output, judges)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Decay weight matrices only: neither biases nor the vectors of columns, levels, missing cells and CLS."""
@@ -67,6 +71,10 @@ class TrainingModule(lightning.LightningModule):
             {"params": free, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, lr=self._optimizer.learning_rate, fused=True)
+
+
+def _attention_of(output: ModelOutput, counted: Tensor) -> dict[str, Tensor]:
+    return {"attention": column_attention(output.attention, counted), "n_counted": counted.sum()}
 
 
 def row_losses(
@@ -89,19 +97,25 @@ def row_losses(
 
 
 def ensemble_losses(
-    prediction: Float[Tensor, "batch member output"], target: Shaped[Tensor, " batch"]
+    prediction: Float[Tensor, "batch member output"],
+    target: Shaped[Tensor, " batch"],
+    judges: Float[Tensor, "batch member"],
 ) -> Float[Tensor, " batch"]:
     """The loss of the averaged prediction: numbers are averaged, and probabilities, not logits.
 
     Args:
         prediction: As for `row_losses`.
         target: As for `row_losses`.
+        judges: Weight of each member in the average of a row, not all zero in any row.
 
     Returns:
         One loss per row, in the same units.
     """
-    averaged = average_members(prediction, is_regression=target.is_floating_point())
-    if target.is_floating_point():
+    share = judges * (judges.shape[1] / judges.sum(dim=1, keepdim=True))
+    is_regression = target.is_floating_point()
+    values = prediction if is_regression else prediction.softmax(dim=-1)
+    averaged = (values * share[..., None]).mean(dim=1)
+    if is_regression:
         return (averaged.squeeze(-1) - target).square()
     return -averaged.gather(1, target[:, None]).squeeze(1).clamp_min(torch.finfo(averaged.dtype).tiny).log()
 
@@ -121,14 +135,17 @@ def average_members(
     return prediction.mean(dim=1) if is_regression else prediction.softmax(dim=-1).mean(dim=1)
 
 
-def column_attention(attention: tuple[Float[Tensor, "batch member head column"], ...]) -> Float[Tensor, " column"]:
-    """Attention summed over rows, averaged over members, heads and layers.
+def column_attention(
+    attention: tuple[Float[Tensor, "batch member head column"], ...], counted: Float[Tensor, "batch member"]
+) -> Float[Tensor, " column"]:
+    """Attention summed over the rows and members that count, averaged over heads and layers.
 
     Args:
         attention: Weights layer by layer.
+        counted: 1 where the attention of a member to a row counts, else 0.
 
     Returns:
-        One number per column; they sum to the number of rows.
+        One number per column; their sum is that of `counted`.
     """
-    per_layer = [weights.detach().mean(dim=(1, 2)).sum(dim=0) for weights in attention]
+    per_layer = [torch.einsum("bmhc,bm->c", weights.detach(), counted) / weights.shape[2] for weights in attention]
     return torch.stack(per_layer).mean(dim=0)

@@ -6,7 +6,7 @@ from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
 
 def make_rows(n_rows: int) -> Rows:
     cells = Cells(torch.arange(n_rows, dtype=torch.float32)[:, None], torch.zeros(n_rows, 0, dtype=torch.long), None)
-    return Rows(cells, torch.arange(n_rows), torch.ones(n_rows))
+    return Rows(cells, torch.arange(n_rows), torch.ones(n_rows), torch.arange(n_rows)[:, None] % 2 == torch.arange(2))
 
 
 def test_every_pass_shuffles_all_rows_once() -> None:
@@ -25,6 +25,7 @@ def test_batches_have_nearly_equal_size_so_that_no_step_rests_on_a_few_rows() ->
 def test_cells_and_target_of_a_row_stay_together() -> None:
     for batch in ShuffledBatches(make_rows(50), batch_size=8, seed=0):
         assert batch.cells.numeric[:, 0].tolist() == batch.target.tolist()
+        assert batch.held_out[:, 1].tolist() == (batch.target % 2 == 1).tolist()
 
 
 def test_the_seed_determines_the_orders() -> None:

@@ -18,7 +18,8 @@ def make_rows(n_rows: int, seed: int) -> Rows:
     generator = torch.Generator().manual_seed(seed)
     numeric = torch.randn(n_rows, 2, generator=generator)
     codes = torch.randint(0, 3, (n_rows, 1), generator=generator)
-    return Rows(Cells(numeric, codes, None), numeric[:, 0] + codes[:, 0] - 1.0, torch.ones(n_rows))
+    held_out = torch.arange(n_rows)[:, None] % 4 == torch.arange(3)
+    return Rows(Cells(numeric, codes, None), numeric[:, 0] + codes[:, 0] - 1.0, torch.ones(n_rows), held_out)
 
 
 def make_settings(**changes: Any) -> TrainingSettings:
@@ -36,13 +37,15 @@ def make_settings(**changes: Any) -> TrainingSettings:
 
 def fit(**changes: Any) -> Trained:
     shape = small_shape(attention_dropout=0.1, ffn_dropout=0.1)
-    return train(shape, make_rows(200, 0), make_rows(60, 1), make_settings(**changes))
+    return train(shape, make_rows(200, 0), make_settings(**changes))
 
 
 def validation_loss(trained: Trained) -> float:
-    rows = make_rows(60, 1)
+    rows = make_rows(200, 0)
+    rows = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
     with torch.inference_mode():
-        return float(ensemble_losses(trained.model(rows.cells).prediction, rows.target).mean())
+        prediction = trained.model(rows.cells).prediction
+    return float(ensemble_losses(prediction, rows.target, rows.held_out.float()).mean())
 
 
 def test_the_best_weights_are_restored_and_training_stops_after_patience() -> None:
@@ -80,8 +83,9 @@ def test_attention_is_recorded_in_both_modes_at_every_epoch() -> None:
 
 def test_the_last_eval_attention_is_that_of_the_model() -> None:
     trained = fit(max_epochs=1)
-    attention = torch.stack(trained.model(make_rows(60, 1).cells).attention)
-    torch.testing.assert_close(trained.eval_attention[0], attention.mean(dim=(0, 1, 2, 3)))
+    rows = make_rows(200, 0)
+    attention = torch.stack(trained.model(rows.cells).attention).mean(dim=(0, 3))
+    torch.testing.assert_close(trained.eval_attention[0], attention[rows.held_out].mean(dim=0))
 
 
 def test_the_seed_determines_the_weights() -> None:
@@ -101,7 +105,7 @@ def test_no_global_state_is_changed() -> None:
             [logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")],
         ]
 
-    arguments = small_shape(), make_rows(200, 0), make_rows(60, 1), make_settings(max_epochs=1)
+    arguments = small_shape(), make_rows(200, 0), make_settings(max_epochs=1)
     before = state()
     train(*arguments)
     assert state() == before
@@ -109,14 +113,14 @@ def test_no_global_state_is_changed() -> None:
 
 def test_weights_of_rows_count() -> None:
     rows = make_rows(200, 0)
-    flipped = Rows(rows.cells, -rows.target, torch.full((200,), 1e-6))
     both = Rows(
         Cells(torch.cat([rows.cells.numeric] * 2), torch.cat([rows.cells.codes] * 2), None),
-        torch.cat([rows.target, flipped.target]),
-        torch.cat([rows.weight, flipped.weight]),
+        torch.cat([rows.target, -rows.target]),
+        torch.cat([rows.weight, torch.full((200,), 1e-6)]),
+        torch.cat([rows.held_out] * 2),
     )
     shape = small_shape(attention_dropout=0.1, ffn_dropout=0.1)
-    assert validation_loss(train(shape, both, make_rows(60, 1), make_settings())) < 0.5
+    assert validation_loss(train(shape, both, make_settings())) < 0.5
 
 
 def test_progress_goes_to_the_error_stream_only(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,8 @@ import torch
 from sklearn.metrics import log_loss
 
 from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import Cells
+from tabattn.training.data import Rows
 from tabattn.training.module import (
     OptimizerSettings,
     TrainingModule,
@@ -20,7 +22,8 @@ def test_losses_of_numbers_are_squared_errors() -> None:
     prediction = torch.tensor([[[1.0], [3.0]]])
     target = torch.tensor([0.0])
     assert row_losses(prediction, target).tolist() == [[1.0, 9.0]]
-    assert ensemble_losses(prediction, target).tolist() == [4.0]
+    assert ensemble_losses(prediction, target, torch.ones(1, 2)).tolist() == [4.0]
+    assert ensemble_losses(prediction, target, torch.tensor([[0.0, 1.0]])).tolist() == [9.0]
 
 
 def test_losses_of_classes_are_scikit_learns() -> None:
@@ -31,19 +34,48 @@ def test_losses_of_classes_are_scikit_learns() -> None:
         np.testing.assert_allclose(row_losses(prediction, target)[:, member].mean(), expected)
     averaged = average_members(prediction, is_regression=False)
     torch.testing.assert_close(averaged.sum(dim=1), torch.ones(20).double())
-    np.testing.assert_allclose(ensemble_losses(prediction, target).mean(), log_loss(target, averaged))
+    every_member = torch.ones(20, 3).double()
+    np.testing.assert_allclose(ensemble_losses(prediction, target, every_member).mean(), log_loss(target, averaged))
+    second = prediction[:, 1].softmax(dim=-1)
+    only_one = torch.tensor([0.0, 1.0, 0.0]).double().expand(20, 3)
+    np.testing.assert_allclose(ensemble_losses(prediction, target, only_one).mean(), log_loss(target, second))
 
 
 def test_an_impossible_class_costs_much_but_not_infinitely() -> None:
-    losses = ensemble_losses(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([1]))
+    losses = ensemble_losses(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([1]), torch.ones(1, 1))
     assert 50 < losses.item() < float("inf")
 
 
-def test_column_attention_averages_members_heads_and_layers_and_sums_rows() -> None:
+def test_column_attention_averages_heads_and_layers_and_sums_rows_and_members_that_count() -> None:
     torch.manual_seed(0)
     attention = tuple(torch.rand(5, 3, 2, 4) for _ in range(2))
-    expected = torch.stack(attention).mean(dim=(0, 2, 3)).sum(dim=0)
-    torch.testing.assert_close(column_attention(attention), expected)
+    counted = torch.randint(0, 2, (5, 3)).float()
+    expected = (torch.stack(attention).mean(dim=(0, 3)) * counted[..., None]).sum(dim=(0, 1))
+    torch.testing.assert_close(column_attention(attention, counted), expected)
+
+
+def make_rows(held_out: torch.Tensor) -> Rows:
+    cells = Cells(torch.randn(6, 2), torch.randint(0, 3, (6, 1)), None)
+    return Rows(cells, torch.randn(6), torch.rand(6) + 0.5, held_out)
+
+
+def test_a_member_learns_nothing_from_the_rows_that_it_holds_out() -> None:
+    torch.manual_seed(0)
+    module = TrainingModule(TabAttnModel(small_shape()).eval(), OptimizerSettings(1e-3, 0.1))
+    held_out = torch.zeros(6, 3, dtype=torch.bool)
+    held_out[:, 1] = True
+    held_out[:2, 2] = True
+    rows = make_rows(held_out)
+    module.training_step(rows, 0)["loss"].backward()
+    gradient = module.model.head.weight.grad
+    assert gradient is not None
+    assert [bool(part.abs().max() > 0) for part in gradient] == [True, False, True]
+    others = rows.take(slice(2, 6))
+    module.zero_grad()
+    module.training_step(others, 0)["loss"].backward()
+    alone = module.model.head.weight.grad
+    assert alone is not None
+    torch.testing.assert_close(gradient[2] / gradient[2].norm(), alone[2] / alone[2].norm())
 
 
 def test_weight_decay_spares_biases_and_embeddings() -> None:
