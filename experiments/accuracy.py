@@ -82,9 +82,10 @@ def tables_of(model: str, tables: Sequence[str]) -> list[str]:
 def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     """Return mean rank, and this project's wins, ties and losses against each model.
 
-    Trees and this project are ranked among themselves on all their common tables; `network_mean_rank` ranks all models
-    on the tables that the networks were measured on too.
+    Trees and this project are ranked among themselves on all their common tables, by score and by loss;
+    `network_mean_rank` ranks all models on the tables that the networks were measured on too.
     """
+    losses = cells.pivot_table(index="table", columns="model", values="rmse_or_log_loss")
     mean, std = (
         cells.pivot_table(index="table", columns="model", values="score", aggfunc=function)
         for function in ("mean", "std")
@@ -93,6 +94,7 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     main = [model for model in (OURS, *TREES) if model in mean]
     everyone = [model for model in CONTENDERS if model in mean]
     ranks = mean[main].dropna().rank(axis=1, ascending=False)
+    loss_ranks = losses[main].dropna().rank(axis=1)
     all_ranks = mean[everyone].dropna().rank(axis=1, ascending=False)
     rows = []
     for model in everyone:
@@ -105,12 +107,13 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
                 "tables": len(both),
                 "mean_score": round(mean.loc[both, model].mean(), 4),
                 "mean_rank": round(ranks[model].mean(), 2) if model in ranks else np.nan,
+                "mean_loss_rank": round(loss_ranks[model].mean(), 2) if model in ranks else np.nan,
                 "ranked_tables": len(ranks) if model in ranks else 0,
                 "network_mean_rank": round(all_ranks[model].mean(), 2) if len(all_ranks) else np.nan,
                 "network_tables": len(all_ranks),
-                "ours_wins": int((difference > margin).sum()),
-                "ties": int((difference.abs() <= margin).sum()),
-                "ours_losses": int((difference < -margin).sum()),
+                "ours_wins": np.nan if model == OURS else int((difference > margin).sum()),
+                "ties": np.nan if model == OURS else int((difference.abs() <= margin).sum()),
+                "ours_losses": np.nan if model == OURS else int((difference < -margin).sum()),
             }
         )
     return pd.DataFrame(rows).sort_values("mean_rank", ignore_index=True)

@@ -76,7 +76,7 @@ def test_defaults_are_compared_on_rows_that_are_not_test_rows(tmp_path: Path, mo
 
 def test_ranks_wins_and_ties() -> None:
     def cell(table: str, model: str, seed: int, score: float) -> dict[str, object]:
-        return {"table": table, "model": model, "seed": seed, "score": score}
+        return {"table": table, "model": model, "seed": seed, "score": score, "rmse_or_log_loss": 1 - score}
 
     cells = [
         *(cell("a", "tabattn", seed, score) for seed, score in enumerate([0.90, 0.92])),
@@ -93,6 +93,7 @@ def test_ranks_wins_and_ties() -> None:
         "ours_losses": 1,
     }
     assert summary["mean_rank"].to_dict() == {"catboost": 1.33, "tabattn": 1.67}
+    assert summary["mean_loss_rank"].to_dict() == {"catboost": 1.33, "tabattn": 1.67}
 
 
 def test_splits_are_the_published_ones_where_there_are_some(tmp_path: Path) -> None:
