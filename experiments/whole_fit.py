@@ -3,10 +3,11 @@
     python -m venv peers && peers/bin/pip install -r experiments/peers.txt
     python -m experiments.whole_fit --data DIR --peers-python peers/bin/python
 
-Everyone fits with the defaults of its package on the training rows of the published split, stops by its validation
-rows (this project draws as many by itself from both), and predicts the published test rows. One after the other, each
-in a process of its own; importing is not counted. Restartable: what experiments/results/whole_fit.csv holds is not
-measured again.
+With --peers-python the other packages are fitted too. Everyone fits with the defaults of its package on the training
+rows of the published split, stops by its validation rows (this project draws as many by itself from both), and
+predicts the published test rows. One after the other, each in a process of its own; importing is not counted. "12
+epochs" is this project's fit cut short: how soon does it reach what the others reach? Restartable: what
+experiments/results/whole_fit.csv holds is not measured again.
 """
 
 import argparse
