@@ -12,6 +12,7 @@ experiments/results/whole_fit.csv holds is not measured again.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,7 +50,10 @@ def main() -> None:
             if python is None or model in {record["model"] for record in done}:
                 continue
             command = [python, "-m", "experiments.fit_worker", model, directory]
-            answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            answer = subprocess.run(
+                command, cwd=directory, env=environment, stdout=subprocess.PIPE, text=True, check=True
+            ).stdout
             fitted = json.loads(answer.splitlines()[-1])
             done.append({"model": model, "seconds": round(fitted["seconds"], 1), "rmse": round(fitted["rmse"], 4)})
             arguments.out.parent.mkdir(parents=True, exist_ok=True)
