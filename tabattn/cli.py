@@ -161,7 +161,7 @@ def _importance_table(ranking: Ranking) -> Table:
 
 def _agreement_line(ranking: Ranking) -> str:
     agreement = ranking.agreement
-    k = top_k(len(ranking.table))
+    k = top_k(len(ranking.estimator.schema_.token_positions))
     return (
         f"Spearman {agreement['spearman']:.2f} (p = {agreement['p_value']:.2g}), Kendall {agreement['kendall']:.2f}, "
         f"weighted Kendall {agreement['weighted_kendall']:.2f}, NDCG {agreement['ndcg']:.2f}, "

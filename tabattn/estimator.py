@@ -110,20 +110,23 @@ class _TabAttnEstimator(BaseEstimator):
             ColumnError: A column holds what can't become a token, or no column varies.
             TargetError: Nothing can be learned from y.
             TrainingError: The validation loss was finite in no epoch.
+            KeyboardInterrupt: Training was interrupted.
         """
         self._check_parameters()
         if y is None:
             raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        self.__dict__.pop("model_", None)  # a fit that fails leaves no model that belongs to other rows
         frame = self._as_frame(X, reset=True)
-        check_consistent_length(frame, y)
-        target, n_outputs = self._encode_target(y)
+        values = self._check_target(y)
+        check_consistent_length(frame, values)
         weight = _check_sample_weight(sample_weight, frame, dtype=np.float32, ensure_non_negative=True)
         is_used = weight > 0
         if is_used.sum() < 2:
             raise TableError(
                 f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
             )
-        frame, target, weight = frame[is_used], target[is_used], torch.from_numpy(weight[is_used])
+        frame, weight = frame[is_used], torch.from_numpy(weight[is_used])
+        target, n_outputs = self._encode_target(values[is_used])
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self.schema_ = infer_schema(frame)
         if not self.schema_.token_positions:
@@ -230,8 +233,12 @@ class _TabAttnEstimator(BaseEstimator):
         return tags
 
     @abstractmethod
-    def _encode_target(self, y: Any) -> tuple[Tensor, int]:
-        """Check y and return it as the model sees it, with the number of outputs."""
+    def _check_target(self, y: Any) -> Array:
+        """Refuse what can't be a target."""
+
+    @abstractmethod
+    def _encode_target(self, values: Array) -> tuple[Tensor, int]:
+        """Return the target as the model sees it, and the number of outputs."""
 
     def _model_shape(self, n_outputs: int) -> ModelShape:
         schema = self.schema_
@@ -286,9 +293,9 @@ class _TabAttnEstimator(BaseEstimator):
             yield values.cpu()
 
     def _n_read_rows(self) -> int:
-        """Number of rows that are read at once."""
+        """Number of rows that are read at once: the weights of all layers and a few arrays as wide as tokens fit."""
         shape = self.model_.shape
-        width = shape.n_columns * shape.d_token * shape.n_members * shape.n_heads
+        width = shape.n_columns * (4 * shape.d_token + shape.n_layers * shape.n_members * shape.n_heads)
         return min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // width))
 
     def _spread(self, values: Array) -> Array:
@@ -319,7 +326,7 @@ class _TabAttnEstimator(BaseEstimator):
     def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Check X against what scikit-learn requires and return it as a DataFrame."""
         if not reset:
-            check_is_fitted(self)
+            check_is_fitted(self, "model_")
         if isinstance(X, pd.DataFrame):
             refuse_duplicate_names(X)
         else:
@@ -337,7 +344,8 @@ class _TabAttnEstimator(BaseEstimator):
     def _check_parameters(self) -> None:
         if self.encoder != "class":
             raise ParameterError(f"encoder must be 'class', got {self.encoder!r}.")
-        for name in ("n_layers", "d_token", "n_heads", "n_members", "max_epochs", "patience"):
+        _require("d_token", self.d_token, Integral, "a whole number of at least 2", lambda value: value >= 2)
+        for name in ("n_layers", "n_heads", "n_members", "max_epochs", "patience"):
             _require(name, getattr(self, name), Integral, "a whole number of at least 1", lambda value: value >= 1)
         if self.batch_size != "auto":
             requirement = "'auto' or a whole number of at least 1"
@@ -408,10 +416,19 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         predicted: Array = standardized.double().numpy() * self._target_scale + self._target_mean
         return predicted
 
-    def _encode_target(self, y: Any) -> tuple[Tensor, int]:
-        values = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=np.float64, input_name="y")
-        self._target_mean = float(values.mean())
-        self._target_scale = float(values.std()) or 1.0
+    def _check_target(self, y: Any) -> Array:
+        checked: Array = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=np.float64, input_name="y")
+        return checked
+
+    def _encode_target(self, values: Array) -> tuple[Tensor, int]:
+        with np.errstate(over="ignore"):
+            self._target_mean = float(values.mean())
+            self._target_scale = float(values.std()) or 1.0
+        if not np.isfinite(self._target_scale):
+            raise TargetError(
+                f"y must have a finite variance, got values up to {np.abs(values).max():.3g}. "
+                "Divide y by a power of ten."
+            )
         standardized = (values - self._target_mean) / self._target_scale
         return torch.from_numpy(standardized.astype(np.float32)), 1
 
@@ -455,17 +472,21 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         probabilities: Array = average_members(self._predict_members(X).double(), is_regression=False).numpy()
         return probabilities
 
-    def _encode_target(self, y: Any) -> tuple[Tensor, int]:
-        values = column_or_1d(y, warn=True)
+    def _check_target(self, y: Any) -> Array:
+        values: Array = column_or_1d(y, warn=True)
         if pd.isna(values).any():
             raise TargetError("y must have no missing value, got NaN. Drop these rows first.")
         try:
             check_classification_targets(values)
-            self.classes_, codes = np.unique(values, return_inverse=True)
+            np.unique(values)
         except TypeError as error:
             raise TargetError(
                 "y must hold classes of one type, got strings and numbers mixed. Turn all of them into strings."
             ) from error
+        return values
+
+    def _encode_target(self, values: Array) -> tuple[Tensor, int]:
+        self.classes_, codes = np.unique(values, return_inverse=True)
         if len(self.classes_) < 2:
             raise TargetError(f"y must have at least two classes, got one class: '{self.classes_[0]}'.")
         return torch.from_numpy(codes.astype(np.int64)), len(self.classes_)

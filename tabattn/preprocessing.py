@@ -5,6 +5,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import ndtri
 from sklearn.preprocessing import QuantileTransformer
 
 from tabattn.nn.tokens import LIMIT, Cells
@@ -24,7 +25,8 @@ class Preprocessor:
     Args:
         schema: The columns.
 
-    Source: quantile transform as in Gorishniy et al. 2021 (arXiv 2106.11959), appendix E.
+    Source: quantile transform as in Gorishniy et al. 2021 (arXiv 2106.11959), appendix E. scikit-learn's own normal
+        output is not used, because it takes all numbers within 1e-7 of the smallest for the smallest.
 
     Example:
         >>> from tabattn.schema import infer_schema
@@ -50,9 +52,7 @@ class Preprocessor:
         numbers = self._numbers(X)
         if numbers.shape[1]:
             n_quantiles = int(np.clip(len(X) // ROWS_PER_QUANTILE, MIN_QUANTILES, MAX_QUANTILES))
-            self._quantiles = QuantileTransformer(
-                n_quantiles=min(n_quantiles, len(X)), output_distribution="normal", subsample=None
-            ).fit(numbers)
+            self._quantiles = QuantileTransformer(n_quantiles=min(n_quantiles, len(X)), subsample=None).fit(numbers)
         return self
 
     def transform(self, X: pd.DataFrame) -> Cells:
@@ -70,7 +70,7 @@ class Preprocessor:
         numbers = self._numbers(X)
         missing_number = np.isnan(numbers)
         if self._quantiles is not None:
-            numbers = np.clip(self._quantiles.transform(numbers), -LIMIT, LIMIT)
+            numbers = np.clip(ndtri(self._quantiles.transform(numbers)), -LIMIT, LIMIT)
         codes, missing_code = self._codes(X)
         missing = np.concatenate([missing_number, missing_code], axis=1)
         return Cells(

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tabattn.cli import app
+from tabattn.importance.comparison import top_k
 from tabattn.version import __version__
 from tests.test_ranking import DATA, FILES, files
 
@@ -68,6 +69,15 @@ def test_korean_names_and_warnings(tmp_path: Path) -> None:
     assert "ranked last: '빈칸'." in done.err
     importance = pd.read_csv(tmp_path / "결과" / "importance.csv")
     assert set(importance["feature"]) == {"온도", "라인", "빈칸"}
+
+
+def test_the_overlap_counts_columns_that_vary(tmp_path: Path) -> None:
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=["a", "b", "c"])
+    table["y"] = table["a"]
+    table.assign(d=1, e=1, f=1).to_csv(tmp_path / "t.csv", index=False)
+    done = rank(tmp_path / "t.csv", "y", tmp_path / "out")
+    assert f"of the top {top_k(3)} in common" in done.out
+    assert top_k(3) != top_k(6)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -16,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tabattn.errors import ColumnError, ParameterError, TabAttnError, TableError, TargetError, TrainingError
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.importance.aggregation import METHODS
 from tests.conftest import FAST
 
 NOT_CLAIMED = {"check_sample_weight_equivalence_on_dense_data"}  # batches and the held-out part differ with the rows
@@ -103,6 +105,21 @@ def test_raw_attention_is_what_the_tables_average(regressor: TabAttnRegressor, m
     np.testing.assert_allclose(importance[list(X.columns)], maps.weights.mean(axis=(0, 1, 2, 3)), rtol=1e-5)
 
 
+def test_rows_are_read_in_batches_of_any_size(
+    regressor: TabAttnRegressor, mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = mixed.drop(columns="y")
+
+    def read() -> list[Any]:
+        tables = [regressor.importance_table(X, method=method)["importance"] for method in METHODS]
+        return [regressor.predict(X), regressor.explain(X), regressor.mean_attention(X), *tables]
+
+    whole = read()
+    monkeypatch.setattr("tabattn.estimator.MAX_READ_ROWS", 7)
+    for before, after in zip(whole, read(), strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
+
+
 def test_history_has_both_modes_and_all_epochs(regressor: TabAttnRegressor) -> None:
     history = regressor.attention_history_
     assert history.index.names == ["mode", "epoch"]
@@ -139,8 +156,9 @@ def test_rows_of_weight_zero_count_as_absent(mixed: pd.DataFrame) -> None:
     weight = np.ones(len(X))
     weight[200:] = 0
     y[200:] = 1e6
-    weighted = TabAttnRegressor(**FAST, random_state=0).fit(X, y.where(weight > 0, 0.0), sample_weight=weight)
-    assert weighted.score(X[:200], y[:200]) > 0.3
+    weighted = TabAttnRegressor(**FAST, random_state=0).fit(X, y, sample_weight=weight)
+    plain = TabAttnRegressor(**FAST, random_state=0).fit(X[:200], y[:200])
+    np.testing.assert_array_equal(weighted.predict(X), plain.predict(X))
 
 
 def test_arrays_and_integer_names_are_accepted(mixed: pd.DataFrame) -> None:
@@ -163,6 +181,7 @@ def test_tiny_tables_and_rare_classes_are_fitted() -> None:
     ("parameters", "message"),
     [
         ({"n_layers": 0}, "n_layers must be a whole number of at least 1, got 0"),
+        ({"d_token": 1}, "d_token must be a whole number of at least 2, got 1"),
         ({"n_heads": 2.5}, "n_heads must be a whole number of at least 1, got 2.5"),
         ({"n_members": True}, "n_members must be a whole number"),
         ({"batch_size": "big"}, "batch_size must be 'auto' or a whole number"),
@@ -201,12 +220,18 @@ def test_bad_data_is_refused(mixed: pd.DataFrame, regressor: TabAttnRegressor) -
         TabAttnClassifier(**FAST).fit(mixed[["heat"]], np.array(["a", 1] * 150, dtype=object))
     with pytest.raises(TableError, match="unique, got 'heat' more than once"):
         TabAttnRegressor(**FAST).fit(mixed[["heat", "heat"]], mixed["y"])
+    with pytest.raises(TargetError, match=r"finite variance, got values up to 1e\+300"):
+        TabAttnRegressor(**FAST).fit(mixed[["heat"]], np.where(mixed["heat"] > 0, 1e300, 0))
     assert issubclass(TabAttnError, ValueError)
 
 
 def test_a_learning_rate_at_which_training_diverges_is_named(mixed: pd.DataFrame) -> None:
+    est = TabAttnRegressor(**FAST).fit(mixed[["noise"]], mixed["y"])
+    est.set_params(learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"finite validation loss.*smaller than 1e\+30"):
-        TabAttnRegressor(**(FAST | {"learning_rate": 1e30})).fit(mixed[["heat"]], mixed["y"])
+        est.fit(mixed[["heat"]], mixed["y"])
+    with pytest.raises(NotFittedError):
+        est.predict(mixed[["heat"]])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -31,6 +31,15 @@ def test_outliers_are_clipped_and_missing_is_a_mask() -> None:
     assert cells.missing.tolist() == [[False, False], [False, False], [True, False]]
 
 
+def test_units_change_nothing() -> None:
+    X = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200)})
+    plain, tiny, huge = (
+        Preprocessor(infer_schema(X * scale)).fit(X * scale).transform(X * scale).numeric for scale in (1, 1e-12, 1e300)
+    )
+    torch.testing.assert_close(tiny, plain)
+    torch.testing.assert_close(huge, plain)
+
+
 def test_no_mask_without_missing_cells() -> None:
     X = pd.DataFrame({"x": [1.0, 2.0, 3.0], "s": ["a", "b", "a"]})
     assert fit(X).transform(X).missing is None

@@ -71,7 +71,4 @@ def value_norms(
 
     Source: Kobayashi et al. 2020 (arXiv 2004.10102), section 3; here the value projection is part of ``W_o``.
     """
-    n_streams, d, _ = w_output.shape
-    values = tokens @ w_output.transpose(0, 1).reshape(d, n_streams * d)
-    norms: Tensor = torch.linalg.vector_norm(values.unflatten(-1, (n_streams, d)), dim=-1)
-    return norms.transpose(1, 2)
+    return torch.stack([torch.linalg.vector_norm(tokens @ matrix, dim=-1) for matrix in w_output], dim=1)

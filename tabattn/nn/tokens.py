@@ -85,7 +85,7 @@ class ColumnTokens(nn.Module):
     """Embed every cell and add to it the vector of its column.
 
     Numbers go through `NumericEmbeddings`, level codes through a look-up, missing cells become a learned vector of
-    their column.
+    their column. The vector of code 0 starts at zero, so that new levels say nothing where training has no rare ones.
 
     Args:
         n_numeric: Number of numeric columns.
@@ -101,10 +101,13 @@ class ColumnTokens(nn.Module):
         bound = d_token**-0.5
         self.n_numeric = n_numeric
         self.numeric = NumericEmbeddings(n_numeric, d_token) if n_numeric else None
-        self.levels = nn.Parameter(torch.empty(sum(n_levels), d_token).uniform_(-bound, bound)) if n_levels else None
+        self.register_buffer("first_code", torch.tensor([0, *n_levels]).cumsum(0)[:-1], persistent=False)
+        self.levels = None
+        if n_levels:
+            levels = torch.empty(sum(n_levels), d_token).uniform_(-bound, bound)
+            self.levels = nn.Parameter(levels.index_fill(0, self.first_code, 0.0))
         self.missing = nn.Parameter(torch.zeros(n_columns, 1, d_token))
         self.column = nn.Parameter(torch.empty(n_columns, 1, d_token).uniform_(-bound, bound))
-        self.register_buffer("first_code", torch.tensor([0, *n_levels]).cumsum(0)[:-1], persistent=False)
 
     first_code: Tensor
 

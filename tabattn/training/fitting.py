@@ -2,10 +2,11 @@
 
 import logging
 import math
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightning
 import torch
@@ -36,7 +37,8 @@ class TrainingSettings:
         max_epochs: Passes over the training rows at most.
         patience: Epochs without a better validation loss before training stops.
         seed: Determines initial weights, batches and dropout.
-        device: "auto" for a CUDA GPU if there is one, "cpu" or "cuda". A GPU computes in bfloat16 where that is safe.
+        device: "auto" for a CUDA GPU if there is one, "cpu" or "cuda". A GPU computes in bfloat16 where
+            torch's autocast deems it safe.
         show_progress: Whether to show a line of progress.
     """
 
@@ -78,7 +80,7 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
     Args:
         shape: Sizes of the model.
         rows: Rows to learn from, and, where members hold them out, to judge epochs by; each member must hold out some
-            rows and learn from some.
+            rows and learn from some. Only the ratios of their weights matter.
         settings: How to train.
 
     Returns:
@@ -86,14 +88,17 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
 
     Raises:
         TrainingError: The validation loss was finite in no epoch.
+        KeyboardInterrupt: Training was interrupted.
     """
+    learned = rows.take((~rows.held_out.all(dim=1)).nonzero().flatten())
     judged = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
+    judged = replace(judged, weight=judged.weight / judged.weight.mean())
     history, best = AttentionHistory(), BestWeights()
     stop = EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_finite=True)
     callbacks: list[lightning.Callback] = [history, best, AverageWeights(AVERAGE_DECAY), stop]
     if settings.show_progress:
         callbacks.append(ProgressLine())
-    with isolate_rng(), _quiet_lightning():
+    with isolate_rng(), _quiet_lightning(), _interruptible():
         torch.manual_seed(settings.seed)
         module = TrainingModule(TabAttnModel(shape), settings.optimizer)
         device = resolve_device(settings.device)
@@ -112,7 +117,7 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
         )
         trainer.fit(
             module,
-            ShuffledBatches(rows.to(device), settings.batch_size, settings.seed),
+            ShuffledBatches(learned.to(device), settings.batch_size, settings.seed),
             OrderedBatches(judged.to(device), _validation_batch_size(shape)),
         )
     if not math.isfinite(best.loss):
@@ -148,6 +153,19 @@ def _validation_batch_size(shape: ModelShape) -> int:
     """Bound the memory that the attention weights of a batch take, whatever the number of columns."""
     weights_per_row = shape.n_layers * shape.n_members * shape.n_heads * shape.n_columns
     return min(MAX_VALIDATION_ROWS, max(1, MAX_VALIDATION_WEIGHTS // weights_per_row))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Pass Ctrl-C on: Lightning turns it into an exit of the process and ignores it from then on."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 @contextmanager

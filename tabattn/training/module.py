@@ -54,13 +54,12 @@ class TrainingModule(lightning.LightningModule):
         """Log the loss of the average of the members that hold a row out, and return the attention that they pay."""
         output = self.model(batch.cells)
         judges = batch.held_out.float()
-        losses = ensemble_losses(output.prediction, batch.target, judges)
-        loss = (losses * batch.weight).sum() / batch.weight.sum()
+        loss = (ensemble_losses(output.prediction, batch.target, judges) * batch.weight).mean()
         self.log(VALIDATION_LOSS, loss, on_epoch=True, on_step=False, batch_size=len(batch))
         return _attention_of(output, judges)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Decay weight matrices only: neither biases nor the vectors of columns, levels, missing cells and CLS."""
+        """Decay the weight matrices of the encoder and the head: neither tokens, nor biases, nor the CLS vectors."""
         decayed: list[nn.Parameter] = []
         free: list[nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
@@ -147,5 +146,6 @@ def column_attention(
     Returns:
         One number per column; their sum is that of `counted`.
     """
-    per_layer = [torch.einsum("bmhc,bm->c", weights.detach(), counted) / weights.shape[2] for weights in attention]
-    return torch.stack(per_layer).mean(dim=0)
+    with torch.autocast(counted.device.type, enabled=False):
+        per_layer = [torch.einsum("bmhc,bm->c", weights.detach().float(), counted.float()) for weights in attention]
+        return torch.stack(per_layer).mean(dim=0) / attention[0].shape[2]

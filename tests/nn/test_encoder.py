@@ -80,12 +80,12 @@ def test_one_state_for_all_rows_is_that_state_repeated() -> None:
 
 def test_members_are_independent() -> None:
     encoder, tokens = make_encoder(), torch.randn(5, 7, D)
-    encoder(tokens)[0][1].square().sum().backward()
+    (encoder(tokens)[0][1] * torch.randn(5, D)).sum().backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None
         by_member = parameter.grad.reshape(3, -1).abs().sum(dim=1)
         assert by_member[0] == by_member[2] == 0, name
-        assert by_member[1] > 0 or "query" in name, name
+        assert by_member[1] > 1e-3, name
 
 
 def test_rows_do_not_influence_each_other() -> None:

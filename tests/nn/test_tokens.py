@@ -45,6 +45,12 @@ def test_a_missing_cell_is_the_learned_vector_of_its_column_whatever_it_held() -
     torch.testing.assert_close(embedded[:, 1], tokens(make_cells())[:, 1])
 
 
+def test_a_new_level_says_nothing_before_training() -> None:
+    tokens = ColumnTokens(n_numeric=0, n_levels=(3, 2), d_token=4)
+    read = tokens(Cells(torch.zeros(1, 0), torch.tensor([[0, 0]]), missing=None))
+    torch.testing.assert_close(read[0], tokens.column[:, 0])
+
+
 def test_each_column_has_its_own_levels() -> None:
     tokens = ColumnTokens(0, (3, 2), D)
     cells = Cells(torch.zeros(1, 0), torch.tensor([[2, 1]]), None)

@@ -1,5 +1,7 @@
 import logging
 import random
+import signal
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, train
-from tabattn.training.module import OptimizerSettings, ensemble_losses
+from tabattn.training.module import OptimizerSettings, TrainingModule, ensemble_losses
 from tests.conftest import small_shape
 
 
@@ -109,6 +111,39 @@ def test_no_global_state_is_changed() -> None:
     before = state()
     train(*arguments)
     assert state() == before
+
+
+def test_the_validation_loss_is_the_weighted_mean_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tabattn.training.fitting.MAX_VALIDATION_ROWS", 40)
+    rows = make_rows(200, 0)
+    rows = replace(rows, weight=torch.linspace(1, 9, 200))
+    trained = train(small_shape(), rows, make_settings(max_epochs=1))
+    judged = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
+    with torch.inference_mode():
+        losses = ensemble_losses(trained.model(judged.cells).prediction, judged.target, judged.held_out.float())
+    expected = float((losses * judged.weight).sum() / judged.weight.sum())
+    assert trained.best_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_every_member_holds_out_is_never_learned() -> None:
+    rows = make_rows(200, 0)
+    rows = replace(rows, held_out=(torch.arange(200)[:, None] < 50).expand(-1, 3))
+    other = replace(rows, target=torch.where(rows.held_out[:, 0], 1e6, rows.target))
+    first, second = (train(small_shape(), each, make_settings(max_epochs=1)) for each in (rows, other))
+    assert first.best_loss < 10 < second.best_loss
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_an_interruption_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: TrainingModule, batch: Rows, batch_idx: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit()
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_weights_of_rows_count() -> None:

@@ -91,3 +91,13 @@ def test_weight_decay_spares_biases_and_embeddings() -> None:
 def test_probabilities_are_averaged_and_not_logits() -> None:
     logits = torch.tensor([[[0.0, 0.0], [math.log(9.0), 0.0]]])
     torch.testing.assert_close(average_members(logits, is_regression=False), torch.tensor([[0.7, 0.3]]))
+
+
+def test_attention_is_summed_in_full_precision_under_autocast() -> None:
+    attention = (torch.full((2048, 1, 1, 2), 0.5),)
+    with torch.autocast("cpu", torch.bfloat16):
+        summed = (
+            column_attention(attention, torch.ones(2048, 1)) + column_attention(attention, torch.ones(2048, 1))[0] / 512
+        )
+    assert summed.dtype == torch.float32
+    assert summed.tolist() == [1026.0, 1026.0]
