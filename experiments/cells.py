@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.machine import describe_machine
+from experiments.machine import describe_code, describe_machine
 
 
 def measured(path: Path, keys: Sequence[str]) -> set[tuple[Any, ...]]:
@@ -17,7 +17,11 @@ def measured(path: Path, keys: Sequence[str]) -> set[tuple[Any, ...]]:
 
 
 def keep(path: Path, cell: dict[str, Any], command: str) -> None:
-    """Append a cell, so that no measurement is lost; a new file begins with the command and the machine."""
+    """Append a cell and the commit that it was measured with, so that no measurement is lost.
+
+    A new file begins with the command and the machine.
+    """
+    cell = cell | {"commit": describe_code()}
     is_new = not path.exists()
     with path.open("a", encoding="utf-8") as file:
         if is_new:

@@ -6,6 +6,7 @@ its learning rate depends on that number) and stop after 50 without a better val
 """
 
 import copy
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from experiments.splits import SplitTable
 from tabattn import TabAttnClassifier, TabAttnRegressor
+from tabattn.estimator import auto_batch_size
 from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
 from tabattn.schema import Kind, TableSchema, as_levels, as_numbers, infer_schema
@@ -28,7 +30,6 @@ MAX_TREES = 2_000
 TREE_PATIENCE = 50
 NEURAL_PATIENCE = 16
 NEURAL_EPOCHS = 200
-NEURAL_BATCH = 256
 
 
 def tabattn(table: SplitTable, seed: int) -> Array:
@@ -90,7 +91,7 @@ def catboost(table: SplitTable, seed: int) -> Array:
 
 
 def hist_gradient_boosting(table: SplitTable, seed: int) -> Array:
-    """scikit-learn's histogram gradient boosting."""
+    """scikit-learn's histogram gradient boosting, cut at its best iteration like the others (by itself it is not)."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     is_regression = table.problem.task == "regression"
@@ -99,7 +100,9 @@ def hist_gradient_boosting(table: SplitTable, seed: int) -> Array:
     fitted = model(max_iter=MAX_TREES, early_stopping=True, n_iter_no_change=TREE_PATIENCE, random_state=seed).fit(
         parts.X_train, parts.y_train, X_val=parts.X_validation, y_val=parts.y_validation
     )
-    return _predict(fitted, parts)
+    best = int(fitted.validation_score_.argmax())  # the first score is that of no trees
+    stages = fitted.staged_predict(parts.X_test) if is_regression else fitted.staged_predict_proba(parts.X_test)
+    return np.asarray(next(itertools.islice(stages, max(best - 1, 0), None)))
 
 
 def tabm(table: SplitTable, seed: int) -> Array:
@@ -199,11 +202,14 @@ def _fit_network(
     seed: int,
     build: Callable[[TableSchema, Cells, int], tuple[nn.Module, torch.optim.Optimizer]],
 ) -> Array:
-    """Train another package's network on this project's cells: missing numbers are 0, missing levels the code 0."""
+    """Train another package's network on this project's cells, in batches of this project's sizes.
+
+    Missing numbers are 0 and have an indicator beside the numeric columns; missing levels have the code 0.
+    """
     X, y = table.problem.X, table.problem.y.to_numpy()
     is_regression = table.problem.task == "regression"
     schema = infer_schema(X.iloc[table.train])
-    cells = Preprocessor(schema).fit(X.iloc[table.train]).transform(X)
+    cells = _with_indicators(Preprocessor(schema).fit(X.iloc[table.train]).transform(X))
     mean, scale = (y[table.train].mean(), y[table.train].std()) if is_regression else (0, 1)
     target = torch.as_tensor((y - mean) / scale, dtype=torch.float32) if is_regression else torch.as_tensor(y)
     n_outputs = 1 if is_regression else int(y.max()) + 1
@@ -213,7 +219,7 @@ def _fit_network(
         torch.manual_seed(seed)
         model, optimizer = build(schema, train.cells, n_outputs)
         best_loss, best_weights, n_worse = float("inf"), copy.deepcopy(model.state_dict()), 0
-        batches = ShuffledBatches(train, NEURAL_BATCH, seed)
+        batches = ShuffledBatches(train, auto_batch_size(len(train)), seed)
         for _ in range(NEURAL_EPOCHS):
             for batch in batches:
                 optimizer.zero_grad()
@@ -230,6 +236,14 @@ def _fit_network(
         prediction = _predict_network(model, cells.take(torch.as_tensor(table.test)))
     averaged = average_members(prediction, is_regression=is_regression).double().numpy()
     return averaged[:, 0] * scale + mean if is_regression else averaged
+
+
+def _with_indicators(cells: Cells) -> Cells:
+    if cells.missing is None:
+        return cells
+    missing = cells.missing[:, : cells.numeric.shape[1]]
+    indicators = missing[:, missing.any(dim=0)].float()
+    return Cells(torch.cat([cells.numeric, indicators], dim=1), cells.codes, cells.missing)
 
 
 def _forward(model: nn.Module, cells: Cells) -> Tensor:

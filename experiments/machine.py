@@ -2,9 +2,21 @@
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import torch
+
+
+def describe_code() -> str:
+    """Return the short name of the commit that is checked out, with a plus sign if the package was changed since."""
+    root = Path(__file__).parent.parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True)
+        status = subprocess.run(["git", "status", "--porcelain", "tabattn"], cwd=root, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.decode().strip() + ("+" if status.stdout.strip() else "")
 
 
 def describe_machine() -> str:

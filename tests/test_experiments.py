@@ -133,7 +133,7 @@ def test_a_whole_fit_is_timed_and_scored_once(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_overhead_measures_steps_and_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overhead, "N_ROWS", 512)
+    monkeypatch.setattr(overhead, "N_ROWS", 2048)
     monkeypatch.setattr(overhead, "N_TURNS", 1)
     monkeypatch.setattr(overhead, "N_READ_ROWS", 300)
     monkeypatch.setattr(overhead, "MEMORY_ROWS", (300,))
