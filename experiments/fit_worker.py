@@ -42,7 +42,7 @@ Fit = Callable[[Parts], Callable[[], Any]]
 
 
 def tabattn(parts: Parts, n_members: int, **changes: Any) -> Callable[[], Any]:
-    """This project's defaults; it holds out as many rows as the others validate on."""
+    """This project's defaults; it holds out as many rows as the others validate on, but at most 2,048."""
     from tabattn import TabAttnRegressor
 
     table = pd.concat([parts.train, parts.validation])

@@ -47,6 +47,7 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
         n_levels=(),
         n_outputs=1,
         n_members=n_members,
+        n_groups=1,
         **{name: defaults[name] for name in sizes},
     )
     where = fitting.resolve_device(device)

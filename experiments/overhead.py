@@ -50,6 +50,7 @@ def model_shape(n_members: int) -> ModelShape:
         n_levels=(),
         n_outputs=1,
         n_members=n_members,
+        n_groups=1,
         **{name: defaults[name] for name in sizes},
     )
 

@@ -55,7 +55,7 @@ class Model:
     attention: Callable[[], Any] | None = None
 
 
-def class_attention(setting: Setting, n_members: int) -> Model:
+def class_attention(setting: Setting, n_members: int, n_groups: int = 1) -> Model:
     """This project's model with its default sizes."""
     from tabattn.estimator import TabAttnRegressor
     from tabattn.nn.model import ModelShape, TabAttnModel
@@ -69,6 +69,7 @@ def class_attention(setting: Setting, n_members: int) -> Model:
         n_levels=(N_LEVELS,) * setting.n_categorical,
         n_outputs=1,
         n_members=n_members,
+        n_groups=n_groups,
         **{name: defaults[name] for name in sizes},
     )
     model = TabAttnModel(shape)
@@ -133,6 +134,7 @@ def pytorch_tabular(setting: Setting) -> Model:
 CONTENDERS: Mapping[str, Callable[[Setting], Model]] = {
     "tabattn, 1 member": lambda setting: class_attention(setting, 1),
     "tabattn, 8 members": lambda setting: class_attention(setting, 8),
+    "tabattn, 8 members, own tokens": lambda setting: class_attention(setting, 8, 8),
     "rtdl, default": rtdl,
     "rtdl, same width": lambda setting: rtdl(setting, d_block=64, attention_n_heads=8),
     "deeptab, default": deeptab,

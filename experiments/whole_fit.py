@@ -4,8 +4,8 @@
     python -m experiments.whole_fit --data DIR --peers-python peers/bin/python
 
 With --peers-python the other packages are fitted too. Everyone fits with the defaults of its package on the training
-rows of the published split, stops by its validation rows (this project draws as many by itself from both), and
-predicts the published test rows. One after the other, each in a process of its own; importing is not counted. "12
+rows of the published split, stops by its validation rows (this project gets both and holds out 2,048 rows by itself),
+and predicts the published test rows. One after the other, each in a process of its own; importing is not counted. "12
 epochs" is this project's fit cut short: how soon does it reach what the others reach? Restartable: what
 experiments/results/whole_fit.csv holds is not measured again.
 """

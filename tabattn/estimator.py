@@ -45,6 +45,7 @@ MAX_READ_ROWS = 4096
 MIN_STEPS, MAX_SMALL_BATCH = 32, 256
 MIN_LARGE_STEPS, MAX_LARGE_BATCH = 512, 16_384
 MIN_BATCH = 32
+MAX_OWN_TOKEN_ROWS, MAX_OWN_TOKEN_COLUMNS = 8_192, 1_000
 
 
 class _TabAttnEstimator(BaseEstimator):
@@ -93,8 +94,10 @@ class _TabAttnEstimator(BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train the model, and rank the columns on rows that were held out.
 
-        Each member holds out a part of the rows (`validation_fraction`), every member another. The members that hold a
-        row out predict it to decide when to stop, and `feature_importances_` is read by these members.
+        Each member holds out a part of the rows (`validation_fraction`). The members that hold a row out predict it to
+        decide when to stop, and `feature_importances_` is read by these members. On tables of up to 8,192 rows every
+        member has column tokens of its own and holds out other rows; on larger ones all share tokens, which are
+        computed once, and hold out the same rows.
 
         Args:
             X: DataFrame or array of shape (n_rows, n_columns); numbers, strings, booleans, missing cells.
@@ -137,9 +140,12 @@ class _TabAttnEstimator(BaseEstimator):
         self.preprocessor_ = Preprocessor(self.schema_).fit(frame)
         cells = self.preprocessor_.transform(frame)
         generator = torch.Generator().manual_seed(seed)
-        held_out = held_out_rows(target, self.n_members, self.validation_fraction, generator)
+        own_tokens = has_own_tokens(len(target), len(self.schema_.token_positions))
+        shape = self._model_shape(n_outputs, n_groups=self.n_members if own_tokens else 1)
+        held_out = held_out_rows(target, shape.n_groups, self.validation_fraction, generator)
+        held_out = held_out.repeat_interleave(self.n_members // shape.n_groups, dim=1)
         rows = Rows(cells, target, weight, held_out)
-        trained = train(self._model_shape(n_outputs), rows, self._training_settings(len(target), seed))
+        trained = train(shape, rows, self._training_settings(len(target), seed))
         self.model_: TabAttnModel = trained.model
         self.n_iter_ = trained.n_epochs
         self.best_epoch_ = trained.best_epoch
@@ -240,7 +246,7 @@ class _TabAttnEstimator(BaseEstimator):
     def _encode_target(self, values: Array) -> tuple[Tensor, int]:
         """Return the target as the model sees it, and the number of outputs."""
 
-    def _model_shape(self, n_outputs: int) -> ModelShape:
+    def _model_shape(self, n_outputs: int, n_groups: int) -> ModelShape:
         schema = self.schema_
         return ModelShape(
             n_numeric=len(schema.of_kind(Kind.NUMERIC)),
@@ -248,6 +254,7 @@ class _TabAttnEstimator(BaseEstimator):
             n_outputs=n_outputs,
             n_layers=self.n_layers,
             n_members=self.n_members,
+            n_groups=n_groups,
             n_heads=self.n_heads,
             d_token=self.d_token,
             attention_dropout=self.attention_dropout,
@@ -383,7 +390,8 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         batch_size: Rows per training step; "auto" chooses by the number of rows.
         max_epochs: Passes over the training rows at most.
         patience: Epochs without a better validation loss before training stops.
-        validation_fraction: Share of rows that each member holds out in `fit`, at most 2,048 rows.
+        validation_fraction: Share of rows that each member holds out in `fit`, greater than 0 and less than 1; at most
+            2,048 rows are held out.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" where they say.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show a line of progress.
@@ -490,6 +498,23 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         if len(self.classes_) < 2:
             raise TargetError(f"y must have at least two classes, got one class: '{self.classes_[0]}'.")
         return torch.from_numpy(codes.astype(np.int64)), len(self.classes_)
+
+
+def has_own_tokens(n_rows: int, n_columns: int) -> bool:
+    """Choose whether every member gets column tokens of its own, or all members share theirs.
+
+    Members with tokens of their own hold out different rows: all rows are learned from, and all rows judge. That is
+    worth its price where rows are few. With shared tokens all members hold out the same rows, up to 2,048, which are
+    enough to judge by where rows are many, and the tokens are computed once.
+
+    Args:
+        n_rows: Number of rows to fit.
+        n_columns: Number of columns that vary.
+
+    Returns:
+        True up to 8,192 rows and 1,000 columns.
+    """
+    return n_rows <= MAX_OWN_TOKEN_ROWS and n_columns <= MAX_OWN_TOKEN_COLUMNS
 
 
 def auto_batch_size(n_rows: int) -> int:

@@ -44,6 +44,7 @@ def small_shape(**changes: Any) -> ModelShape:
         "n_outputs": 1,
         "n_layers": 2,
         "n_members": 3,
+        "n_groups": 1,
         "n_heads": 2,
         "d_token": 8,
         "attention_dropout": 0.5,

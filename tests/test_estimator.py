@@ -120,6 +120,14 @@ def test_rows_are_read_in_batches_of_any_size(
         np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_members", [1, 4])
+def test_noise_is_not_learned_from_rows_that_judge(n_members: int) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 60)), rng.normal(size=300)
+    est = TabAttnRegressor(**(FAST | {"n_members": n_members, "max_epochs": 30}), random_state=0).fit(X, y)
+    assert 0.9 < est.best_loss_ < 1.2
+
+
 def test_history_has_both_modes_and_all_epochs(regressor: TabAttnRegressor) -> None:
     history = regressor.attention_history_
     assert history.index.names == ["mode", "epoch"]

@@ -44,7 +44,8 @@ class ClassAttentionLayer(nn.Module):
     see `tabattn.nn.attention`.
 
     Args:
-        n_members: Number of members.
+        n_groups: Number of groups of members; each reads tokens of its own.
+        n_members: Number of members, a multiple of `n_groups`; the first members are the first group.
         n_heads: Heads per member.
         d_token: Width of tokens and CLS states.
         attention_dropout: Share of attention weights dropped while training.
@@ -55,9 +56,16 @@ class ClassAttentionLayer(nn.Module):
     """
 
     def __init__(
-        self, n_members: int, n_heads: int, d_token: int, attention_dropout: float, ffn_dropout: float
+        self,
+        n_groups: int,
+        n_members: int,
+        n_heads: int,
+        d_token: int,
+        attention_dropout: float,
+        ffn_dropout: float,
     ) -> None:
         super().__init__()
+        self.n_groups = n_groups
         self.n_heads = n_heads
         self.attention_dropout = attention_dropout
         self.ffn_dropout = ffn_dropout
@@ -69,7 +77,7 @@ class ClassAttentionLayer(nn.Module):
         self.ffn_out = MemberLinear(n_members, d_ffn, d_token)
 
     def forward(
-        self, state: Float[Tensor, "member #batch d"], tokens: Float[Tensor, "batch column d"]
+        self, state: Float[Tensor, "member #batch d"], tokens: Float[Tensor, "group batch column d"]
     ) -> tuple[Float[Tensor, "member batch d"], Float[Tensor, "batch member head column"]]:
         """Return the new CLS states and the attention that they paid, before dropout.
 
@@ -77,37 +85,45 @@ class ClassAttentionLayer(nn.Module):
             state: CLS states; one for all rows where the rows do not differ yet.
             tokens: Column tokens.
         """
-        query = self._split_heads(self.query(_normalize(state))).expand(len(tokens), -1, -1)
+        n_rows = tokens.shape[1]
+        tokens = tokens.flatten(0, 1)
+        query = self._split_heads(self.query(_normalize(state)), n_rows)
         weights = attention_weights(query, tokens)
         read = read_columns(dropout(weights, self.attention_dropout, self.training), tokens)
         state = state + self.output(self._merge_heads(read))
         normalized = _normalize(state)
         hidden = self.ffn_value(normalized) * relu(self.ffn_gate(normalized))
         state = state + self.ffn_out(dropout(hidden, self.ffn_dropout, self.training))
-        return state, weights.unflatten(1, (-1, self.n_heads))
+        by_group: Tensor = weights.unflatten(0, (self.n_groups, -1))
+        return state, by_group.transpose(0, 1).flatten(1, 2).unflatten(1, (-1, self.n_heads))
 
-    def value_norms(self, tokens: Float[Tensor, "batch column d"]) -> Float[Tensor, "batch member head column"]:
+    def value_norms(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member head column"]:
         """Return the length of what each column would add to the CLS state, see `tabattn.nn.attention.value_norms`."""
         d_token = tokens.shape[-1]
-        norms = value_norms(tokens, self.output.weight.reshape(-1, d_token, d_token))
+        matrices = self.output.weight.reshape(self.n_groups, -1, d_token, d_token)
+        norms = torch.cat([value_norms(*pair) for pair in zip(tokens, matrices, strict=True)], dim=1)
         by_head: Tensor = norms.unflatten(1, (-1, self.n_heads))
         return by_head
 
-    def _split_heads(self, x: Float[Tensor, "member rows heads_d"]) -> Float[Tensor, "rows stream d"]:
-        heads: Tensor = x.unflatten(-1, (self.n_heads, -1))
-        return heads.transpose(0, 1).flatten(1, 2)
+    def _split_heads(
+        self, x: Float[Tensor, "member rows heads_d"], n_rows: int
+    ) -> Float[Tensor, "group_row group_stream d"]:
+        """Put the heads of the members of a group side by side, row by row; repeat them if all rows have the same."""
+        heads: Tensor = x.unflatten(-1, (self.n_heads, -1)).unflatten(0, (self.n_groups, -1))
+        return heads.transpose(1, 2).expand(-1, n_rows, -1, -1, -1).flatten(2, 3).flatten(0, 1)
 
-    def _merge_heads(self, x: Float[Tensor, "batch stream d"]) -> Float[Tensor, "member batch heads_d"]:
-        heads: Tensor = x.unflatten(1, (-1, self.n_heads))
-        return heads.flatten(2).transpose(0, 1)
+    def _merge_heads(self, x: Float[Tensor, "group_row group_stream d"]) -> Float[Tensor, "member row heads_d"]:
+        heads: Tensor = x.unflatten(0, (self.n_groups, -1)).unflatten(2, (-1, self.n_heads))
+        return heads.flatten(3).transpose(1, 2).flatten(0, 1)
 
 
 class ClassAttentionEncoder(nn.Module):
-    """Independent members, each with a CLS state that reads the same column tokens layer after layer.
+    """Independent members, each with a CLS state that reads the column tokens of its group layer after layer.
 
     Args:
         n_layers: Number of layers.
-        n_members: Number of members.
+        n_groups: Number of groups of members; each reads tokens of its own.
+        n_members: Number of members, a multiple of `n_groups`.
         n_heads: Heads per member and layer.
         d_token: Width of tokens and CLS states.
         attention_dropout: Share of attention weights dropped while training.
@@ -119,6 +135,7 @@ class ClassAttentionEncoder(nn.Module):
     def __init__(
         self,
         n_layers: int,
+        n_groups: int,
         n_members: int,
         n_heads: int,
         d_token: int,
@@ -129,11 +146,12 @@ class ClassAttentionEncoder(nn.Module):
         bound = d_token**-0.5
         self.cls = nn.Parameter(torch.empty(n_members, 1, d_token).uniform_(-bound, bound))
         self.layers = nn.ModuleList(
-            ClassAttentionLayer(n_members, n_heads, d_token, attention_dropout, ffn_dropout) for _ in range(n_layers)
+            ClassAttentionLayer(n_groups, n_members, n_heads, d_token, attention_dropout, ffn_dropout)
+            for _ in range(n_layers)
         )
 
     def forward(
-        self, tokens: Float[Tensor, "batch column d"]
+        self, tokens: Float[Tensor, "group batch column d"]
     ) -> tuple[Float[Tensor, "member batch d"], tuple[Float[Tensor, "batch member head column"], ...]]:
         """Return the last CLS states and, layer by layer, the attention paid to each column, before dropout."""
         normalized = _normalize(tokens)
@@ -145,7 +163,7 @@ class ClassAttentionEncoder(nn.Module):
         return _normalize(state), tuple(attention)
 
     def value_norms(
-        self, tokens: Float[Tensor, "batch column d"]
+        self, tokens: Float[Tensor, "group batch column d"]
     ) -> tuple[Float[Tensor, "batch member head column"], ...]:
         """Return, layer by layer, the length of what each column would add to the CLS states."""
         normalized = _normalize(tokens)

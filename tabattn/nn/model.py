@@ -21,6 +21,7 @@ class ModelShape:
         n_outputs: Predicted numbers per row: 1 for regression, the number of classes for classification.
         n_layers: Number of layers.
         n_members: Number of members.
+        n_groups: Number of groups of members; a group shares its column tokens. Divides `n_members`.
         n_heads: Heads per member and layer.
         d_token: Width of a token.
         attention_dropout: Share of attention weights dropped while training, in [0, 1).
@@ -32,6 +33,7 @@ class ModelShape:
     n_outputs: int
     n_layers: int
     n_members: int
+    n_groups: int
     n_heads: int
     d_token: int
     attention_dropout: float
@@ -65,8 +67,8 @@ class TabAttnModel(nn.Module):
     Example:
         >>> import torch
         >>> shape = ModelShape(
-        ...     n_numeric=2, n_levels=(3,), n_outputs=1, n_layers=2, n_members=4, n_heads=2,
-        ...     d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
+        ...     n_numeric=2, n_levels=(3,), n_outputs=1, n_layers=2, n_members=4, n_groups=1,
+        ...     n_heads=2, d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
         >>> cells = Cells(torch.randn(5, 2), torch.zeros(5, 1, dtype=torch.long), missing=None)
         >>> output = TabAttnModel(shape)(cells)
         >>> output.prediction.shape, len(output.attention), output.attention[0].shape
@@ -76,9 +78,10 @@ class TabAttnModel(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.shape = shape
-        self.tokens = ColumnTokens(shape.n_numeric, shape.n_levels, shape.d_token)
+        self.tokens = ColumnTokens(shape.n_groups, shape.n_numeric, shape.n_levels, shape.d_token)
         self.encoder = ClassAttentionEncoder(
             n_layers=shape.n_layers,
+            n_groups=shape.n_groups,
             n_members=shape.n_members,
             n_heads=shape.n_heads,
             d_token=shape.d_token,
@@ -96,6 +99,6 @@ class TabAttnModel(nn.Module):
         tokens = self.tokens(cells)
         return self._predict(tokens), self.encoder.value_norms(tokens)
 
-    def _predict(self, tokens: Float[Tensor, "batch column d"]) -> ModelOutput:
+    def _predict(self, tokens: Float[Tensor, "group batch column d"]) -> ModelOutput:
         state, attention = self.encoder(tokens)
         return ModelOutput(self.head(relu(state)).transpose(0, 1), attention)

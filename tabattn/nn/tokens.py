@@ -82,12 +82,13 @@ class NumericEmbeddings(nn.Module):
 
 
 class ColumnTokens(nn.Module):
-    """Embed every cell and add to it the vector of its column.
+    """Embed every cell and add to it the vector of its column, for each group of members anew.
 
     Numbers go through `NumericEmbeddings`, level codes through a look-up, missing cells become a learned vector of
     their column. The vector of code 0 starts at zero, so that new levels say nothing where training has no rare ones.
 
     Args:
+        n_groups: Number of groups; each has embeddings of its own.
         n_numeric: Number of numeric columns.
         n_levels: Number of codes of each categorical column, the code 0 among them.
         d_token: Width of a token.
@@ -95,31 +96,35 @@ class ColumnTokens(nn.Module):
     Source: Gorishniy et al. 2021 (arXiv 2106.11959), section 3.3.
     """
 
-    def __init__(self, n_numeric: int, n_levels: tuple[int, ...], d_token: int) -> None:
+    def __init__(self, n_groups: int, n_numeric: int, n_levels: tuple[int, ...], d_token: int) -> None:
         super().__init__()
         n_columns = n_numeric + len(n_levels)
         bound = d_token**-0.5
+        self.n_groups = n_groups
         self.n_numeric = n_numeric
-        self.numeric = NumericEmbeddings(n_numeric, d_token) if n_numeric else None
-        self.register_buffer("first_code", torch.tensor([0, *n_levels]).cumsum(0)[:-1], persistent=False)
+        self.numeric = NumericEmbeddings(n_groups * n_numeric, d_token) if n_numeric else None
         self.levels = None
         if n_levels:
-            levels = torch.empty(sum(n_levels), d_token).uniform_(-bound, bound)
-            self.levels = nn.Parameter(levels.index_fill(0, self.first_code, 0.0))
-        self.missing = nn.Parameter(torch.zeros(n_columns, 1, d_token))
-        self.column = nn.Parameter(torch.empty(n_columns, 1, d_token).uniform_(-bound, bound))
+            first_code = torch.tensor([0, *n_levels * n_groups]).cumsum(0)[:-1]
+            self.register_buffer("first_code", first_code.reshape(n_groups, -1, 1), persistent=False)
+            levels = torch.empty(n_groups * sum(n_levels), d_token).uniform_(-bound, bound)
+            self.levels = nn.Parameter(levels.index_fill(0, first_code, 0.0))
+        self.missing = nn.Parameter(torch.zeros(n_groups, n_columns, 1, d_token))
+        self.column = nn.Parameter(torch.empty(n_groups, n_columns, 1, d_token).uniform_(-bound, bound))
 
     first_code: Tensor
 
-    def forward(self, cells: Cells) -> Float[Tensor, "batch column d"]:
-        """Return one token per column, numeric columns first."""
+    def forward(self, cells: Cells) -> Float[Tensor, "group batch column d"]:
+        """Return one token per group and column, numeric columns first."""
         parts = []
         if self.numeric is not None:
-            parts.append(self.numeric(cells.numeric, self.column[: self.n_numeric]))
+            numbers = cells.numeric.repeat(1, self.n_groups)
+            tokens = self.numeric(numbers, self.column[:, : self.n_numeric].flatten(0, 1))
+            parts.append(tokens.unflatten(0, (self.n_groups, -1)))
         if self.levels is not None:
-            codes = (cells.codes + self.first_code).t()
-            parts.append(nn.functional.embedding(codes, self.levels) + self.column[self.n_numeric :])
-        tokens = parts[0] if len(parts) == 1 else torch.cat(parts)
+            codes = cells.codes.t() + self.first_code
+            parts.append(nn.functional.embedding(codes, self.levels) + self.column[:, self.n_numeric :])
+        tokens = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if cells.missing is not None:
             tokens = torch.where(cells.missing.t()[..., None], self.missing + self.column, tokens)
-        return tokens.transpose(0, 1)
+        return tokens.transpose(1, 2)

@@ -1,4 +1,7 @@
-"""Which rows each member holds out: every member others, so that all rows are learned from and nearly all judge."""
+"""Which rows each member holds out, and so may judge by.
+
+Members that share column tokens must hold out the same rows, because what one of them learns is in the tokens of all.
+"""
 
 import torch
 from jaxtyping import Bool, Shaped
@@ -8,22 +11,22 @@ MAX_HELD_OUT = 2_048
 
 
 def held_out_rows(
-    target: Shaped[Tensor, " row"], n_members: int, fraction: float, generator: torch.Generator
-) -> Bool[Tensor, "row member"]:
-    """Draw the rows that each member holds out.
+    target: Shaped[Tensor, " row"], n_groups: int, fraction: float, generator: torch.Generator
+) -> Bool[Tensor, "row group"]:
+    """Draw the rows that each group of members holds out.
 
-    The rows are put on a circle in random order, and every member holds out an arc of it; the arcs begin at equal
+    The rows are put on a circle in random order, and every group holds out an arc of it; the arcs begin at equal
     distances. Rows of a class are spread evenly over the circle, so that every arc has its share of every class.
 
     Args:
         target: Numbers (float) or class codes (integer).
-        n_members: Number of members.
-        fraction: Share of the rows that each member holds out, in (0, 1); at most 2,048 rows, at least one, and at
+        n_groups: Number of groups.
+        fraction: Share of the rows that each group holds out, in (0, 1); at most 2,048 rows, at least one, and at
             least one row is left.
         generator: Source of randomness.
 
     Returns:
-        True where a member holds a row out.
+        True where a group holds a row out.
 
     Example:
         >>> import torch
@@ -38,10 +41,10 @@ def held_out_rows(
     order = torch.randperm(n_rows, generator=generator)
     if not target.is_floating_point():
         order = order[_spread_classes(target[order], generator).argsort(stable=True)]
-    held_out = torch.zeros(n_rows, n_members, dtype=torch.bool)
-    for member in range(n_members):
-        start = member * n_rows // n_members
-        held_out[order[torch.arange(start, start + n_held_out) % n_rows], member] = True
+    held_out = torch.zeros(n_rows, n_groups, dtype=torch.bool)
+    for group in range(n_groups):
+        start = group * n_rows // n_groups
+        held_out[order[torch.arange(start, start + n_held_out) % n_rows], group] = True
     return held_out
 
 

@@ -6,10 +6,16 @@ from tabattn.nn.encoder import ClassAttentionEncoder, ClassAttentionLayer
 D = 16
 
 
-def make_encoder(n_members: int = 3, dropout: float = 0.0) -> ClassAttentionEncoder:
+def make_encoder(n_groups: int = 1, n_members: int = 3, dropout: float = 0.0) -> ClassAttentionEncoder:
     torch.manual_seed(0)
     encoder = ClassAttentionEncoder(
-        n_layers=2, n_members=n_members, n_heads=4, d_token=D, attention_dropout=dropout, ffn_dropout=dropout
+        n_layers=2,
+        n_groups=n_groups,
+        n_members=n_members,
+        n_heads=4,
+        d_token=D,
+        attention_dropout=dropout,
+        ffn_dropout=dropout,
     )
     for parameter in encoder.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -17,10 +23,10 @@ def make_encoder(n_members: int = 3, dropout: float = 0.0) -> ClassAttentionEnco
 
 
 def test_permuting_columns_permutes_attention_and_changes_no_state() -> None:
-    encoder, tokens = make_encoder(), torch.randn(5, 7, D)
+    encoder, tokens = make_encoder(), torch.randn(1, 5, 7, D)
     order = torch.randperm(7)
     state, attention = encoder(tokens)
-    permuted_state, permuted_attention = encoder(tokens[:, order])
+    permuted_state, permuted_attention = encoder(tokens[:, :, order])
     torch.testing.assert_close(permuted_state, state)
     for before, after in zip(attention, permuted_attention, strict=True):
         torch.testing.assert_close(after, before[..., order])
@@ -28,7 +34,7 @@ def test_permuting_columns_permutes_attention_and_changes_no_state() -> None:
 
 def test_attention_is_returned_before_dropout() -> None:
     encoder = make_encoder(dropout=0.9).train()
-    _, attention = encoder(torch.randn(5, 7, D))
+    _, attention = encoder(torch.randn(1, 5, 7, D))
     for weights in attention:
         torch.testing.assert_close(weights.sum(dim=-1), torch.ones(5, 3, 4))
         assert (weights > 0).all()
@@ -36,11 +42,11 @@ def test_attention_is_returned_before_dropout() -> None:
 
 def test_cls_attending_only_to_one_column_scores_one_hot() -> None:
     torch.manual_seed(0)
-    layer = ClassAttentionLayer(n_members=1, n_heads=1, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
-    tokens = nn.functional.layer_norm(torch.randn(1, 6, D), (D,))
+    layer = ClassAttentionLayer(n_groups=1, n_members=1, n_heads=1, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
+    tokens = nn.functional.layer_norm(torch.randn(1, 1, 6, D), (D,))
     with torch.no_grad():
         layer.query.weight.zero_()
-        layer.query.bias.copy_(1000 * tokens[0, 4][None, None])
+        layer.query.bias.copy_(1000 * tokens[0, 0, 4][None, None])
     _, weights = layer(torch.zeros(1, 1, D), tokens)
     assert weights.flatten().tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
@@ -48,7 +54,9 @@ def test_cls_attending_only_to_one_column_scores_one_hot() -> None:
 def test_layer_is_multi_head_attention_with_absorbed_projections() -> None:
     torch.manual_seed(0)
     n_heads, d_head = 4, D // 4
-    layer = ClassAttentionLayer(n_members=1, n_heads=n_heads, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
+    layer = ClassAttentionLayer(
+        n_groups=1, n_members=1, n_heads=n_heads, d_token=D, attention_dropout=0.0, ffn_dropout=0.0
+    )
     nn.init.normal_(layer.output.bias)
     nn.init.zeros_(layer.ffn_out.weight)
     plain = nn.MultiheadAttention(D, n_heads, batch_first=True)
@@ -62,24 +70,24 @@ def test_layer_is_multi_head_attention_with_absorbed_projections() -> None:
         layer.query.bias.copy_(rescaled * torch.einsum("hi,hie->he", b_query, w_key).reshape(1, 1, -1))
         layer.output.weight.copy_(torch.einsum("hid,hie->hde", w_value, w_output).reshape(1, -1, D))
         plain.out_proj.bias.copy_(layer.output.bias[0, 0])
-    state, tokens = torch.randn(1, 5, D), torch.randn(5, 7, D)
+    state, tokens = torch.randn(1, 5, D), torch.randn(1, 5, 7, D)
     new_state, weights = layer(state, tokens)
     query = nn.functional.layer_norm(state, (D,)).transpose(0, 1)
-    expected, expected_weights = plain(query, tokens, tokens, average_attn_weights=False)
+    expected, expected_weights = plain(query, tokens[0], tokens[0], average_attn_weights=False)
     torch.testing.assert_close(new_state - state, expected.transpose(0, 1), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(weights[:, 0], expected_weights[:, :, 0], atol=1e-5, rtol=1e-5)
 
 
 def test_one_state_for_all_rows_is_that_state_repeated() -> None:
     torch.manual_seed(0)
-    layer = ClassAttentionLayer(n_members=3, n_heads=2, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
-    state, tokens = torch.randn(3, 1, D), torch.randn(5, 7, D)
+    layer = ClassAttentionLayer(n_groups=1, n_members=3, n_heads=2, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
+    state, tokens = torch.randn(3, 1, D), torch.randn(1, 5, 7, D)
     for shared, repeated in zip(layer(state, tokens), layer(state.expand(-1, 5, -1), tokens), strict=True):
         torch.testing.assert_close(shared, repeated)
 
 
 def test_members_are_independent() -> None:
-    encoder, tokens = make_encoder(), torch.randn(5, 7, D)
+    encoder, tokens = make_encoder(), torch.randn(1, 5, 7, D)
     (encoder(tokens)[0][1] * torch.randn(5, D)).sum().backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None
@@ -89,14 +97,14 @@ def test_members_are_independent() -> None:
 
 
 def test_rows_do_not_influence_each_other() -> None:
-    encoder, tokens = make_encoder(), torch.randn(5, 7, D)
+    encoder, tokens = make_encoder(), torch.randn(1, 5, 7, D)
     together = encoder(tokens)[0]
-    alone = torch.cat([encoder(tokens[i : i + 1])[0] for i in range(5)], dim=1)
+    alone = torch.cat([encoder(tokens[:, i : i + 1])[0] for i in range(5)], dim=1)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
 def test_value_norms_have_one_length_per_weight() -> None:
-    encoder, tokens = make_encoder(), torch.randn(5, 7, D)
+    encoder, tokens = make_encoder(), torch.randn(1, 5, 7, D)
     attention, norms = encoder(tokens)[1], encoder.value_norms(tokens)
     assert [n.shape for n in norms] == [a.shape for a in attention]
     layer = encoder.layers[1]
@@ -104,4 +112,4 @@ def test_value_norms_have_one_length_per_weight() -> None:
     normalized = nn.functional.layer_norm(tokens, (D,))
     member, head = 2, 3
     w_output = layer.output.weight[member, head * D : (head + 1) * D]
-    torch.testing.assert_close(norms[1][:, member, head], (normalized @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(norms[1][:, member, head], (normalized[0] @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4)

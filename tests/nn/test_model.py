@@ -23,7 +23,7 @@ def test_attention_is_ordered_by_kind() -> None:
     model = TabAttnModel(small_shape(n_members=1, n_heads=1, n_layers=1)).eval()
     with torch.no_grad():
         model.tokens.column.zero_()
-        model.tokens.column[2, 0, 0] = 1000.0
+        model.tokens.column[0, 2, 0, 0] = 1000.0
         layer = model.encoder.layers[0]
         assert isinstance(layer, ClassAttentionLayer)
         layer.query.weight.zero_()
@@ -39,3 +39,25 @@ def test_reading_predicts_the_same() -> None:
     output, norms = model.read(cells)
     torch.testing.assert_close(output.prediction, model(cells).prediction)
     assert [norm.shape for norm in norms] == [attention.shape for attention in output.attention]
+
+
+def test_groups_are_models_side_by_side() -> None:
+    torch.manual_seed(0)
+    sizes = {"n_members": 4, "n_groups": 2}
+    both = TabAttnModel(small_shape(**sizes)).eval()
+    for parameter in both.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    cells = Cells(torch.randn(10, 2), torch.randint(0, 3, (10, 1)), torch.rand(10, 3) < 0.2)
+    output, norms = both.read(cells)
+    for group in range(2):
+        one = TabAttnModel(small_shape(n_members=2, n_groups=1)).eval()
+        weights = both.state_dict()
+        one.load_state_dict(
+            {name: weights[name].tensor_split(2)[group] for name in one.state_dict()},
+        )
+        expected, expected_norms = one.read(cells)
+        members = slice(2 * group, 2 * group + 2)
+        torch.testing.assert_close(output.prediction[:, members], expected.prediction)
+        for layer in range(2):
+            torch.testing.assert_close(output.attention[layer][:, members], expected.attention[layer])
+            torch.testing.assert_close(norms[layer][:, members], expected_norms[layer])

@@ -34,27 +34,27 @@ def test_numeric_embeddings_are_those_of_the_library() -> None:
 
 
 def test_a_missing_cell_is_the_learned_vector_of_its_column_whatever_it_held() -> None:
-    tokens = ColumnTokens(2, (3,), D)
+    tokens = ColumnTokens(1, 2, (3,), D)
     torch.nn.init.normal_(tokens.missing)
     missing = torch.tensor([[True, False, False], [True, False, True]])
-    embedded = tokens(make_cells(missing))
-    expected = (tokens.missing + tokens.column)[:, 0]
+    embedded = tokens(make_cells(missing))[0]
+    expected = (tokens.missing + tokens.column)[0, :, 0]
     torch.testing.assert_close(embedded[0, 0], expected[0])
     torch.testing.assert_close(embedded[1, 0], expected[0])
     torch.testing.assert_close(embedded[1, 2], expected[2])
-    torch.testing.assert_close(embedded[:, 1], tokens(make_cells())[:, 1])
+    torch.testing.assert_close(embedded[:, 1], tokens(make_cells())[0, :, 1])
 
 
 def test_a_new_level_says_nothing_before_training() -> None:
-    tokens = ColumnTokens(n_numeric=0, n_levels=(3, 2), d_token=4)
+    tokens = ColumnTokens(n_groups=1, n_numeric=0, n_levels=(3, 2), d_token=4)
     read = tokens(Cells(torch.zeros(1, 0), torch.tensor([[0, 0]]), missing=None))
-    torch.testing.assert_close(read[0], tokens.column[:, 0])
+    torch.testing.assert_close(read[0, 0], tokens.column[0, :, 0])
 
 
 def test_each_column_has_its_own_levels() -> None:
-    tokens = ColumnTokens(0, (3, 2), D)
+    tokens = ColumnTokens(1, 0, (3, 2), D)
     cells = Cells(torch.zeros(1, 0), torch.tensor([[2, 1]]), None)
-    embedded = tokens(cells)[0] - tokens.column[:, 0]
+    embedded = tokens(cells)[0, 0] - tokens.column[0, :, 0]
     assert tokens.levels is not None
     torch.testing.assert_close(embedded, tokens.levels[[2, 4]])
 

@@ -4,8 +4,8 @@ import torch
 from tabattn.training.holdout import MAX_HELD_OUT, held_out_rows
 
 
-def draw(target: torch.Tensor, n_members: int, fraction: float = 0.2, seed: int = 0) -> torch.Tensor:
-    return held_out_rows(target, n_members, fraction, torch.Generator().manual_seed(seed))
+def draw(target: torch.Tensor, n_groups: int, fraction: float = 0.2, seed: int = 0) -> torch.Tensor:
+    return held_out_rows(target, n_groups, fraction, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(("n_rows", "n_members", "fraction"), [(100, 8, 0.2), (7, 3, 0.5), (2, 8, 0.2), (20, 1, 0.99)])
