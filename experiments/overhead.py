@@ -85,7 +85,7 @@ def step_times(n_members: int, batch_size: int) -> dict[str, float]:
                 torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
                 stepper.step()
 
-    functions = {
+    functions: dict[str, Callable[[], Any]] = {
         f"{name} {n_epochs}": functools.partial(function, n_epochs)
         for name, function in (("lightning", lightning), ("bare", bare))
         for n_epochs in (1, 1 + N_EPOCHS)

@@ -127,4 +127,5 @@ class ColumnTokens(nn.Module):
         tokens = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if cells.missing is not None:
             tokens = torch.where(cells.missing.t()[..., None], self.missing + self.column, tokens)
-        return tokens.transpose(1, 2)
+        by_row: Tensor = tokens.transpose(1, 2)
+        return by_row
