@@ -131,7 +131,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     first = table.iloc[0]
     alike = (table[["kind", "batch_size", "what"]] == first[["kind", "batch_size", "what"]]).all(axis=1)
     steps = table[alike & table["ms"].notna()]
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     for name, rows in steps.groupby("model", sort=False):
         axes.loglog(rows["columns"], rows["ms"], "o-", label=name)
@@ -140,7 +140,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         ylabel=f"milliseconds, {first['what']} of {first['batch_size']} rows, {first['kind']} columns",
         title="Linear and quadratic growth",
     )
-    axes.legend()
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(visible=True, which="both", alpha=0.3)
     figure.savefig(path, dpi=120)
 
