@@ -29,6 +29,7 @@ from tabattn.importance.aggregation import DEFAULT_METHOD, METHODS, Method, Scor
 from tabattn.importance.maps import AttentionMaps, head_table
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
+from tabattn.nn.losses import average_members
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
@@ -37,7 +38,7 @@ from tabattn.schema import Kind, infer_schema
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, resolve_device, train
 from tabattn.training.holdout import held_out_rows
-from tabattn.training.module import OptimizerSettings, average_members
+from tabattn.training.module import OptimizerSettings
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_READ_ELEMENTS = 8_000_000
