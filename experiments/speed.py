@@ -8,7 +8,8 @@ that clash with this project's; without --peers-python these two are left out. F
 a few runs each, so that a machine whose speed drifts favours none; the first runs of a model are not counted. The ratio
 is that of the medians to rtdl's default. What would need more memory than --max-gib is not measured, and its row says
 so. A step is forward, backward and AdamW, with the networks' own default sizes and the same optimizer. "Own tokens" is
-what this project does on tables of up to 8,192 rows; above, members share their tokens.
+what this project does on tables of up to 8,192 rows and 1,000 columns; above, members share their tokens. Restartable:
+a setting (columns, kind, batch size) that the result file holds is not measured again.
 """
 
 import argparse
@@ -42,6 +43,9 @@ N_HEADS = 8
 LAYERS = {"deeptab, default": 4, "pytorch-tabular, default": 6}
 RTDL_LAYERS = 3
 TENSORS_KEPT = 4
+N_MEMBERS = 8
+D_TOKEN = 64
+SETTING = ["columns", "kind", "batch_size"]
 
 
 class Worker:
@@ -73,9 +77,14 @@ class Worker:
 
 
 def needed_gib(name: str, columns: int, batch_size: int, what: str) -> float:
-    """Estimate the memory of the weights of self-attention: those of all layers for a step, else of one layer."""
+    """Estimate the memory of the widest tensors.
+
+    In self-attention these are the weights, those of all layers for a step, else of one layer; here they are tokens,
+    which matter where every member has its own.
+    """
     if name in OURS:
-        return 0.0
+        n_groups = N_MEMBERS if name.endswith("own tokens") else 1
+        return 4 * batch_size * n_groups * columns * D_TOKEN * TENSORS_KEPT / GIB
     n_layers = LAYERS.get(name, RTDL_LAYERS) if what == "step" else 1
     return 4 * batch_size * N_HEADS * columns**2 * TENSORS_KEPT * n_layers / GIB
 
@@ -88,7 +97,7 @@ def measure(workers: list[Worker], setting: dict[str, Any], what: str, max_gib: 
     for worker in workers:
         needed = needed_gib(worker.name, setting["columns"], setting["batch_size"], what)
         if needed > max_gib:
-            notes[worker.name] = f"not measured: attention weights need about {needed:.0f} GiB"
+            notes[worker.name] = f"not measured: needs about {needed:.0f} GiB"
             continue
         warm_up = worker.ask(**setting, what=what, n=3)
         if isinstance(warm_up, str):
@@ -151,12 +160,14 @@ def main() -> None:
     if arguments.peers_python:
         contenders += [(arguments.peers_python, name) for name in PEERS]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
+    done = pd.read_csv(arguments.out, comment="#") if arguments.out.exists() else pd.DataFrame(columns=SETTING)
+    rows: list[Any] = done.to_dict("records")
     settings = [
         {"columns": columns, "kind": kind, "batch_size": batch_size}
         for batch_size in arguments.batch_sizes
         for kind in arguments.kinds
         for columns in arguments.columns
+        if (columns, kind, batch_size) not in set(done[SETTING].itertuples(index=False, name=None))
     ]
     workers = [Worker(python, name) for python, name in contenders]
     try:
@@ -174,7 +185,7 @@ def main() -> None:
     finally:
         for worker in workers:
             worker.stop()
-    plot(table, arguments.out.with_suffix(".png"))
+    plot(pd.DataFrame(rows), arguments.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":
