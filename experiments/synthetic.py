@@ -30,22 +30,25 @@ class KnownTable:
     is_driver: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
 
 
-def _logits_1(x: Array) -> Array:
-    return np.exp(x[:, 0] * x[:, 1])
+def _odds_1(x: Array) -> Array:
+    odds: Array = np.exp(x[:, 0] * x[:, 1])
+    return odds
 
 
-def _logits_2(x: Array) -> Array:
-    return np.exp((x[:, 2:6] ** 2).sum(axis=1) - 4.0)
+def _odds_2(x: Array) -> Array:
+    odds: Array = np.exp((x[:, 2:6] ** 2).sum(axis=1) - 4.0)
+    return odds
 
 
-def _logits_3(x: Array) -> Array:
-    return np.exp(-10 * np.sin(0.2 * x[:, 6]) + np.abs(x[:, 7]) + x[:, 8] + np.exp(-x[:, 9]) - 2.4)
+def _odds_3(x: Array) -> Array:
+    odds: Array = np.exp(-10 * np.sin(0.2 * x[:, 6]) + np.abs(x[:, 7]) + x[:, 8] + np.exp(-x[:, 9]) - 2.4)
+    return odds
 
 
 _SIMPLE: Mapping[str, tuple[Callable[[Array], Array], tuple[int, ...]]] = {
-    "Syn1": (_logits_1, (0, 1)),
-    "Syn2": (_logits_2, (2, 3, 4, 5)),
-    "Syn3": (_logits_3, (6, 7, 8, 9)),
+    "Syn1": (_odds_1, (0, 1)),
+    "Syn2": (_odds_2, (2, 3, 4, 5)),
+    "Syn3": (_odds_3, (6, 7, 8, 9)),
 }
 _SWITCHED: Mapping[str, tuple[str, str]] = {
     "Syn4": ("Syn1", "Syn2"),
@@ -72,7 +75,7 @@ def syn(name: str, n_rows: int, n_columns: int, seed: int) -> KnownTable:
     """
     random = np.random.default_rng(seed)
     x = random.standard_normal((n_rows, n_columns))
-    is_driver = np.zeros(x.shape, dtype=bool)
+    is_driver: Array = np.zeros((n_rows, n_columns), dtype=bool)
     if name in _SIMPLE:
         formula, drivers = _SIMPLE[name]
         odds = formula(x)
@@ -82,7 +85,7 @@ def syn(name: str, n_rows: int, n_columns: int, seed: int) -> KnownTable:
         is_below = x[:, _SWITCH] < 0
         odds = np.where(is_below, below[0](x), above[0](x))
         for (_, drivers), rows in ((below, is_below), (above, ~is_below)):
-            is_driver[np.ix_(np.flatnonzero(rows), drivers)] = True
+            is_driver[np.ix_(np.flatnonzero(rows), np.array(drivers))] = True
         is_driver[:, _SWITCH] = True
     y = (random.random(n_rows) < 1 / (1 + odds)).astype(int)
     return KnownTable(_frame(x), y, is_driver)
@@ -100,14 +103,15 @@ def small_and_wide(name: Literal["ring", "xor", "ring+xor"], n_rows: int, n_colu
     Source: Passemiers et al. 2023 (arXiv 2304.02383), section 3.
     """
     x = np.random.default_rng(seed).random((n_rows, n_columns))
+    drivers: tuple[int, ...] = (0, 1)
     distance = np.abs(np.hypot(x[:, 0] - 0.5, x[:, 1] - 0.5) - RING_RADIUS)
     if name == "ring":
-        y, drivers = distance <= RING_WIDTH, (0, 1)
+        y = distance <= RING_WIDTH
     elif name == "xor":
-        y, drivers = (x[:, 0] - 0.5) * (0.5 - x[:, 1]) >= 0, (0, 1)
+        y = (x[:, 0] - 0.5) * (0.5 - x[:, 1]) >= 0
     else:
         y, drivers = (distance <= RING_XOR_WIDTH) | ((x[:, 2] - 0.5) * (0.5 - x[:, 3]) >= XOR_MARGIN), (0, 1, 2, 3)
-    is_driver = np.zeros(x.shape, dtype=bool)
+    is_driver: Array = np.zeros((n_rows, n_columns), dtype=bool)
     is_driver[:, drivers] = True
     return KnownTable(_frame(x), y.astype(int), is_driver)
 

@@ -133,7 +133,8 @@ class ClassAttentionLayer(nn.Module):
     def by_head(self, streams: Float[Tensor, "group_row stream column"]) -> Float[Tensor, "batch member head column"]:
         """Put values of rows and streams in the order of members and heads."""
         by_group: Tensor = streams.unflatten(0, (self.n_groups, -1))
-        return by_group.transpose(0, 1).flatten(1, 2).unflatten(1, (-1, self.n_heads))
+        by_head: Tensor = by_group.transpose(0, 1).flatten(1, 2).unflatten(1, (-1, self.n_heads))
+        return by_head
 
     def value_norms(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member head column"]:
         """Return the length of what each column would add to the CLS state, see `tabattn.nn.attention.value_norms`."""

@@ -30,7 +30,7 @@ def ensemble_losses(
     target: Shaped[Tensor, " batch"],
     judges: Float[Tensor, "batch member"],
 ) -> Float[Tensor, " batch"]:
-    """The loss of the averaged prediction: numbers are averaged, and probabilities, not logits.
+    """The loss of the averaged prediction.
 
     Args:
         prediction: As for `row_losses`.
@@ -40,25 +40,31 @@ def ensemble_losses(
     Returns:
         One loss per row, in the same units.
     """
-    share = judges * (judges.shape[1] / judges.sum(dim=1, keepdim=True))
     is_regression = target.is_floating_point()
-    values = prediction if is_regression else prediction.softmax(dim=-1)
-    averaged = (values * share[..., None]).mean(dim=1)
+    averaged = average_members(prediction, judges, is_regression=is_regression)
     if is_regression:
         return (averaged.squeeze(-1) - target).square()
     return -averaged.gather(1, target[:, None]).squeeze(1).clamp_min(torch.finfo(averaged.dtype).tiny).log()
 
 
 def average_members(
-    prediction: Float[Tensor, "batch member output"], *, is_regression: bool
+    prediction: Float[Tensor, "batch member output"],
+    judges: Float[Tensor, "batch member"] | None = None,
+    *,
+    is_regression: bool,
 ) -> Float[Tensor, "batch output"]:
-    """Average numbers, or class probabilities, over members.
+    """Average numbers, or class probabilities (not logits), over members.
 
     Args:
         prediction: Numbers or logits of each member.
+        judges: Weight of each member in the average of a row, not all zero in any row; None for equal weights.
         is_regression: True for numbers.
 
     Returns:
         The prediction of the ensemble.
     """
-    return prediction.mean(dim=1) if is_regression else prediction.softmax(dim=-1).mean(dim=1)
+    values = prediction if is_regression else prediction.softmax(dim=-1)
+    if judges is None:
+        return values.mean(dim=1)
+    share = judges * (judges.shape[1] / judges.sum(dim=1, keepdim=True))
+    return (values * share[..., None]).mean(dim=1)

@@ -1,10 +1,9 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -122,14 +121,3 @@ class TabAttnModel(nn.Module):
         """
         state, readings = self.encoder(tokens, absences)
         return Trace(self.head(relu(state)).transpose(0, 1), readings)
-
-    def carried(
-        self, tokens: Float[Tensor, "group batch column d"], readings: Iterable[Reading]
-    ) -> Float[Tensor, "layer group stream column d"]:
-        """Return what each stream reads from each column, its token times its weight, averaged over rows."""
-        n_groups, n_rows = tokens.shape[:2]
-        per_layer = [
-            torch.einsum("gbsc,gbcd->gscd", reading.weights.unflatten(0, (n_groups, -1)), tokens) / n_rows
-            for reading in readings
-        ]
-        return torch.stack(per_layer)

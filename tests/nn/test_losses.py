@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import torch
 from sklearn.metrics import log_loss
@@ -31,3 +33,8 @@ def test_losses_of_classes_are_scikit_learns() -> None:
 def test_an_impossible_class_costs_much_but_not_infinitely() -> None:
     losses = ensemble_losses(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([1]), torch.ones(1, 1))
     assert 50 < losses.item() < float("inf")
+
+
+def test_probabilities_are_averaged_and_not_logits() -> None:
+    logits = torch.tensor([[[0.0, 0.0], [math.log(9.0), 0.0]]])
+    torch.testing.assert_close(average_members(logits, is_regression=False), torch.tensor([[0.7, 0.3]]))

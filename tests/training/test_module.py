@@ -1,20 +1,9 @@
-import math
-
-import numpy as np
 import torch
-from sklearn.metrics import log_loss
 
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import Rows
-from tabattn.training.module import (
-    OptimizerSettings,
-    TrainingModule,
-    average_members,
-    column_attention,
-    ensemble_losses,
-    row_losses,
-)
+from tabattn.training.module import OptimizerSettings, TrainingModule, column_attention
 from tests.conftest import small_shape
 
 
@@ -58,11 +47,6 @@ def test_weight_decay_spares_biases_and_embeddings() -> None:
     assert len(decayed["params"]) + len(free["params"]) == len(names)
     assert {"encoder.layers.0.query.weight", "head.weight"} <= {names[id(parameter)] for parameter in decayed["params"]}
     assert {"encoder.cls", "head.bias", "tokens.column"} <= {names[id(parameter)] for parameter in free["params"]}
-
-
-def test_probabilities_are_averaged_and_not_logits() -> None:
-    logits = torch.tensor([[[0.0, 0.0], [math.log(9.0), 0.0]]])
-    torch.testing.assert_close(average_members(logits, is_regression=False), torch.tensor([[0.7, 0.3]]))
 
 
 def test_attention_is_summed_in_full_precision_under_autocast() -> None:
