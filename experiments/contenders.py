@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from experiments.splits import SplitTable
 from tabattn import TabAttnClassifier, TabAttnRegressor
 from tabattn.estimator import auto_batch_size
+from tabattn.nn.losses import average_members, ensemble_losses, row_losses
 from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
 from tabattn.schema import Kind, TableSchema, as_levels, as_numbers, infer_schema
 from tabattn.training.data import Rows, ShuffledBatches
-from tabattn.training.module import average_members, ensemble_losses, row_losses
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Contender = Callable[[SplitTable, int], Array]

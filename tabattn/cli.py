@@ -43,8 +43,12 @@ class TaskName(StrEnum):
 class MethodName(StrEnum):
     """Choices of --method."""
 
-    mean = "mean"
+    contribution = "contribution"
+    knockout = "knockout"
+    gradient = "gradient"
     norm = "norm"
+    mean = "mean"
+    rollout = "rollout"
 
 
 class EncoderName(StrEnum):
@@ -73,7 +77,7 @@ def rank_command(
     table: Annotated[Path, typer.Argument(help="A .csv, .tsv or .xlsx file with one line of column names.")],
     target: Annotated[str, typer.Option(help="Name of the target column Y.")],
     out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
-    method: Annotated[MethodName, typer.Option(help="How attention becomes importance.")] = MethodName.norm,
+    method: Annotated[MethodName, typer.Option(help="How attention becomes importance.")] = MethodName.contribution,
     encoder: Annotated[EncoderName, typer.Option(help="Kind of transformer.")] = EncoderName.class_,
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles per column for permutation importance.")] = 10,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,

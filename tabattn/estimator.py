@@ -25,10 +25,13 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from tabattn.errors import ColumnError, ParameterError, TableError, TargetError
-from tabattn.importance.aggregation import DEFAULT_METHOD, METHODS, Method, Scores, normalize_rows, normalize_scores
+from tabattn.importance.aggregation import Scores, normalize_rows, normalize_scores
+from tabattn.importance.contribution import Background, read_background
 from tabattn.importance.maps import AttentionMaps, head_table
+from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method, Question
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
+from tabattn.nn.losses import average_members
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
@@ -37,11 +40,13 @@ from tabattn.schema import Kind, infer_schema
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, resolve_device, train
 from tabattn.training.holdout import held_out_rows
-from tabattn.training.module import OptimizerSettings, average_members
+from tabattn.training.module import OptimizerSettings
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_READ_ELEMENTS = 8_000_000
 MAX_READ_ROWS = 4096
+N_BACKGROUND = 256
+MAX_BACKGROUND_ELEMENTS = 32_000_000
 MIN_STEPS, MAX_SMALL_BATCH = 32, 256
 MIN_LARGE_STEPS, MAX_LARGE_BATCH = 512, 16_384
 MIN_BATCH = 32
@@ -151,23 +156,31 @@ class _TabAttnEstimator(BaseEstimator):
         self.best_epoch_ = trained.best_epoch
         self.best_loss_ = trained.best_loss
         self.attention_history_ = self._name_history(trained)
-        self.feature_importances_ = self._score(cells, DEFAULT_METHOD, held_out).importance
+        n_kept = min(N_BACKGROUND, len(target))
+        self._background_cells = cells.take(torch.randperm(len(target), generator=generator)[:n_kept])
+        judged = held_out.any(dim=1).nonzero().flatten()
+        scores = self._score(cells.take(judged), target[judged], DEFAULT_METHOD, held_out[judged].float())
+        self.feature_importances_ = scores.importance
         return self
 
     def importance_table(
         self,
         X: Any,
-        y: Any = None,  # noqa: ARG002 - methods that look at the target are part of the contract
+        y: Any = None,
         *,
         method: Method = DEFAULT_METHOD,
         permutation: PermutationScores | None = None,
     ) -> ImportanceTable:
-        """Rank the columns by the attention that the model pays them on some rows.
+        """Rank the columns by what the model reads from them in some rows.
 
         Args:
             X: Rows to read, best ones that the model was not trained on.
-            y: Their target; the methods so far do not look at it.
-            method: "mean" for attention, "norm" for attention times the length of what it carries.
+            y: Their target. Without it the target is taken to be as the model predicts: then the scores say what moves
+                the prediction, right or wrong. "norm", "mean" and "rollout" do not look at it.
+            method: "contribution": rise of the loss if what attention reads from the column came from another row;
+                "knockout": rise of the loss without the column; "gradient": attention times its gradient; "norm":
+                attention times the length of what it carries; "mean": attention alone; "rollout": attention, later
+                layers counting more. See `tabattn.importance`.
             permutation: Permutation importance on the same rows, to be set beside.
 
         Returns:
@@ -175,29 +188,32 @@ class _TabAttnEstimator(BaseEstimator):
 
         Raises:
             ParameterError: There is no such method.
+            TargetError: y holds what fit has not seen or can't be used.
         """
-        scores = self._score(self._cells(X), method)
-        return importance_table(self.schema_, scores.importance, scores.std, permutation)
+        cells = self._cells(X)
+        scores = self._score(cells, self._target_of(y, len(cells)), method)
+        return importance_table(self.schema_, scores, permutation)
 
-    def explain(self, X: Any, *, method: Method = DEFAULT_METHOD) -> pd.DataFrame:
+    def explain(self, X: Any, y: Any = None, *, method: Method = DEFAULT_METHOD) -> pd.DataFrame:
         """Score every column for every row.
 
         Args:
             X: Rows to read.
+            y: As for `importance_table`.
             method: As for `importance_table`.
 
         Returns:
-            One row per row of X, one column per feature; the mean over rows is the global importance on these rows.
+            One row per row of X, one column per feature; the mean over rows is the global importance on these rows
+            (with y a mean may be negative, where the importance is 0).
 
         Raises:
             ParameterError: There is no such method.
+            TargetError: y holds what fit has not seen or can't be used.
         """
         frame = self._as_frame(X, reset=False)
-        read = _method(method)
-        per_row = self._read(
-            self.preprocessor_.transform(frame), lambda model, batch: read(model, batch).double().mean(dim=1)
-        )
-        scores = normalize_rows(torch.cat(list(per_row)).numpy())
+        cells = self.preprocessor_.transform(frame)
+        shares = self._ask(cells, self._target_of(y, len(cells)), method)
+        scores = normalize_rows(torch.cat([each.sum(dim=1) for each in shares]).numpy())
         return pd.DataFrame(self._spread(scores), index=frame.index, columns=self._feature_index())
 
     def attention(self, X: Any) -> AttentionMaps:
@@ -209,7 +225,7 @@ class _TabAttnEstimator(BaseEstimator):
         Returns:
             Weights of shape (row, member, layer, head, column).
         """
-        stacked = self._read(self._cells(X), lambda model, batch: torch.stack(model(batch).attention, dim=2))
+        stacked = self._read(self._cells(X), lambda model, batch, _: torch.stack(model(batch).attention, dim=2))
         return AttentionMaps(self._spread(torch.cat(list(stacked)).numpy()), self.schema_.names)
 
     def mean_attention(self, X: Any) -> pd.DataFrame:
@@ -224,7 +240,7 @@ class _TabAttnEstimator(BaseEstimator):
         cells = self._cells(X)
         sums = self._read(
             cells,
-            lambda model, batch: torch.stack(
+            lambda model, batch, _: torch.stack(
                 [layer.double().mean(dim=1).sum(dim=0) for layer in model(batch).attention]
             ),
         )
@@ -241,6 +257,18 @@ class _TabAttnEstimator(BaseEstimator):
     @abstractmethod
     def _check_target(self, y: Any) -> Array:
         """Refuse what can't be a target."""
+
+    def _target_of(self, y: Any, n_rows: int) -> Tensor | None:
+        """Return the target of rows to read as the model sees it."""
+        if y is None:
+            return None
+        values = self._check_target(y)
+        check_consistent_length(values, range(n_rows))
+        return self._as_learned(values)
+
+    @abstractmethod
+    def _as_learned(self, values: Array) -> Tensor:
+        """Return a target of other rows than those of `fit` as the model sees it."""
 
     @abstractmethod
     def _encode_target(self, values: Array) -> tuple[Tensor, int]:
@@ -273,37 +301,71 @@ class _TabAttnEstimator(BaseEstimator):
         )
 
     def _predict_members(self, X: Any) -> Tensor:
-        return torch.cat(list(self._read(self._cells(X), lambda model, batch: model(batch).prediction)))
+        return torch.cat(list(self._read(self._cells(X), lambda model, batch, _: model(batch).prediction)))
 
-    def _score(self, cells: Cells, method: Method, counted: Tensor | None = None) -> Scores:
-        """Score the columns by the rows and members that count; memory does not grow with the number of rows."""
-        read = _method(method)
-        if counted is None:
-            counted = torch.ones(len(cells), self.model_.shape.n_members, dtype=torch.bool)
-        rows = counted.any(dim=1).nonzero().flatten()
-        parts = counted[rows].double().split(self._n_read_rows())
-        batches = self._read(cells.take(rows), lambda model, batch: read(model, batch).double())
-        sums = functools.reduce(
-            torch.add, (torch.einsum("bmc,bm->mc", *pair) for pair in zip(batches, parts, strict=True))
-        )
-        scores = normalize_scores((sums / counted.sum(dim=0)[:, None]).numpy())
-        return Scores(importance=self._spread(scores.importance), std=self._spread(scores.std))
+    def _score(self, cells: Cells, target: Tensor | None, method: Method, judges: Tensor | None = None) -> Scores:
+        """Score the columns on some rows; memory does not grow with their number."""
+        sums = functools.reduce(torch.add, (each.sum(dim=0) for each in self._ask(cells, target, method, judges)))
+        scores = normalize_scores((sums / len(cells)).numpy())
+        return Scores(*(self._spread(each) for each in (scores.raw, scores.importance, scores.std)))
 
-    def _read(self, cells: Cells, function: Callable[[TabAttnModel, Cells], Tensor]) -> Iterator[Tensor]:
+    def _ask(
+        self, cells: Cells, target: Tensor | None, method: Method, judges: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Return batch by batch the share of each member in the score of each row and column.
+
+        Each row is compared with one background row, with more of them where there are fewer rows than background rows.
+        """
+        if method not in METHODS:
+            raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+        if judges is None:
+            judges = torch.ones(len(cells), self.model_.shape.n_members)
+        n_background = min(len(self._background_cells), max(1, MAX_BACKGROUND_ELEMENTS // self._n_token_elements()))
+        n_partners = max(1, n_background // len(cells))
+        partners = torch.arange(len(cells) * n_partners).reshape(-1, n_partners) % n_background
+        background: Background | None = None
+
+        def read(model: TabAttnModel, batch: Cells, rows: slice) -> Tensor:
+            device = batch.numeric.device
+
+            def compare_with() -> Background:
+                nonlocal background
+                if background is None:
+                    background = read_background(model, self._background_cells.take(slice(n_background)).to(device))
+                return background
+
+            question = Question(
+                cells=batch,
+                target=None if target is None else target[rows].to(device),
+                judges=judges[rows].to(device),
+                background=compare_with,
+                partners=partners[rows].to(device),
+            )
+            return METHODS[method](model, question).double()
+
+        return self._read(cells, read)
+
+    def _read(self, cells: Cells, function: Callable[[TabAttnModel, Cells, slice], Tensor]) -> Iterator[Tensor]:
         """Apply a function to batches of cells that keep memory bounded, on a GPU where there is one to be used."""
         device = resolve_device(self.device)
         model = self.model_ if device.type == "cpu" else copy.deepcopy(self.model_).to(device)
         n_rows = self._n_read_rows()
         for start in range(0, len(cells), n_rows):
-            with torch.inference_mode():
-                values = function(model, cells.take(slice(start, start + n_rows)).to(device))
+            rows = slice(start, start + n_rows)
+            with torch.no_grad():
+                values = function(model, cells.take(rows).to(device), rows)
             yield values.cpu()
 
     def _n_read_rows(self) -> int:
         """Number of rows that are read at once: the weights of all layers and a few arrays as wide as tokens fit."""
         shape = self.model_.shape
-        width = shape.n_columns * (4 * shape.d_token + shape.n_layers * shape.n_members * shape.n_heads)
-        return min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // width))
+        n_weights = shape.n_columns * shape.n_layers * shape.n_members * shape.n_heads
+        return min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // (4 * self._n_token_elements() + n_weights)))
+
+    def _n_token_elements(self) -> int:
+        """Numbers in the tokens of one row."""
+        shape = self.model_.shape
+        return shape.n_columns * shape.n_groups * shape.d_token
 
     def _spread(self, values: Array) -> Array:
         """Put the model's columns, on the last axis, in the order of the table, with zeros for constant columns."""
@@ -437,8 +499,11 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
                 f"y must have a finite variance, got values up to {np.abs(values).max():.3g}. "
                 "Divide y by a power of ten."
             )
+        return self._as_learned(values), 1
+
+    def _as_learned(self, values: Array) -> Tensor:
         standardized = (values - self._target_mean) / self._target_scale
-        return torch.from_numpy(standardized.astype(np.float32)), 1
+        return torch.from_numpy(standardized.astype(np.float32))
 
 
 class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
@@ -499,6 +564,13 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
             raise TargetError(f"y must have at least two classes, got one class: '{self.classes_[0]}'.")
         return torch.from_numpy(codes.astype(np.int64)), len(self.classes_)
 
+    def _as_learned(self, values: Array) -> Tensor:
+        unknown = pd.unique(values[~np.isin(values, self.classes_)])
+        if len(unknown):
+            shown = ", ".join(repr(str(each)) for each in unknown[:5])
+            raise TargetError(f"y must hold classes that fit has seen, got {shown}. Leave these rows out.")
+        return torch.from_numpy(np.searchsorted(self.classes_, values).astype(np.int64))
+
 
 def has_own_tokens(n_rows: int, n_columns: int) -> bool:
     """Choose whether every member gets column tokens of its own, or all members share theirs.
@@ -540,12 +612,6 @@ def auto_batch_size(n_rows: int) -> int:
 def _power_of_two(limit: float) -> int:
     """The largest power of two up to a limit, at least 1."""
     return 1 << int(math.log2(max(1.0, limit)))
-
-
-def _method(name: Method) -> Callable[[TabAttnModel, Cells], Tensor]:
-    if name not in METHODS:
-        raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {name!r}.")
-    return METHODS[name]
 
 
 def _require(name: str, value: Any, kind: type, requirement: str, holds: Callable[[Any], bool]) -> None:

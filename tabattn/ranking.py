@@ -15,8 +15,8 @@ from tabattn.baselines import dummy, gradient_boosting
 from tabattn.errors import ParameterError, UninformativeColumnWarning, UntrustedRankingWarning
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_whole
-from tabattn.importance.aggregation import DEFAULT_METHOD, METHODS, Method
 from tabattn.importance.comparison import Agreement, compare_rankings
+from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
 from tabattn.importance.permutation import permutation_scores
 from tabattn.importance.table import ImportanceTable
 from tabattn.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
@@ -149,7 +149,7 @@ def rank(
         target: Name of the target column.
         drop: Names of columns to leave out.
         task: "regression", "classification", or "auto" to choose by the target.
-        method: How attention becomes importance: "norm" or "mean".
+        method: How attention becomes importance, see `TabAttnRegressor.importance_table`.
         encoder: Kind of transformer.
         test_fraction: Share of rows to hold out, greater than 0 and less than 1.
         n_repeats: Shuffles per column for permutation importance.
@@ -243,7 +243,7 @@ def _agreement(importance: ImportanceTable, estimator: TabAttnRegressor | TabAtt
     """Compare the rankings of the columns that vary, in the order of the table, so that ties favour neither."""
     schema = estimator.schema_
     compared = importance.set_index("feature").loc[[schema.names[i] for i in schema.token_positions]]
-    return compare_rankings(compared["importance"].to_numpy(), compared["permutation_mean"].to_numpy())
+    return compare_rankings(-compared["rank"].to_numpy(np.float64), compared["permutation_mean"].to_numpy())
 
 
 def _held_out_scores(model: Any, X: pd.DataFrame, y: AnySeries) -> dict[str, float]:

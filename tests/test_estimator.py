@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tabattn.errors import ColumnError, ParameterError, TabAttnError, TableError, TargetError, TrainingError
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.importance.aggregation import METHODS
+from tabattn.importance.methods import METHODS
 from tests.conftest import FAST
 
 NOT_CLAIMED = {"check_sample_weight_equivalence_on_dense_data"}  # batches and the held-out part differ with the rows
@@ -87,12 +87,41 @@ def test_pickle_keeps_predictions(regressor: TabAttnRegressor, mixed: pd.DataFra
 
 def test_explanations_average_to_the_global_importance(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
     X = mixed.drop(columns="y").set_index(pd.Index(range(1000, 1300)))
-    for method in ("mean", "norm"):
-        local = regressor.explain(X, method=method)
-        table = regressor.importance_table(X, method=method).set_index("feature")["importance"]
-        assert (local.index.tolist(), local.columns.tolist()) == (X.index.tolist(), X.columns.tolist())
-        np.testing.assert_allclose(local.mean(), table[local.columns], rtol=1e-12)
-        assert (local.to_numpy() >= 0).all()
+    for method in METHODS:
+        for y in (None, mixed["y"]):
+            local = regressor.explain(X, y, method=method)
+            table = regressor.importance_table(X, y, method=method).set_index("feature")["importance"]
+            assert (local.index.tolist(), local.columns.tolist()) == (X.index.tolist(), X.columns.tolist())
+            np.testing.assert_allclose(local.mean().clip(0), table[local.columns], rtol=1e-6, atol=1e-9)
+            assert y is not None or method == "knockout" or (local.to_numpy() >= 0).all()
+
+
+def test_what_is_added_to_the_target_adds_to_no_score_of_attention_alone(
+    regressor: TabAttnRegressor, mixed: pd.DataFrame
+) -> None:
+    X = mixed.drop(columns="y")
+    for method in METHODS:
+        with_target, without = (regressor.importance_table(X, y, method=method) for y in (mixed["y"], None))
+        looks_at_it = not with_target["importance"].equals(without["importance"])
+        assert looks_at_it == (method in {"contribution", "knockout", "gradient"})
+
+
+def test_a_few_rows_can_be_explained(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    X = mixed.drop(columns="y")
+    for method in METHODS:
+        one = regressor.explain(X.head(1), method=method)
+        np.testing.assert_allclose(one.sum(axis=1), 1.0, rtol=1e-6)
+        assert one["heat"].item() > one["noise"].item()
+
+
+def test_a_target_that_does_not_belong_to_the_rows_is_refused(mixed: pd.DataFrame) -> None:
+    X, y = mixed[["heat", "noise"]], np.where(mixed["y"] > 0, "high", "low")
+    classifier = TabAttnClassifier(**FAST, random_state=0).fit(X, y)
+    assert len(classifier.importance_table(X, y)) == 2
+    with pytest.raises(TargetError, match="y must hold classes that fit has seen, got 'medium'"):
+        classifier.importance_table(X.head(2), ["high", "medium"])
+    with pytest.raises(ValueError, match="inconsistent"):
+        classifier.explain(X.head(2), ["high"])
 
 
 def test_raw_attention_is_what_the_tables_average(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
@@ -207,7 +236,7 @@ def test_parameters_out_of_range_are_refused(mixed: pd.DataFrame, parameters: di
 
 
 def test_unknown_methods_are_refused_with_the_known_ones(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
-    with pytest.raises(ParameterError, match="method must be one of mean, norm, got 'shap'"):
+    with pytest.raises(ParameterError, match="method must be one of contribution, knockout, got 'shap'"):
         regressor.importance_table(mixed.drop(columns="y"), method="shap")  # type: ignore[arg-type]
 
 

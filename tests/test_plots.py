@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tabattn.errors import MissingGlyphWarning
+from tabattn.importance.aggregation import normalize_scores
 from tabattn.importance.maps import head_table
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import importance_table
@@ -17,9 +18,9 @@ from tabattn.schema import Column, Kind, TableSchema
 
 def make_table(n_columns: int, with_permutation: bool = True) -> pd.DataFrame:
     schema = TableSchema(tuple(Column(f"x{i}", Kind.NUMERIC, (), is_constant=False) for i in range(n_columns)))
-    importance = np.linspace(2, 0, n_columns) / n_columns
+    scores = normalize_scores(np.linspace(2, 0, n_columns)[None] * [[0.9], [1.1]])
     permutation = PermutationScores(np.linspace(1, -0.1, n_columns)[:, None] + [[0.0, 0.02]], "r2")
-    return importance_table(schema, importance, importance / 10, permutation if with_permutation else None)
+    return importance_table(schema, scores, permutation if with_permutation else None)
 
 
 def test_bars_have_the_lengths_of_the_table_with_rank_1_on_top() -> None:

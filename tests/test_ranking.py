@@ -114,7 +114,7 @@ def test_a_model_that_a_constant_beats_is_not_trusted(monkeypatch: pytest.Monkey
     [
         ({"test_fraction": 0.0}, "test_fraction must be greater than 0 and less than 1"),
         ({"n_repeats": 0}, "n_repeats must be at least 1"),
-        ({"method": "lime"}, "method must be one of mean, norm"),
+        ({"method": "lime"}, "method must be one of contribution, knockout"),
         ({"encoder": "rnn"}, "encoder must be 'class'"),
         ({"max_epochs": 0}, "max_epochs must be a whole number"),
     ],

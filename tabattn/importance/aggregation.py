@@ -1,19 +1,13 @@
 """Attention to one score per column: the formulas of the scoring methods, as pure functions."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabattn.nn.model import TabAttnModel
-from tabattn.nn.tokens import Cells
-
-Method = Literal["mean", "norm"]
-DEFAULT_METHOD: Method = "norm"
+Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 def mean_scores(
@@ -50,16 +44,26 @@ def norm_scores(
     return mean_scores(tuple(weights * norms for weights, norms in zip(attention, value_norms, strict=True)))
 
 
-def _read_mean(model: TabAttnModel, cells: Cells) -> Tensor:
-    return mean_scores(model(cells).attention)
+def rollout_scores(
+    attention: tuple[Float[Tensor, "batch member head column"], ...],
+) -> Float[Tensor, "batch member column"]:
+    """Score columns by what is left of the attention of each layer in the last CLS state.
 
+    Every layer adds what it reads to a state of which it keeps one half, so the attention of the last layer counts
+    one half, that of the layer before one quarter, and so on. Heads are averaged.
 
-def _read_norm(model: TabAttnModel, cells: Cells) -> Tensor:
-    output, value_norms = model.read(cells)
-    return norm_scores(output.attention, value_norms)
+    Args:
+        attention: Weights layer by layer.
 
+    Returns:
+        Scores in [0, 1] that sum to 1 over the columns: what is left of the first CLS state is no column's.
 
-METHODS: Mapping[Method, Callable[[TabAttnModel, Cells], Tensor]] = {"mean": _read_mean, "norm": _read_norm}
+    Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3; here only CLS attends.
+    """
+    shares = torch.tensor([0.5 ** (len(attention) - layer) for layer in range(len(attention))])
+    by_layer = torch.stack([weights.mean(dim=2) for weights in attention])
+    scores: Tensor = torch.tensordot(shares.to(by_layer) / shares.sum(), by_layer, dims=1)
+    return scores
 
 
 @dataclass(frozen=True)
@@ -67,45 +71,52 @@ class Scores:
     """Importance of each column on some rows.
 
     Args:
-        importance: Not negative, sums to 1.
-        std: Standard deviation of each importance over members, each on its own scale; NaN for one member.
+        raw: The mean score; may be negative where the target is looked at, and orders the columns.
+        importance: The same, negative ones as 0, on a scale on which it sums to 1.
+        std: Standard deviation over members of the importance that each alone would give; NaN for one member.
     """
 
-    importance: np.ndarray[tuple[int], np.dtype[np.float64]]
-    std: np.ndarray[tuple[int], np.dtype[np.float64]]
+    raw: Vector
+    importance: Vector
+    std: Vector
 
 
 def normalize_scores(raw: Float[np.ndarray, "member column"]) -> Scores:
-    """Average the mean scores of the members and put them on a scale on which they sum to 1.
+    """Sum the shares of the members in the mean scores and put them on a scale on which they sum to 1.
 
     Args:
-        raw: Non-negative scores of each member and column, averaged over rows, not all zero.
+        raw: Share of each member in the score of each column, averaged over rows.
 
     Returns:
-        The scores.
+        The scores. Where no score is positive, all columns are equally important.
 
     Example:
-        >>> normalize_scores(np.array([[1.0, 3.0], [2.0, 2.0]])).importance.tolist()
-        [0.375, 0.625]
+        >>> normalize_scores(np.array([[1.0, 3.0, -1.0], [2.0, 2.0, 0.0]])).importance.tolist()
+        [0.375, 0.625, 0.0]
     """
-    mean = raw.mean(axis=0)
-    shares = raw / raw.sum(axis=1, keepdims=True)
-    std = shares.std(axis=0, ddof=1) if len(raw) > 1 else np.full(len(mean), np.nan)
-    return Scores(importance=mean / mean.sum(), std=std)
+    total = raw.sum(axis=0)
+    alone = np.stack([_to_shares(member) for member in raw])
+    std = alone.std(axis=0, ddof=1) if len(raw) > 1 else np.full(len(total), np.nan)
+    return Scores(raw=total, importance=_to_shares(total), std=std)
 
 
 def normalize_rows(raw: Float[np.ndarray, "row column"]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Put the scores of rows on a scale on which their mean over rows is the importance.
 
     Args:
-        raw: Non-negative scores of each row and column, averaged over members, not all zero.
+        raw: One score per row and column.
 
     Returns:
-        One score per row and column.
+        One score per row and column; the mean of a column is its importance, or negative where that is 0.
 
     Example:
         >>> normalize_rows(np.array([[1.0, 3.0], [2.0, 2.0]])).tolist()
         [[0.25, 0.75], [0.5, 0.5]]
     """
-    scores: np.ndarray[tuple[int, int], np.dtype[np.float64]] = raw / raw.mean(axis=0).sum()
-    return scores
+    total = np.clip(raw.mean(axis=0), 0.0, None).sum()
+    return raw / total if total > 0 else np.full(raw.shape, 1 / raw.shape[1])
+
+
+def _to_shares(scores: Vector) -> Vector:
+    positive = np.clip(scores, 0.0, None)
+    return positive / positive.sum() if positive.any() else np.full(len(scores), 1 / len(scores))

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from tabattn.importance.aggregation import Scores
 from tabattn.importance.permutation import PermutationScores
 from tabattn.schema import TableSchema
 
@@ -39,25 +40,25 @@ COLUMNS = (
 
 def importance_table(
     schema: TableSchema,
-    importance: np.ndarray[tuple[int], np.dtype[np.float64]],
-    std: np.ndarray[tuple[int], np.dtype[np.float64]],
+    scores: Scores,
     permutation: PermutationScores | None = None,
 ) -> ImportanceTable:
     """Rank the columns of a table by their scores.
 
     Args:
         schema: The columns.
-        importance: One score per column of the schema, in its order.
-        std: Standard deviation of each score.
+        scores: Scores of the columns of the schema, in its order; ranked by `raw`.
         permutation: Permutation importance of the same columns, if measured.
 
     Returns:
         The ImportanceTable, rank 1 first, see the head of this module.
 
     Example:
+        >>> from tabattn.importance.aggregation import normalize_scores
         >>> from tabattn.schema import infer_schema
         >>> schema = infer_schema(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
-        >>> importance_table(schema, np.array([0.2, 0.8]), np.array([0.1, 0.1]))[["rank", "feature", "importance"]]
+        >>> scores = normalize_scores(np.array([[0.2, 0.8]]))
+        >>> importance_table(schema, scores)[["rank", "feature", "importance"]]
            rank feature  importance
         0     1       b         0.8
         1     2       a         0.2
@@ -66,11 +67,11 @@ def importance_table(
     unknown = np.full(n_columns, np.nan)
     table = pd.DataFrame(
         {
-            "rank": _ranks(importance),
+            "rank": _ranks(scores.raw),
             "feature": pd.Series(schema.names, dtype="str"),
             "kind": pd.Series([column.kind.value for column in schema.columns], dtype="str"),
-            "importance": importance,
-            "std": std,
+            "importance": scores.importance,
+            "std": scores.std,
             "ci_low": unknown,
             "ci_high": unknown,
             "p_value": unknown,

@@ -57,6 +57,26 @@ def read_columns(
     return torch.bmm(weights, tokens)
 
 
+def carried_along(
+    gradient: Float[Tensor, "batch stream d"],
+    weights: Float[Tensor, "batch stream column"],
+    tokens: Float[Tensor, "batch column d"],
+) -> Float[Tensor, "batch stream column"]:
+    """Product of a gradient with what each stream reads from each column: ``g . (a_i E_i)``.
+
+    It is also attention times its gradient, ``a_i df/da_i``, because the stream reads ``sum_i a_i E_i``.
+
+    Args:
+        gradient: Gradient of an output with respect to what each stream read.
+        weights: Attention weights.
+        tokens: Column tokens.
+
+    Returns:
+        What each column adds to the output through each stream, to first order.
+    """
+    return torch.bmm(gradient, tokens.transpose(1, 2)) * weights
+
+
 def value_norms(
     tokens: Float[Tensor, "batch column d"], w_output: Float[Tensor, "stream d d"]
 ) -> Float[Tensor, "batch stream column"]:

@@ -4,7 +4,8 @@ Since no column token is updated, token i is column i in every layer, and attent
 is linear in the number of columns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -35,6 +36,32 @@ class MemberLinear(nn.Module):
     def forward(self, x: Float[Tensor, "member batch d_in"]) -> Float[Tensor, "member batch d_out"]:
         """Apply each member's layer to its own input."""
         return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Reading(NamedTuple):
+    """What the streams of one layer, a head of a member each, read from the columns of some rows.
+
+    Rows are numbered group by group, and the streams are those of one group, see `tabattn.nn.attention`.
+
+    Args:
+        weights: Attention, before dropout.
+        mixture: The sum of the tokens times their weights, after dropout.
+    """
+
+    weights: Float[Tensor, "group_row stream column"]
+    mixture: Float[Tensor, "group_row stream d"]
+
+
+class Absence(NamedTuple):
+    """A column that a layer is not to read, and what its streams get instead.
+
+    Args:
+        column: Number of the column.
+        substitute: What stands for the column's token times its weight.
+    """
+
+    column: int
+    substitute: Float[Tensor, "group stream d"]
 
 
 class ClassAttentionLayer(nn.Module):
@@ -77,25 +104,37 @@ class ClassAttentionLayer(nn.Module):
         self.ffn_out = MemberLinear(n_members, d_ffn, d_token)
 
     def forward(
-        self, state: Float[Tensor, "member #batch d"], tokens: Float[Tensor, "group batch column d"]
-    ) -> tuple[Float[Tensor, "member batch d"], Float[Tensor, "batch member head column"]]:
-        """Return the new CLS states and the attention that they paid, before dropout.
+        self,
+        state: Float[Tensor, "member #batch d"],
+        tokens: Float[Tensor, "group batch column d"],
+        absence: Absence | None = None,
+    ) -> tuple[Float[Tensor, "member batch d"], Reading]:
+        """Return the new CLS states and what was read on the way.
 
         Args:
             state: CLS states; one for all rows where the rows do not differ yet.
             tokens: Column tokens.
+            absence: A column to be replaced by what it is on average, None to read all of them.
         """
         n_rows = tokens.shape[1]
         tokens = tokens.flatten(0, 1)
-        query = self._split_heads(self.query(_normalize(state)), n_rows)
+        query = self._split_heads(self.query(normalize(state)), n_rows)
         weights = attention_weights(query, tokens)
-        read = read_columns(dropout(weights, self.attention_dropout, self.training), tokens)
-        state = state + self.output(self._merge_heads(read))
-        normalized = _normalize(state)
+        mixture = read_columns(dropout(weights, self.attention_dropout, self.training), tokens)
+        if absence is not None:
+            own = weights[:, :, absence.column, None] * tokens[:, None, absence.column]
+            mixture = mixture - own + absence.substitute.repeat_interleave(n_rows, dim=0)
+        state = state + self.output(self._merge_heads(mixture))
+        normalized = normalize(state)
         hidden = self.ffn_value(normalized) * relu(self.ffn_gate(normalized))
         state = state + self.ffn_out(dropout(hidden, self.ffn_dropout, self.training))
-        by_group: Tensor = weights.unflatten(0, (self.n_groups, -1))
-        return state, by_group.transpose(0, 1).flatten(1, 2).unflatten(1, (-1, self.n_heads))
+        return state, Reading(weights, mixture)
+
+    def by_head(self, streams: Float[Tensor, "group_row stream column"]) -> Float[Tensor, "batch member head column"]:
+        """Put values of rows and streams in the order of members and heads."""
+        by_group: Tensor = streams.unflatten(0, (self.n_groups, -1))
+        by_head: Tensor = by_group.transpose(0, 1).flatten(1, 2).unflatten(1, (-1, self.n_heads))
+        return by_head
 
     def value_norms(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member head column"]:
         """Return the length of what each column would add to the CLS state, see `tabattn.nn.attention.value_norms`."""
@@ -151,23 +190,33 @@ class ClassAttentionEncoder(nn.Module):
         )
 
     def forward(
-        self, tokens: Float[Tensor, "group batch column d"]
-    ) -> tuple[Float[Tensor, "member batch d"], tuple[Float[Tensor, "batch member head column"], ...]]:
-        """Return the last CLS states and, layer by layer, the attention paid to each column, before dropout."""
-        normalized = _normalize(tokens)
-        state = self.cls
-        attention = []
-        for layer in self.layers:
-            state, weights = layer(state, normalized)
-            attention.append(weights)
-        return _normalize(state), tuple(attention)
+        self, tokens: Float[Tensor, "group batch column d"], absences: Sequence[Absence] | None = None
+    ) -> tuple[Float[Tensor, "member batch d"], tuple[Reading, ...]]:
+        """Return the last CLS states and, layer by layer, what was read from the columns.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+            absences: What each layer is not to read; None to read all columns.
+        """
+        state: Tensor = self.cls
+        readings = []
+        for i, layer in enumerate(self._class_layers()):
+            state, reading = layer(state, tokens, None if absences is None else absences[i])
+            readings.append(reading)
+        return normalize(state), tuple(readings)
+
+    def by_head(
+        self, streams: Iterable[Float[Tensor, "group_row stream column"]]
+    ) -> tuple[Float[Tensor, "batch member head column"], ...]:
+        """Put values of rows and streams of each layer in the order of members and heads."""
+        pairs = zip(self._class_layers(), streams, strict=True)
+        return tuple(layer.by_head(values) for layer, values in pairs)
 
     def value_norms(
         self, tokens: Float[Tensor, "group batch column d"]
     ) -> tuple[Float[Tensor, "batch member head column"], ...]:
         """Return, layer by layer, the length of what each column would add to the CLS states."""
-        normalized = _normalize(tokens)
-        return tuple(layer.value_norms(normalized) for layer in self._class_layers())
+        return tuple(layer.value_norms(tokens) for layer in self._class_layers())
 
     def _class_layers(self) -> Iterator[ClassAttentionLayer]:
         for layer in self.layers:
@@ -175,6 +224,6 @@ class ClassAttentionEncoder(nn.Module):
             yield layer
 
 
-def _normalize(x: Float[Tensor, "*axes d"]) -> Float[Tensor, "*axes d"]:
+def normalize(x: Float[Tensor, "*axes d"]) -> Float[Tensor, "*axes d"]:
     """Layer normalization without gain and bias: the linear maps that follow it contain both."""
     return layer_norm(x, x.shape[-1:])

@@ -1,5 +1,6 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear
+from tabattn.nn.encoder import Absence, ClassAttentionEncoder, MemberLinear, Reading, normalize
 from tabattn.nn.tokens import Cells, ColumnTokens
 
 
@@ -58,6 +59,18 @@ class ModelOutput(NamedTuple):
     attention: tuple[Float[Tensor, "batch member head column"], ...]
 
 
+class Trace(NamedTuple):
+    """What the model says of some rows, and everything that it read on the way.
+
+    Args:
+        prediction: Standardized target, or class logits, of each member.
+        readings: What the streams of each layer read.
+    """
+
+    prediction: Float[Tensor, "batch member output"]
+    readings: tuple[Reading, ...]
+
+
 class TabAttnModel(nn.Module):
     """Column tokens, class-attention encoder and one linear head per member.
 
@@ -92,13 +105,19 @@ class TabAttnModel(nn.Module):
 
     def forward(self, cells: Cells) -> ModelOutput:
         """Predict some rows and return the attention that the prediction came from."""
-        return self._predict(self.tokens(cells))
+        trace = self.trace(self.embed(cells))
+        return ModelOutput(trace.prediction, self.encoder.by_head(reading.weights for reading in trace.readings))
 
-    def read(self, cells: Cells) -> tuple[ModelOutput, tuple[Float[Tensor, "batch member head column"], ...]]:
-        """Predict some rows, and return the length of what each column would add to the CLS states, layer by layer."""
-        tokens = self.tokens(cells)
-        return self._predict(tokens), self.encoder.value_norms(tokens)
+    def embed(self, cells: Cells) -> Float[Tensor, "group batch column d"]:
+        """Return the column tokens as all layers read them."""
+        return normalize(self.tokens(cells))
 
-    def _predict(self, tokens: Float[Tensor, "group batch column d"]) -> ModelOutput:
-        state, attention = self.encoder(tokens)
-        return ModelOutput(self.head(relu(state)).transpose(0, 1), attention)
+    def trace(self, tokens: Float[Tensor, "group batch column d"], absences: Sequence[Absence] | None = None) -> Trace:
+        """Predict some rows by their tokens and return what each layer read.
+
+        Args:
+            tokens: What `embed` returned.
+            absences: What each layer is not to read; None to read all columns.
+        """
+        state, readings = self.encoder(tokens, absences)
+        return Trace(self.head(relu(state)).transpose(0, 1), readings)

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from tabattn.nn.encoder import ClassAttentionEncoder, ClassAttentionLayer
+from tabattn.nn.encoder import Absence, ClassAttentionEncoder, ClassAttentionLayer, normalize
 
 D = 16
 
@@ -25,17 +25,18 @@ def make_encoder(n_groups: int = 1, n_members: int = 3, dropout: float = 0.0) ->
 def test_permuting_columns_permutes_attention_and_changes_no_state() -> None:
     encoder, tokens = make_encoder(), torch.randn(1, 5, 7, D)
     order = torch.randperm(7)
-    state, attention = encoder(tokens)
-    permuted_state, permuted_attention = encoder(tokens[:, :, order])
+    state, readings = encoder(tokens)
+    permuted_state, permuted_readings = encoder(tokens[:, :, order])
     torch.testing.assert_close(permuted_state, state)
-    for before, after in zip(attention, permuted_attention, strict=True):
-        torch.testing.assert_close(after, before[..., order])
+    for before, after in zip(readings, permuted_readings, strict=True):
+        torch.testing.assert_close(after.weights, before.weights[..., order])
+        torch.testing.assert_close(after.mixture, before.mixture)
 
 
 def test_attention_is_returned_before_dropout() -> None:
     encoder = make_encoder(dropout=0.9).train()
-    _, attention = encoder(torch.randn(1, 5, 7, D))
-    for weights in attention:
+    _, readings = encoder(torch.randn(1, 5, 7, D))
+    for weights in encoder.by_head(reading.weights for reading in readings):
         torch.testing.assert_close(weights.sum(dim=-1), torch.ones(5, 3, 4))
         assert (weights > 0).all()
 
@@ -47,8 +48,8 @@ def test_cls_attending_only_to_one_column_scores_one_hot() -> None:
     with torch.no_grad():
         layer.query.weight.zero_()
         layer.query.bias.copy_(1000 * tokens[0, 0, 4][None, None])
-    _, weights = layer(torch.zeros(1, 1, D), tokens)
-    assert weights.flatten().tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    _, reading = layer(torch.zeros(1, 1, D), tokens)
+    assert reading.weights.flatten().tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
 
 def test_layer_is_multi_head_attention_with_absorbed_projections() -> None:
@@ -71,11 +72,11 @@ def test_layer_is_multi_head_attention_with_absorbed_projections() -> None:
         layer.output.weight.copy_(torch.einsum("hid,hie->hde", w_value, w_output).reshape(1, -1, D))
         plain.out_proj.bias.copy_(layer.output.bias[0, 0])
     state, tokens = torch.randn(1, 5, D), torch.randn(1, 5, 7, D)
-    new_state, weights = layer(state, tokens)
+    new_state, reading = layer(state, tokens)
     query = nn.functional.layer_norm(state, (D,)).transpose(0, 1)
     expected, expected_weights = plain(query, tokens[0], tokens[0], average_attn_weights=False)
     torch.testing.assert_close(new_state - state, expected.transpose(0, 1), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(weights[:, 0], expected_weights[:, :, 0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(layer.by_head(reading.weights)[:, 0], expected_weights[:, :, 0], atol=1e-5, rtol=1e-5)
 
 
 def test_one_state_for_all_rows_is_that_state_repeated() -> None:
@@ -104,12 +105,29 @@ def test_rows_do_not_influence_each_other() -> None:
 
 
 def test_value_norms_have_one_length_per_weight() -> None:
-    encoder, tokens = make_encoder(), torch.randn(1, 5, 7, D)
-    attention, norms = encoder(tokens)[1], encoder.value_norms(tokens)
-    assert [n.shape for n in norms] == [a.shape for a in attention]
+    encoder, tokens = make_encoder(), normalize(torch.randn(1, 5, 7, D))
+    norms = encoder.value_norms(tokens)
+    assert [n.shape for n in norms] == [(5, 3, 4, 7)] * 2
     layer = encoder.layers[1]
     assert isinstance(layer, ClassAttentionLayer)
-    normalized = nn.functional.layer_norm(tokens, (D,))
     member, head = 2, 3
     w_output = layer.output.weight[member, head * D : (head + 1) * D]
-    torch.testing.assert_close(norms[1][:, member, head], (normalized[0] @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(norms[1][:, member, head], (tokens[0] @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4)
+
+
+def test_an_absent_column_leaves_its_substitute_in_its_own_place() -> None:
+    """A column that reads the same in every row is replaced by itself; another one's token no longer matters."""
+    encoder, tokens = make_encoder(n_groups=3), normalize(torch.randn(3, 5, 7, D))
+    state, readings = encoder(tokens[:, :1])
+    absences = [
+        Absence(4, (reading.weights[..., 4, None] * tokens[:, 0, 4][:, None]).unflatten(0, (3, 1))[:, 0])
+        for reading in readings
+    ]
+    torch.testing.assert_close(encoder(tokens[:, :1], absences)[0], state)
+    moved = tokens.clone()
+    moved[:, :, 4] = tokens[:, :, 4].roll(1, dims=1)
+    weightless = [Absence(4, torch.zeros_like(absence.substitute)) for absence in absences]
+    assert not torch.allclose(encoder(moved)[0], encoder(tokens)[0])
+    nothing = encoder(tokens, weightless)
+    plain = nothing[1][0].weights[..., None] * tokens.flatten(0, 1)[:, None]
+    torch.testing.assert_close(nothing[1][0].mixture, plain.sum(dim=2) - plain[:, :, 4])

@@ -32,15 +32,6 @@ def test_attention_is_ordered_by_kind() -> None:
     assert attention[:, 0, 0].round().tolist() == [[0.0, 0.0, 1.0]] * 4
 
 
-def test_reading_predicts_the_same() -> None:
-    torch.manual_seed(0)
-    model = TabAttnModel(small_shape()).eval()
-    cells = Cells(torch.randn(10, 2), torch.randint(0, 3, (10, 1)), None)
-    output, norms = model.read(cells)
-    torch.testing.assert_close(output.prediction, model(cells).prediction)
-    assert [norm.shape for norm in norms] == [attention.shape for attention in output.attention]
-
-
 def test_groups_are_models_side_by_side() -> None:
     torch.manual_seed(0)
     sizes = {"n_members": 4, "n_groups": 2}
@@ -48,14 +39,14 @@ def test_groups_are_models_side_by_side() -> None:
     for parameter in both.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     cells = Cells(torch.randn(10, 2), torch.randint(0, 3, (10, 1)), torch.rand(10, 3) < 0.2)
-    output, norms = both.read(cells)
+    output, norms = both(cells), both.encoder.value_norms(both.embed(cells))
     for group in range(2):
         one = TabAttnModel(small_shape(n_members=2, n_groups=1)).eval()
         weights = both.state_dict()
         one.load_state_dict(
             {name: weights[name].tensor_split(2)[group] for name in one.state_dict()},
         )
-        expected, expected_norms = one.read(cells)
+        expected, expected_norms = one(cells), one.encoder.value_norms(one.embed(cells))
         members = slice(2 * group, 2 * group + 2)
         torch.testing.assert_close(output.prediction[:, members], expected.prediction)
         for layer in range(2):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from tabattn.nn.losses import ensemble_losses
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, train
-from tabattn.training.module import OptimizerSettings, TrainingModule, ensemble_losses
+from tabattn.training.module import OptimizerSettings, TrainingModule
 from tests.conftest import small_shape
 
 

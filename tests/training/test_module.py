@@ -1,49 +1,10 @@
-import math
-
-import numpy as np
 import torch
-from sklearn.metrics import log_loss
 
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import Rows
-from tabattn.training.module import (
-    OptimizerSettings,
-    TrainingModule,
-    average_members,
-    column_attention,
-    ensemble_losses,
-    row_losses,
-)
+from tabattn.training.module import OptimizerSettings, TrainingModule, column_attention
 from tests.conftest import small_shape
-
-
-def test_losses_of_numbers_are_squared_errors() -> None:
-    prediction = torch.tensor([[[1.0], [3.0]]])
-    target = torch.tensor([0.0])
-    assert row_losses(prediction, target).tolist() == [[1.0, 9.0]]
-    assert ensemble_losses(prediction, target, torch.ones(1, 2)).tolist() == [4.0]
-    assert ensemble_losses(prediction, target, torch.tensor([[0.0, 1.0]])).tolist() == [9.0]
-
-
-def test_losses_of_classes_are_scikit_learns() -> None:
-    torch.manual_seed(0)
-    prediction, target = torch.randn(20, 3, 4).double(), torch.arange(20) % 4
-    for member in range(3):
-        expected = log_loss(target, prediction[:, member].softmax(dim=-1), labels=range(4))
-        np.testing.assert_allclose(row_losses(prediction, target)[:, member].mean(), expected)
-    averaged = average_members(prediction, is_regression=False)
-    torch.testing.assert_close(averaged.sum(dim=1), torch.ones(20).double())
-    every_member = torch.ones(20, 3).double()
-    np.testing.assert_allclose(ensemble_losses(prediction, target, every_member).mean(), log_loss(target, averaged))
-    second = prediction[:, 1].softmax(dim=-1)
-    only_one = torch.tensor([0.0, 1.0, 0.0]).double().expand(20, 3)
-    np.testing.assert_allclose(ensemble_losses(prediction, target, only_one).mean(), log_loss(target, second))
-
-
-def test_an_impossible_class_costs_much_but_not_infinitely() -> None:
-    losses = ensemble_losses(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([1]), torch.ones(1, 1))
-    assert 50 < losses.item() < float("inf")
 
 
 def test_column_attention_averages_heads_and_layers_and_sums_rows_and_members_that_count() -> None:
@@ -86,11 +47,6 @@ def test_weight_decay_spares_biases_and_embeddings() -> None:
     assert len(decayed["params"]) + len(free["params"]) == len(names)
     assert {"encoder.layers.0.query.weight", "head.weight"} <= {names[id(parameter)] for parameter in decayed["params"]}
     assert {"encoder.cls", "head.bias", "tokens.column"} <= {names[id(parameter)] for parameter in free["params"]}
-
-
-def test_probabilities_are_averaged_and_not_logits() -> None:
-    logits = torch.tensor([[[0.0, 0.0], [math.log(9.0), 0.0]]])
-    torch.testing.assert_close(average_members(logits, is_regression=False), torch.tensor([[0.7, 0.3]]))
 
 
 def test_attention_is_summed_in_full_precision_under_autocast() -> None:

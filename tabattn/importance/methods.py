@@ -1,0 +1,114 @@
+"""The scoring methods by name: what each reads from some rows.
+
+All answer alike: the share of each member in the score of each row and column. The sum over members is the local score
+of the row, its mean over rows the global one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from tabattn.importance.aggregation import mean_scores, norm_scores, rollout_scores
+from tabattn.importance.contribution import Background, contribution_scores
+from tabattn.importance.knockout import knockout_scores
+from tabattn.nn.attention import carried_along
+from tabattn.nn.losses import average_members, ensemble_losses
+from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import Cells
+
+Method = Literal["contribution", "knockout", "gradient", "norm", "mean", "rollout"]
+DEFAULT_METHOD: Method = "contribution"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Rows to be scored, and what they are compared with.
+
+    Args:
+        cells: The rows.
+        target: Standardized numbers or class codes; None to take the target to be as the model predicts.
+        judges: Weight of each member in each row, not all zero in any row.
+        background: Returns the rows to compare with; called only by the methods that compare.
+        partners: Numbers of the background rows that each row is compared with.
+    """
+
+    cells: Cells
+    target: Shaped[Tensor, " batch"] | None
+    judges: Float[Tensor, "batch member"]
+    background: Callable[[], Background]
+    partners: Int[Tensor, "batch partner"]
+
+
+def _divide(scores: Float[Tensor, "batch member column"], question: Question) -> Tensor:
+    share = question.judges / question.judges.sum(dim=1, keepdim=True)
+    return scores * share[..., None]
+
+
+def _contribution(model: TabAttnModel, question: Question) -> Tensor:
+    return contribution_scores(
+        model, question.background(), question.partners, question.cells, question.target, question.judges
+    )
+
+
+def _knockout(model: TabAttnModel, question: Question) -> Tensor:
+    return knockout_scores(model, question.background(), question.cells, question.target, question.judges)
+
+
+def gradient_scores(model: TabAttnModel, question: Question) -> Float[Tensor, "batch member column"]:
+    """Score columns by the length of attention times its gradient, summed over layers and heads.
+
+    Args:
+        model: The model.
+        question: The rows. Without a target the gradient is that of the prediction, or of the log probability of the
+            most probable class, instead of the loss.
+
+    Returns:
+        The share of each member in the score of each row and column, not negative.
+
+    Source: Chefer et al. 2021 (arXiv 2103.15679), section 3; without its clamp, so that columns that speak against the
+        target count too.
+    """
+    tokens = model.embed(question.cells)
+    with torch.enable_grad():
+        trace = model.trace(tokens)
+        if question.target is None:
+            is_regression = model.shape.n_outputs == 1
+            averaged = average_members(trace.prediction, question.judges, is_regression=is_regression)
+            objective = (averaged if is_regression else averaged.amax(dim=1).log()).sum()
+        else:
+            objective = ensemble_losses(trace.prediction, question.target, question.judges).sum()
+    gradients = torch.autograd.grad(objective, [reading.mixture for reading in trace.readings])
+    flat = tokens.flatten(0, 1)
+    layers = (
+        carried_along(gradient, reading.weights.detach(), flat).abs()
+        for gradient, reading in zip(gradients, trace.readings, strict=True)
+    )
+    return torch.stack([each.sum(dim=2) for each in model.encoder.by_head(layers)]).sum(dim=0)
+
+
+def _norm(model: TabAttnModel, question: Question) -> Tensor:
+    tokens = model.embed(question.cells)
+    attention = model.encoder.by_head(reading.weights for reading in model.trace(tokens).readings)
+    return _divide(norm_scores(attention, model.encoder.value_norms(tokens)), question)
+
+
+def _mean(model: TabAttnModel, question: Question) -> Tensor:
+    return _divide(mean_scores(model(question.cells).attention), question)
+
+
+def _rollout(model: TabAttnModel, question: Question) -> Tensor:
+    return _divide(rollout_scores(model(question.cells).attention), question)
+
+
+METHODS: Mapping[Method, Callable[[TabAttnModel, Question], Tensor]] = {
+    "contribution": _contribution,
+    "knockout": _knockout,
+    "gradient": gradient_scores,
+    "norm": _norm,
+    "mean": _mean,
+    "rollout": _rollout,
+}

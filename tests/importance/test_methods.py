@@ -1,0 +1,268 @@
+"""The methods against slow and obvious computations, row by row and column by column, in double precision."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tabattn.importance.contribution import Background, read_background
+from tabattn.importance.methods import METHODS, Method, Question
+from tabattn.nn.encoder import normalize
+from tabattn.nn.losses import ensemble_losses
+from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import Cells
+from tests.conftest import small_shape
+
+N_ROWS, N_MEMBERS, N_HEADS, N_COLUMNS, D = 4, 4, 2, 3, 8
+TINY_STEP = 1e-6
+
+
+def make_model(n_outputs: int, n_groups: int) -> TabAttnModel:
+    torch.manual_seed(1)
+    shape = small_shape(n_outputs=n_outputs, n_groups=n_groups, n_members=N_MEMBERS, n_heads=N_HEADS, d_token=D)
+    model = TabAttnModel(shape).eval().double()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    return model
+
+
+def make_cells(n_rows: int) -> Cells:
+    return Cells(torch.randn(n_rows, 2).double(), torch.randint(0, 3, (n_rows, 1)), torch.rand(n_rows, 3) < 0.1)
+
+
+def make_question(model: TabAttnModel, with_target: bool) -> Question:
+    torch.manual_seed(2)
+    n_outputs = model.shape.n_outputs
+    target = torch.randn(N_ROWS).double() if n_outputs == 1 else torch.arange(N_ROWS) % n_outputs
+    background = make_cells(5)
+    judges = torch.ones(N_ROWS, N_MEMBERS).double()
+    judges[0, 1] = 0
+    partners = torch.tensor([[0, 1], [2, 3], [4, 0], [1, 2]])
+    with torch.no_grad():
+        read = read_background(model, background)
+    return Question(make_cells(N_ROWS), target if with_target else None, judges, lambda: read, partners)
+
+
+Edit = Callable[[int, int, int, Tensor, Tensor], Tensor]
+
+
+def run_row(model: TabAttnModel, tokens: Tensor, edit: Edit) -> tuple[Tensor, list[Tensor]]:
+    """Predict one row (tokens of shape group, column, d) member by member, head by head; `edit` changes the mixtures.
+
+    `edit` gets layer, member, head, the weights and the tokens, and returns what the head reads.
+    """
+    predictions, weights_of = [], []
+    for member in range(N_MEMBERS):
+        own = tokens[member * model.shape.n_groups // N_MEMBERS]
+        state = model.encoder.cls[member, 0]
+        for number, layer in enumerate(model.encoder._class_layers()):
+            query = normalize(state) @ layer.query.weight[member] + layer.query.bias[member, 0]
+            mixtures = []
+            for head in range(N_HEADS):
+                scores = own @ query[head * D : (head + 1) * D] / math.sqrt(D)
+                weights = scores.exp() / scores.exp().sum()
+                weights_of.append(weights)
+                mixtures.append(edit(number, member, head, weights, own))
+            state = state + torch.cat(mixtures) @ layer.output.weight[member] + layer.output.bias[member, 0]
+            normal = normalize(state)
+            value = normal @ layer.ffn_value.weight[member] + layer.ffn_value.bias[member, 0]
+            gate = normal @ layer.ffn_gate.weight[member] + layer.ffn_gate.bias[member, 0]
+            state = state + (value * gate.relu()) @ layer.ffn_out.weight[member] + layer.ffn_out.bias[member, 0]
+        predictions.append(normalize(state).relu() @ model.head.weight[member] + model.head.bias[member, 0])
+    return torch.stack(predictions), weights_of
+
+
+def plain(layer: int, member: int, head: int, weights: Tensor, tokens: Tensor) -> Tensor:
+    return weights @ tokens
+
+
+def read_of_column(model: TabAttnModel, tokens: Tensor, column: int) -> dict[tuple[int, int, int], Tensor]:
+    """Weight times token of a column for every layer, member and head."""
+    found = {}
+
+    def note(layer: int, member: int, head: int, weights: Tensor, own: Tensor) -> Tensor:
+        found[layer, member, head] = weights[column] * own[column]
+        return weights @ own
+
+    run_row(model, tokens, note)
+    return found
+
+
+def run_shifted(model: TabAttnModel, tokens: Tensor, shift: dict[tuple[int, int, int], Tensor], size: float) -> Tensor:
+    """Predict one row with something added to what each head reads."""
+    return run_row(
+        model, tokens, lambda layer, member, head, weights, own: weights @ own + size * shift[layer, member, head]
+    )[0]
+
+
+def run_weighted(
+    model: TabAttnModel, tokens: Tensor, place: tuple[int, int, int], column: int, factor: float
+) -> Tensor:
+    """Predict one row with the attention of one head to one column multiplied."""
+
+    def edit(layer: int, member: int, head: int, weights: Tensor, own: Tensor) -> Tensor:
+        changed = weights.clone()
+        changed[column] *= factor if (layer, member, head) == place else 1.0
+        return changed @ own
+
+    return run_row(model, tokens, edit)[0]
+
+
+def difference(
+    first: dict[tuple[int, int, int], Tensor], second: dict[tuple[int, int, int], Tensor]
+) -> dict[tuple[int, int, int], Tensor]:
+    return {key: first[key] - second[key] for key in first}
+
+
+def replacing(column: int, substitute: dict[tuple[int, int, int], Tensor]) -> Edit:
+    others = [i for i in range(N_COLUMNS) if i != column]
+    return lambda layer, member, head, weights, own: weights[others] @ own[others] + substitute[layer, member, head]
+
+
+def typical_of(model: TabAttnModel, background: Background, column: int) -> dict[tuple[int, int, int], Tensor]:
+    everyone = [read_of_column(model, background.tokens[:, other], column) for other in range(len(background))]
+    return {key: torch.stack([each[key] for each in everyone]).mean(dim=0) for key in everyone[0]}
+
+
+def averaged(prediction: Tensor, judges: Tensor) -> Tensor:
+    values = prediction if prediction.shape[-1] == 1 else prediction.softmax(dim=-1)
+    mean: Tensor = (values * judges[:, None]).sum(dim=0) / judges.sum()
+    return mean
+
+
+def divergence(before: Tensor, changes: Tensor) -> Tensor:
+    """Squared change, or the Kullback-Leibler divergence after changes of (relative) log probabilities."""
+    if len(before) == 1:
+        return changes[0].square()
+    after = before * changes.exp()
+    after = after / after.sum()
+    kl: Tensor = (before * (before / after).log()).sum()
+    return kl
+
+
+@pytest.mark.parametrize("n_groups", [1, 2])
+@pytest.mark.parametrize("n_outputs", [1, 2, 3])
+@pytest.mark.parametrize("with_target", [False, True])
+@torch.no_grad()
+def test_contribution_is_its_definition(n_outputs: int, n_groups: int, with_target: bool) -> None:
+    model = make_model(n_outputs, n_groups)
+    question = make_question(model, with_target)
+    scores = METHODS["contribution"](model, question)
+    background: Background = question.background()
+    tokens = model.embed(question.cells)
+    assert scores.shape == (N_ROWS, N_MEMBERS, N_COLUMNS)
+    for row in range(N_ROWS):
+        judges = question.judges[row]
+        before = averaged(run_row(model, tokens[:, row], plain)[0], judges)
+        for column in range(N_COLUMNS):
+            own = read_of_column(model, tokens[:, row], column)
+            expected = torch.zeros(()).double()
+            for partner in question.partners[row]:
+                others = background.tokens[:, partner]
+                step = difference(read_of_column(model, others, column), own)
+                halfway = (tokens[:, row] + others) / 2
+                ends = [averaged(run_shifted(model, halfway, step, size), judges) for size in (TINY_STEP, -TINY_STEP)]
+                forth, back = ends if n_outputs == 1 else [end.log() for end in ends]
+                expected += divergence(before, (forth - back) / (2 * TINY_STEP)) / question.partners.shape[1]
+            if question.target is not None:
+                step = difference(typical_of(model, background, column), own)
+                target = question.target[row : row + 1]
+                forth, back = (
+                    ensemble_losses(run_shifted(model, tokens[:, row], step, size)[None], target, judges[None])[0]
+                    for size in (TINY_STEP, -TINY_STEP)
+                )
+                expected += (forth - back) / (2 * TINY_STEP)
+            np.testing.assert_allclose(scores[row, :, column].sum(), expected, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_groups", [1, 2])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@torch.no_grad()
+def test_knockout_is_the_rise_of_the_loss_without_the_column(n_outputs: int, n_groups: int) -> None:
+    model = make_model(n_outputs, n_groups)
+    question = make_question(model, with_target=True)
+    assert question.target is not None
+    scores = METHODS["knockout"](model, question)
+    background = question.background()
+    tokens = model.embed(question.cells)
+    for column in range(N_COLUMNS):
+        typical = typical_of(model, background, column)
+        for row in range(N_ROWS):
+            target, judges = question.target[row : row + 1], question.judges[row : row + 1]
+            without, _ = run_row(model, tokens[:, row], replacing(column, typical))
+            whole, _ = run_row(model, tokens[:, row], plain)
+            losses = [ensemble_losses(each[None], target, judges)[0] for each in (without, whole)]
+            np.testing.assert_allclose(scores[row, :, column].sum(), losses[0] - losses[1], rtol=1e-6, atol=1e-9)
+
+
+@torch.no_grad()
+def test_knockout_without_a_target_expects_what_the_model_predicts() -> None:
+    for n_outputs in (1, 3):
+        model = make_model(n_outputs, n_groups=1)
+        question = make_question(model, with_target=False)
+        scores = METHODS["knockout"](model, question).sum(dim=1)
+        assert (scores > 0).all(), "nothing predicts what a model says better than the model itself"
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@torch.no_grad()
+def test_gradient_is_attention_times_its_derivative(n_outputs: int) -> None:
+    model = make_model(n_outputs, n_groups=2)
+    question = make_question(model, with_target=True)
+    assert question.target is not None
+    scores = METHODS["gradient"](model, question)
+    tokens = model.embed(question.cells)
+    for row in range(N_ROWS):
+        target, judges = question.target[row : row + 1], question.judges[row : row + 1]
+        for member in range(N_MEMBERS):
+            for column in range(N_COLUMNS):
+                expected = 0.0
+                for layer, head in ((layer, head) for layer in range(2) for head in range(N_HEADS)):
+                    forth, back = (
+                        run_weighted(model, tokens[:, row], (layer, member, head), column, 1 + size)
+                        for size in (TINY_STEP, -TINY_STEP)
+                    )
+                    losses = [float(ensemble_losses(each[None], target, judges)[0]) for each in (forth, back)]
+                    expected += abs(losses[0] - losses[1]) / (2 * TINY_STEP)
+                np.testing.assert_allclose(scores[row, member, column], expected, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@torch.no_grad()
+def test_members_that_do_not_judge_a_row_have_no_share(method: Method) -> None:
+    for n_outputs in (1, 2, 3):
+        model = make_model(n_outputs, n_groups=2)
+        scores = METHODS[method](model, make_question(model, with_target=True))
+        assert (scores[0, 1] == 0).all()
+        assert (scores[0, 0] != 0).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@torch.no_grad()
+def test_a_column_that_says_the_same_in_every_row_contributes_nothing(method: Method) -> None:
+    model = make_model(2, n_groups=1)
+    torch.manual_seed(0)
+    cells = make_cells(N_ROWS)
+    constant = Cells(cells.numeric.index_fill(1, torch.tensor([0]), 0.5), cells.codes, None)
+    with torch.no_grad():
+        for layer in model.encoder._class_layers():
+            layer.query.weight.zero_()
+        read = read_background(model, constant)
+    judges, partners = torch.ones(N_ROWS, N_MEMBERS).double(), torch.tensor([[1], [2], [3], [0]])
+    scores = METHODS[method](model, Question(constant, None, judges, lambda: read, partners)).sum(dim=1)
+    if method in {"contribution", "knockout"}:
+        assert (scores[:, 0].abs() < scores[:, 1].max() / 2).all()
+    else:
+        assert (scores[:, 0] > 0).all(), "attention alone does not see that a column never varies"
+
+
+@torch.no_grad()
+def test_rollout_halves_the_attention_of_every_earlier_layer() -> None:
+    model = make_model(1, n_groups=1)
+    question = make_question(model, with_target=False)
+    first, second = (layer.mean(dim=2) for layer in model(question.cells).attention)
+    share = question.judges / question.judges.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(METHODS["rollout"](model, question), share[..., None] * (first / 3 + 2 * second / 3))
