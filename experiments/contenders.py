@@ -8,11 +8,14 @@ its learning rate depends on that number) and stop after 50 without a better val
 import copy
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from torch import Tensor, nn
 
 from experiments.splits import SplitTable
@@ -131,11 +134,16 @@ def tabm(table: SplitTable, seed: int) -> Array:
         )
         return model, torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=3e-4)
 
-    return _fit_network(table, seed, build)
+    return _predict_test(_fit_network(table, seed, build), table)
 
 
 def rtdl_ft_transformer(table: SplitTable, seed: int) -> Array:
     """FT-Transformer of rtdl_revisiting_models with its default sizes and its default optimizer."""
+    return _predict_test(fit_ft_transformer(table, seed), table)
+
+
+def fit_ft_transformer(table: SplitTable, seed: int) -> "FittedNetwork":
+    """The same, fitted, for more than predictions."""
     from rtdl_revisiting_models import FTTransformer
 
     def build(schema: TableSchema, cells: Cells, n_outputs: int) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -201,11 +209,59 @@ def _cardinalities(schema: TableSchema) -> list[int]:
     return [schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL)]
 
 
+@dataclass(frozen=True, eq=False)
+class FittedNetwork(BaseEstimator):
+    """Another package's network, with what it takes to predict rows of a table.
+
+    Args:
+        network: The network.
+        preprocessor: What turns rows into cells.
+        indicated: Which numeric columns have an indicator of missing cells.
+        mean: Mean of a numeric target, 0 for classes.
+        scale: Its standard deviation, 1 for classes.
+        classes_: Class codes; None for a numeric target.
+    """
+
+    network: nn.Module
+    preprocessor: Preprocessor
+    indicated: Tensor
+    mean: float
+    scale: float
+    classes_: Array | None
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn what is predicted."""
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "regressor" if self.classes_ is None else "classifier"
+        return tags
+
+    def cells(self, X: pd.DataFrame) -> Cells:
+        """Return rows as the network takes them."""
+        return _with_indicators(self.preprocessor.transform(X), self.indicated)
+
+    def predict(self, X: pd.DataFrame) -> Array:
+        """Predict numbers, or the most probable class."""
+        if self.classes_ is not None:
+            return np.asarray(self.predict_proba(X).argmax(axis=1))
+        averaged = average_members(_predict_network(self.network, self.cells(X)), is_regression=True)
+        return np.asarray(averaged.double().numpy()[:, 0] * self.scale + self.mean)
+
+    def predict_proba(self, X: pd.DataFrame) -> Array:
+        """Predict class probabilities."""
+        averaged = average_members(_predict_network(self.network, self.cells(X)).double(), is_regression=False)
+        return np.asarray(averaged.numpy())
+
+
+def _predict_test(fitted: FittedNetwork, table: SplitTable) -> Array:
+    X_test = table.problem.X.iloc[table.test]
+    return fitted.predict(X_test) if table.problem.task == "regression" else fitted.predict_proba(X_test)
+
+
 def _fit_network(
     table: SplitTable,
     seed: int,
     build: Callable[[TableSchema, Cells, int], tuple[nn.Module, torch.optim.Optimizer]],
-) -> Array:
+) -> FittedNetwork:
     """Train another package's network on this project's cells, in batches of this project's sizes.
 
     Missing numbers are 0 and have an indicator beside the numeric columns; missing levels have the code 0.
@@ -213,8 +269,13 @@ def _fit_network(
     X, y = table.problem.X, table.problem.y.to_numpy()
     is_regression = table.problem.task == "regression"
     schema = infer_schema(X.iloc[table.train])
-    cells = _with_indicators(Preprocessor(schema).fit(X.iloc[table.train]).transform(X))
-    mean, scale = (y[table.train].mean(), y[table.train].std()) if is_regression else (0, 1)
+    preprocessor = Preprocessor(schema).fit(X.iloc[table.train])
+    cells = preprocessor.transform(X)
+    n_numeric = cells.numeric.shape[1]
+    no_cell_missing = torch.zeros(n_numeric, dtype=torch.bool)
+    indicated = no_cell_missing if cells.missing is None else cells.missing[:, :n_numeric].any(dim=0)
+    cells = _with_indicators(cells, indicated)
+    mean, scale = (float(y[table.train].mean()), float(y[table.train].std())) if is_regression else (0.0, 1.0)
     target = torch.as_tensor((y - mean) / scale, dtype=torch.float32) if is_regression else torch.as_tensor(y)
     n_outputs = 1 if is_regression else int(y.max()) + 1
     rows = Rows(cells, target, torch.ones(len(y)), torch.zeros(len(y), 0, dtype=torch.bool))
@@ -237,17 +298,16 @@ def _fit_network(
             if n_worse >= NEURAL_PATIENCE:
                 break
         model.load_state_dict(best_weights)
-        prediction = _predict_network(model, cells.take(torch.as_tensor(table.test)))
-    averaged = average_members(prediction, is_regression=is_regression).double().numpy()
-    return averaged[:, 0] * scale + mean if is_regression else averaged
+    classes = None if is_regression else np.arange(n_outputs)
+    return FittedNetwork(model, preprocessor, indicated, mean, scale, classes)
 
 
-def _with_indicators(cells: Cells) -> Cells:
-    if cells.missing is None:
+def _with_indicators(cells: Cells, indicated: Tensor) -> Cells:
+    if not indicated.any():
         return cells
-    missing = cells.missing[:, : cells.numeric.shape[1]]
-    indicators = missing[:, missing.any(dim=0)].float()
-    return Cells(torch.cat([cells.numeric, indicators], dim=1), cells.codes, cells.missing)
+    n_rows, n_numeric = cells.numeric.shape
+    missing = torch.zeros(n_rows, n_numeric) if cells.missing is None else cells.missing[:, :n_numeric].float()
+    return Cells(torch.cat([cells.numeric, missing[:, indicated]], dim=1), cells.codes, cells.missing)
 
 
 def _forward(model: nn.Module, cells: Cells) -> Tensor:
