@@ -1,0 +1,235 @@
+"""Do the scores find the columns that are known to drive the target?
+
+    pip install 'tabattn[experiments]'
+    python -m experiments.ground_truth --data DIR                  # measures what is not measured yet
+    python -m experiments.ground_truth --data DIR --parts syn --seeds 0
+
+Every model has the defaults; scores are read from rows that it was not fitted on. Four parts:
+
+- syn: Syn1 to Syn6 of INVASE, 10,000 rows to fit, 10,000 others to read. Which columns are selected must not use their
+  number: globally those whose mean local score (with the target) is above 0 by a t-test, Holm's correction, at 1 %;
+  in a row those of them that have more than 5 % of the row's score (without the target), 16 rows explained at a time.
+  Measures: share of true columns among those to be found, and share of false ones among those selected, means over
+  rows, in %. In Syn1 to Syn3 the global selection is that of every row.
+- noise: California housing, Jannis, House 16H and Higgs with as many columns added that say nothing new (Cherepanova et
+  al. 2023). Measure: ROC-AUC of telling real columns from added ones by their scores.
+- wide: 1,000 rows, 128 or 512 columns of which 2 or 4 decide the class (Passemiers et al. 2023). Measure: share of the k
+  true columns among the first k.
+- real: Madelon, Waveform and Fried of --data. Measure: the same.
+
+Cells are kept in results/ground_truth.csv and measured once; ground_truth_summary.csv has the means over seeds beside
+what others published.
+"""
+
+import argparse
+import itertools
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import ttest_1samp
+from sklearn.metrics import roc_auc_score
+
+from experiments.cells import keep, measured
+from experiments.machine import describe_machine
+from experiments.splits import split_table
+from experiments.synthetic import SYN_NAMES, KnownTable, small_and_wide, syn, with_noise
+from experiments.tables import MeasuredTable, add_data_argument, load_catalog
+from tabattn import TabAttnClassifier, TabAttnRegressor
+from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
+
+RESULTS = Path(__file__).parent / "results"
+CELLS, SUMMARY = RESULTS / "ground_truth.csv", RESULTS / "ground_truth_summary.csv"
+COMMAND = "python -m experiments.ground_truth --data DIR"
+KEYS = ("part", "table", "columns", "seed")
+SYN_ROWS, N_EXPLAINED = 10_000, 16
+ALPHA, MIN_SHARE = 0.01, 0.05
+NOISE_TABLES = ("california_housing", "jannis_part", "house_16h", "higgs_small_part")
+NOISE_KINDS = ("random", "corrupted", "products")
+MAX_NOISE_ROWS, MAX_READ = 10_000, 2_000
+WIDE_ROWS = 1_000
+WAVE_COLUMNS = tuple(f"x{i}" for i in range(2, 21))
+REAL_DRIVERS: Mapping[str, tuple[str, ...]] = {
+    "waveform5000": WAVE_COLUMNS,
+    "fried": tuple(f"X{i}" for i in range(1, 6)),
+    "madelon": tuple(
+        f"f{i}"
+        for i in (29, 49, 65, 106, 129, 154, 242, 282, 319, 337, 339, 379, 434, 443, 452, 454, 456, 473, 476, 494)
+    ),
+}
+PUBLISHED: Mapping[tuple[str, str], str] = {
+    ("syn", "Syn1"): "Hide-and-Seek 100/0, INVASE 100/0, SHAP 64/36",
+    ("syn", "Syn2"): "Hide-and-Seek 100/0, INVASE 100/0, SHAP 95/5",
+    ("syn", "Syn3"): "Hide-and-Seek 99/0, INVASE 91/0, SHAP 92/8",
+    ("syn", "Syn4"): "Hide-and-Seek 99/4, INVASE 90/4, SHAP 72/38",
+    ("syn", "Syn5"): "Hide-and-Seek 97/3, INVASE 83/1, SHAP 74/38",
+    ("syn", "Syn6"): "Hide-and-Seek 98/4, INVASE 90/9, SHAP 72/28",
+    ("noise", "california_housing, random"): "FT-Transformer .992, XGBoost 1",
+    ("noise", "jannis_part, random"): "FT-Transformer .759, XGBoost .75",
+    ("noise", "house_16h, random"): "FT-Transformer .980, XGBoost 1",
+    ("noise", "higgs_small_part, random"): "FT-Transformer .876, XGBoost .890",
+    ("wide", "ring"): "at 512: random forest 1, LassoNet 0",
+    ("wide", "xor"): "at 512: random forest .17, LassoNet 1",
+    ("wide", "ring+xor"): "at 512: random forest .75, LassoNet .33",
+}
+
+Task = Callable[[int], list[dict[str, Any]]]
+
+
+def recall_at_k(scores: pd.Series, drivers: set[str]) -> float:
+    """Share of the k true columns among the first k."""
+    return len(set(scores.index[: len(drivers)]) & drivers) / len(drivers)
+
+
+def rankings(estimator: Any, X: pd.DataFrame, y: Any) -> Iterator[tuple[Method, pd.Series]]:
+    """Yield the ranks of the columns by every method, best first."""
+    for method in METHODS:
+        yield method, estimator.importance_table(X, y, method=method).set_index("feature")["rank"]
+
+
+def selected_globally(local: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Select columns whose mean local score is above 0: one-sided t-tests with Holm's correction."""
+    p_values = ttest_1samp(local.to_numpy(), 0.0, alternative="greater").pvalue
+    order = np.argsort(p_values)
+    passes = p_values[order] * np.arange(len(order), 0, -1) <= ALPHA
+    selected = np.zeros(len(order), dtype=bool)
+    selected[order[: int(np.argmin(np.append(passes, False)))]] = True
+    return selected
+
+
+def discoveries(selected: np.ndarray[Any, np.dtype[np.bool_]], known: KnownTable) -> tuple[float, float]:
+    """Return the shares of true and of false discoveries in %, means over rows."""
+    true = (selected & known.is_driver).sum(axis=1) / known.is_driver.sum(axis=1)
+    false = (selected & ~known.is_driver).sum(axis=1) / np.maximum(selected.sum(axis=1), 1)
+    return 100 * float(true.mean()), 100 * float(false.mean())
+
+
+def measure_syn(name: str, n_columns: int, seed: int) -> list[dict[str, Any]]:
+    """Fit one of the six tables and select columns."""
+    fitted = syn(name, SYN_ROWS, n_columns, 2 * seed)
+    known = syn(name, SYN_ROWS, n_columns, 2 * seed + 1)
+    estimator = TabAttnClassifier(random_state=seed).fit(fitted.X, fitted.y)
+    drives_nowhere = np.logical_not(known.is_driver.any(axis=0))
+    rows: list[dict[str, Any]] = []
+    for method in (DEFAULT_METHOD, "knockout"):
+        everywhere = selected_globally(estimator.explain(known.X, known.y, method=method))
+        selected = np.broadcast_to(everywhere, known.is_driver.shape)
+        rows.append(
+            {
+                "method": method,
+                "measure": "columns that drive no row",
+                "value": int((drives_nowhere & everywhere).sum()),
+            }
+        )
+        if name in {"Syn4", "Syn5", "Syn6"}:
+            parts = [
+                estimator.explain(known.X.iloc[i : i + N_EXPLAINED], method=method)
+                for i in range(0, SYN_ROWS, N_EXPLAINED)
+            ]
+            local = pd.concat(parts).to_numpy()
+            selected = selected & (local > MIN_SHARE * local.sum(axis=1, keepdims=True))
+        true, false = discoveries(selected, known)
+        rows += [
+            {"method": method, "measure": "true discoveries", "value": round(true, 1)},
+            {"method": method, "measure": "false discoveries", "value": round(false, 1)},
+        ]
+    return rows
+
+
+def measure_noise(table: MeasuredTable, kind: Any, seed: int) -> list[dict[str, Any]]:
+    """Add columns to a table and tell them from the real ones."""
+    split = split_table(table)
+    random = np.random.default_rng(seed)
+    X = with_noise(split.problem.X, kind, seed)
+    rows = np.concatenate([split.train, split.validation])
+    rows = random.permutation(rows)[:MAX_NOISE_ROWS]
+    test = random.permutation(split.test)[:MAX_READ]
+    y = split.problem.y
+    model = TabAttnRegressor if split.problem.task == "regression" else TabAttnClassifier
+    estimator = model(random_state=seed).fit(X.iloc[rows], y.iloc[rows])
+    return [
+        {
+            "method": method,
+            "measure": "ROC-AUC",
+            "value": round(roc_auc_score(~ranks.index.str.startswith("added_"), -ranks), 3),
+        }
+        for method, ranks in rankings(estimator, X.iloc[test], y.iloc[test])
+    ]
+
+
+def measure_wide(name: Any, n_columns: int, seed: int) -> list[dict[str, Any]]:
+    """Fit a small table with many columns and look at the first k."""
+    fitted = small_and_wide(name, WIDE_ROWS, n_columns, 2 * seed)
+    known = small_and_wide(name, WIDE_ROWS, n_columns, 2 * seed + 1)
+    estimator = TabAttnClassifier(random_state=seed).fit(fitted.X, fitted.y)
+    drivers = set(known.X.columns[known.is_driver[0]])
+    auc = roc_auc_score(known.y, estimator.predict_proba(known.X)[:, 1])
+    return [{"method": "the model", "measure": "test ROC-AUC", "value": round(auc, 3)}] + [
+        {"method": method, "measure": "recall at k", "value": recall_at_k(ranks, drivers)}
+        for method, ranks in rankings(estimator, known.X, known.y)
+    ]
+
+
+def measure_real(table: MeasuredTable, drivers: tuple[str, ...], seed: int) -> list[dict[str, Any]]:
+    """Fit a real table whose drivers are known and look at the first k."""
+    split = split_table(table)
+    rows = np.concatenate([split.train, split.validation])[:MAX_NOISE_ROWS]
+    X, y = split.problem.X, split.problem.y
+    model = TabAttnRegressor if split.problem.task == "regression" else TabAttnClassifier
+    estimator = model(random_state=seed).fit(X.iloc[rows], y.iloc[rows])
+    test = split.test[:MAX_READ]
+    return [
+        {"method": method, "measure": "recall at k", "value": round(recall_at_k(ranks, set(drivers)), 3)}
+        for method, ranks in rankings(estimator, X.iloc[test], y.iloc[test])
+    ]
+
+
+def tasks(catalog: Mapping[str, MeasuredTable]) -> Iterator[tuple[str, str, int, Task]]:
+    """Yield part, table, number of columns, and what measures it."""
+    for n_columns, name in itertools.product((11, 100), SYN_NAMES):
+        yield "syn", name, n_columns, lambda seed, name=name, n=n_columns: measure_syn(name, n, seed)  # type: ignore[misc]
+    for name, drivers in REAL_DRIVERS.items():
+        table = catalog[name]
+        yield "real", name, 0, lambda seed, table=table, drivers=drivers: measure_real(table, drivers, seed)  # type: ignore[misc]
+    for kind, name in itertools.product(NOISE_KINDS, NOISE_TABLES):
+        table = catalog[name]
+        yield "noise", f"{name}, {kind}", 0, lambda seed, table=table, kind=kind: measure_noise(table, kind, seed)  # type: ignore[misc]
+    for n_columns, name in itertools.product((128, 512), ("ring", "xor", "ring+xor")):
+        yield "wide", name, n_columns, lambda seed, name=name, n=n_columns: measure_wide(name, n, seed)  # type: ignore[misc]
+
+
+def main() -> None:
+    """Measure what is not measured yet, and sum up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_data_argument(parser)
+    parser.add_argument("--parts", nargs="+", default=("syn", "real", "noise", "wide"))
+    parser.add_argument("--tables", nargs="+", help="names of tables; all if not given")
+    parser.add_argument("--columns", nargs="+", type=int, help="numbers of columns of syn and wide; all if not given")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0,))
+    arguments = parser.parse_args()
+    for seed in arguments.seeds:
+        for part, name, n_columns, task in tasks(load_catalog(arguments.data)):
+            is_wanted = part in arguments.parts and (not arguments.tables or name in arguments.tables)
+            if not is_wanted or (arguments.columns and n_columns not in arguments.columns):
+                continue
+            if (part, name, n_columns, seed) in measured(CELLS, KEYS):
+                continue
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                rows = task(seed)
+            for row in rows:
+                keep(CELLS, {"part": part, "table": f'"{name}"', "columns": n_columns, "seed": seed, **row}, COMMAND)
+    cells = pd.read_csv(CELLS, comment="#")
+    by_table = cells.groupby(["part", "table", "columns", "measure", "method"], sort=False)["value"]
+    summary = by_table.agg(["mean", "count"]).round(3).rename(columns={"count": "seeds"}).reset_index()
+    summary["published"] = [PUBLISHED.get(key, "") for key in zip(summary["part"], summary["table"], strict=True)]
+    note = f"# {COMMAND}; {describe_machine()}\n"
+    SUMMARY.write_text(note + summary.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    print(summary.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
