@@ -13,8 +13,8 @@ Every model has the defaults; scores are read from rows that it was not fitted o
   rows, in %. In Syn1 to Syn3 the global selection is that of every row.
 - noise: California housing, Jannis, House 16H and Higgs with as many columns added that say nothing new (Cherepanova et
   al. 2023). Measure: ROC-AUC of telling real columns from added ones by their scores.
-- wide: 1,000 rows, 128 or 512 columns of which 2 or 4 decide the class (Passemiers et al. 2023). Measure: share of the k
-  true columns among the first k.
+- wide: 1,000 rows, 128 or 512 columns of which 2 or 4 decide the class (Passemiers et al. 2023). Measure: share of the
+  k true columns among the first k.
 - real: Madelon, Waveform and Fried of --data. Measure: the same.
 
 Cells are kept in results/ground_truth.csv and measured once; ground_truth_summary.csv has the means over seeds beside

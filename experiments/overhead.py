@@ -5,8 +5,9 @@
 Steps: the same model, batches and optimizer in `tabattn.training.fitting.train` (Lightning, with what its callbacks do:
 the average of the weights, the history of attention, a validation of one row per epoch) and in a bare loop, in turn;
 what two more epochs add, so that what a fit costs once is not counted. Readings: `predict`, `mean_attention` and
-`importance_table` of one fitted estimator in turn, and what one reading of attention adds to the peak memory of a fresh
-process that has predicted the same rows, for 5,000 and 50,000 of them.
+`importance_table` by every method of one fitted estimator in turn; `knockout` against scikit-learn's permutation importance
+with one repeat at 100 columns; and what one reading by the default method adds to the peak memory of a fresh process
+that has predicted the same rows, for 5,000 and 50,000 of them.
 """
 
 import argparse
@@ -26,6 +27,9 @@ import torch
 
 from experiments.machine import describe_machine
 from tabattn import TabAttnRegressor
+from tabattn.estimator import MAX_OWN_TOKEN_ROWS
+from tabattn.importance.methods import METHODS, Method
+from tabattn.importance.permutation import permutation_scores
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import Rows, ShuffledBatches
@@ -39,6 +43,7 @@ N_TURNS = 5
 N_EPOCHS = 2
 N_READ_ROWS = 20_000
 MEMORY_ROWS = (5_000, 50_000)
+N_WIDE_ROWS, N_WIDE_COLUMNS, N_WIDE_TURNS = 1_000, 100, 2
 
 
 def model_shape(n_members: int) -> ModelShape:
@@ -104,9 +109,28 @@ def reading_times() -> dict[str, float]:
         {
             "predict": lambda: estimator.predict(X),
             "mean_attention": lambda: estimator.mean_attention(X),
-            "importance_table, mean": lambda: estimator.importance_table(X, method="mean"),
-            "importance_table, norm": lambda: estimator.importance_table(X, method="norm"),
+            **{f"importance_table, {method}": reading(estimator, X, method) for method in METHODS},
         }
+    )
+
+
+def reading(estimator: TabAttnRegressor, X: pd.DataFrame, method: Method) -> Callable[[], Any]:
+    """Return what reads the columns by one method, the target being known."""
+    return lambda: estimator.importance_table(X, X.iloc[:, 0], method=method)
+
+
+def wide_times(n_fitted: int) -> dict[str, float]:
+    """Return seconds of `knockout` and of permutation importance with one repeat, 1,000 rows x 100 columns."""
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(n_fitted, N_WIDE_COLUMNS)))
+    estimator = TabAttnRegressor(max_epochs=1, random_state=0, device="cpu").fit(X, X[0])
+    rows = pd.DataFrame(np.random.default_rng(1).normal(size=(N_WIDE_ROWS, N_WIDE_COLUMNS)))
+    return in_turn(
+        {
+            "permutation": lambda: permutation_scores(estimator, rows, rows[0], n_repeats=1),
+            "knockout": reading(estimator, rows, "knockout"),
+            "contribution": reading(estimator, rows, "contribution"),
+        },
+        n_turns=N_WIDE_TURNS,
     )
 
 
@@ -117,10 +141,10 @@ def fitted(n_rows: int) -> tuple[TabAttnRegressor, pd.DataFrame]:
     return TabAttnRegressor(max_epochs=1, random_state=0, device="cpu").fit(head, head[0]), X
 
 
-def in_turn(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
+def in_turn(functions: dict[str, Callable[[], Any]], n_turns: int = N_TURNS) -> dict[str, float]:
     """Return the median seconds of each function, which take turns."""
     times: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(N_TURNS + 1):
+    for turn in range(n_turns + 1):
         for name, function in functions.items():
             start = time.perf_counter()
             function()
@@ -141,7 +165,7 @@ def print_added_memory(n_rows: int) -> None:
     estimator, X = fitted(n_rows)
     estimator.predict(X)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    estimator.importance_table(X)
+    estimator.importance_table(X, X.iloc[:, 0])
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
@@ -164,6 +188,17 @@ def main() -> None:
     for name, seconds in reading.items():
         rows.append({"what": f"{name}, {N_READ_ROWS} rows", "value": round(seconds, 3), "unit": "s"})
         rows.append({"what": f"{name} / predict", "value": round(seconds / reading["predict"], 2), "unit": "ratio"})
+    for tokens, n_fitted in (("own", 200), ("shared", MAX_OWN_TOKEN_ROWS + 1)):
+        wide = wide_times(n_fitted)
+        what = f"{N_WIDE_ROWS} rows x {N_WIDE_COLUMNS} columns, {tokens} tokens"
+        rows += [{"what": f"{name}, {what}", "value": round(seconds, 3), "unit": "s"} for name, seconds in wide.items()]
+        rows.append(
+            {
+                "what": f"knockout / permutation with one repeat, {tokens} tokens",
+                "value": round(wide["knockout"] / wide["permutation"], 3),
+                "unit": "ratio",
+            }
+        )
     for n_rows in MEMORY_ROWS:
         rows.append(
             {"what": f"importance_table beyond predict, {n_rows} rows", "value": added_memory(n_rows), "unit": "MiB"}
