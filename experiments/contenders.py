@@ -235,6 +235,10 @@ class FittedNetwork(BaseEstimator):
         tags.estimator_type = "regressor" if self.classes_ is None else "classifier"
         return tags
 
+    def fit(self, X: Any, y: Any) -> "FittedNetwork":  # noqa: ARG002 - scikit-learn asks for the method
+        """Do nothing: the network is fitted."""
+        return self
+
     def cells(self, X: pd.DataFrame) -> Cells:
         """Return rows as the network takes them."""
         return _with_indicators(self.preprocessor.transform(X), self.indicated)

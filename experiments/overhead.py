@@ -5,9 +5,9 @@
 Steps: the same model, batches and optimizer in `tabattn.training.fitting.train` (Lightning, with what its callbacks do:
 the average of the weights, the history of attention, a validation of one row per epoch) and in a bare loop, in turn;
 what two more epochs add, so that what a fit costs once is not counted. Readings: `predict`, `mean_attention` and
-`importance_table` by every method of one fitted estimator in turn; `knockout` against scikit-learn's permutation importance
-with one repeat at 100 columns; and what one reading by the default method adds to the peak memory of a fresh process
-that has predicted the same rows, for 5,000 and 50,000 of them.
+`importance_table` by every method of one fitted estimator in turn; `knockout` against scikit-learn's permutation
+importance with one repeat at 100 columns; and what one reading by the default method adds to the peak memory of a fresh
+process that has predicted the same rows, for 5,000 and 50,000 of them.
 """
 
 import argparse

@@ -1,12 +1,31 @@
+import functools
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from experiments import accuracy, defaults, gpu, overhead, real_tables, speed, whole_fit
-from experiments.splits import split_table
+from experiments import (
+    accuracy,
+    agreement,
+    contenders,
+    defaults,
+    gpu,
+    ground_truth,
+    overhead,
+    speed,
+    synthetic,
+    whole_fit,
+)
+from experiments.splits import SplitTable, split_table
 from experiments.tables import load_catalog
+from tabattn import TabAttnClassifier
+from tabattn.importance.methods import METHODS
 from tabattn.nn import tokens
+from tabattn.target import Problem
+from tests.conftest import FAST
 from tests.test_ranking import DATA
 
 
@@ -17,7 +36,7 @@ def test_speed_measures_and_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.argv", command.split())
     speed.main()
     table = pd.read_csv(out, comment="#")
-    assert table.groupby(["columns", "what"])["model"].count().tolist() == [2, 4, 2, 4]
+    assert table.groupby(["columns", "what"])["model"].count().tolist() == [3, 5, 3, 5]
     assert (table["ms"] > 0).all()
     assert (table.loc[table["model"] == "rtdl, default", "ratio"] == 1).all()
     assert out.with_suffix(".png").stat().st_size > 0
@@ -26,12 +45,12 @@ def test_speed_measures_and_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.slow
 def test_speed_says_what_was_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "speed.csv"
-    command = f"speed --columns 30 --batch-sizes 16 --what step --kinds numeric --max-gib 0.0001 --out {out}"
+    command = f"speed --columns 30 --batch-sizes 16 --what step --kinds numeric --max-gib 0.002 --out {out}"
     monkeypatch.setattr("sys.argv", command.split())
     speed.main()
     table = pd.read_csv(out, comment="#").set_index("model")
     assert table["ms"].notna().to_dict()["tabattn, 1 member"]
-    assert str(table["note"].to_dict()["rtdl, default"]).startswith("not measured: attention weights need about")
+    assert str(table["note"].to_dict()["rtdl, default"]).startswith("not measured: needs about")
 
 
 def test_accuracy_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,11 +156,14 @@ def test_overhead_measures_steps_and_readings(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(overhead, "N_TURNS", 1)
     monkeypatch.setattr(overhead, "N_READ_ROWS", 300)
     monkeypatch.setattr(overhead, "MEMORY_ROWS", (300,))
+    monkeypatch.setattr(overhead, "MAX_OWN_TOKEN_ROWS", 299)
+    monkeypatch.setattr(overhead, "N_WIDE_ROWS", 50)
+    monkeypatch.setattr(overhead, "N_WIDE_COLUMNS", 5)
     out = tmp_path / "overhead.csv"
     monkeypatch.setattr("sys.argv", ["overhead", "--out", str(out)])
     overhead.main()
     table = pd.read_csv(out, comment="#")
-    assert table["unit"].value_counts().to_dict() == {"ms": 8, "s": 4, "ratio": 4, "MiB": 1}
+    assert table["unit"].value_counts().to_dict() == {"s": 14, "ratio": 10, "ms": 8, "MiB": 1}
     assert (table["value"] >= 0).all()
 
 
@@ -156,21 +178,124 @@ def test_the_gpu_experiment_runs_on_a_cpu_too(tmp_path: Path, monkeypatch: pytes
     assert (table["rows_per_second"] > 100).all()
 
 
-def test_real_tables_are_measured_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.slow
+def test_agreement_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = "name,file,target,task\nwine,wine.csv,cultivar,multiclass\n"
     (tmp_path / "catalog.csv").write_text(catalog, encoding="utf-8")
     (tmp_path / "wine.csv").write_bytes((DATA / "wine.csv").read_bytes())
-    out = tmp_path / "out.csv"
-    command = f"real_tables --data {tmp_path} --tables wine --max-epochs 1 --out {out}"
+    monkeypatch.setattr(agreement, "SCORES", tmp_path / "scores.csv")
+    monkeypatch.setattr(agreement, "SUMMARY", tmp_path / "agreement.csv")
+    monkeypatch.setattr(agreement, "BASELINE_TABLES", ("wine",))
+    monkeypatch.setattr(contenders, "NEURAL_EPOCHS", 3)
+    command = f"agreement --data {tmp_path} --tables wine --seeds 0 1 --keep-fits {tmp_path / 'fits'}"
     monkeypatch.setattr("sys.argv", command.split())
-    real_tables.main()
-    first = out.read_bytes()
-    real_tables.main()
-    assert out.read_bytes() == first
-    table = pd.read_csv(out, comment="#")
-    assert list(table.iloc[0])[:4] == ["wine", 178, 13, "accuracy"]
+    agreement.main()
+    first = (tmp_path / "scores.csv").read_bytes()
+    agreement.main()
+    assert (tmp_path / "scores.csv").read_bytes() == first
+    assert sorted(path.name for path in (tmp_path / "fits").iterdir()) == ["wine-0.joblib", "wine-1.joblib"]
+    assert (tmp_path / "agreement.png").stat().st_size > 10_000
+    summary = pd.read_csv(tmp_path / "agreement.csv", comment="#")
+    wine = summary[summary["table"] == "wine"].set_index(["model", "method"])
+    assert {method for model, method in wine.index if model == "tabattn"} >= {*METHODS, agreement.CEILING}
+    assert [method for model, method in wine.index if model != "tabattn"] == [agreement.CEILING, "mean"]
+    assert wine["spearman"][("tabattn", "contribution")] > 0.7
+    assert wine["stability"].between(-1, 1).all()
+
+
+def test_the_published_formula_is_the_mean_attention_of_cls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the attention that the last layer's own products give, the first layers being taken away."""
+    monkeypatch.setattr(contenders, "NEURAL_EPOCHS", 1)
+    random = np.random.default_rng(0)
+    X = pd.DataFrame({"a": random.normal(size=60), "c": random.choice(["u", "v"], 60), "b": random.normal(size=60)})
+    y = pd.Series((X["a"] > 0).astype(int), name="y")
+    rows = np.arange(60)
+    table = SplitTable(Problem(X, y, "classification", 0), rows[:40], rows[40:50], rows[50:], is_published=False)
+    fitted = contenders.fit_ft_transformer(table, 0)
+    backbone: Any = fitted.network.backbone
+    backbone.blocks = backbone.blocks[-1:]
+    scores = agreement.published_scores(fitted, X)
+    assert list(scores.index) == ["a", "b", "c"]
+    with torch.no_grad():
+        cells = fitted.cells(X)
+        network: Any = fitted.network.eval()
+        tokens = [
+            network.cls_embedding((60,)),
+            network.cont_embeddings(cells.numeric),
+            network.cat_embeddings(cells.codes),
+        ]
+        block = backbone.blocks[0]
+        x = torch.cat(tokens, dim=1)
+        x = block["attention_normalization"](x) if "attention_normalization" in block else x
+        attention = block["attention"]
+        n_heads = attention._n_heads
+        query, key = (part(x).unflatten(-1, (n_heads, -1)) for part in (attention.W_q, attention.W_k))
+        products = torch.einsum("bhd,bthd->bht", query[:, 0], key) / query.shape[-1] ** 0.5
+        expected = products.softmax(dim=-1).mean(dim=(0, 1))[1:]
+    np.testing.assert_allclose(scores.to_numpy(), expected.numpy(), rtol=1e-4)
+
+
+def test_drawn_tables_follow_their_formulas() -> None:
+    for name, drivers in (("Syn1", {0, 1}), ("Syn2", {2, 3, 4, 5}), ("Syn3", {6, 7, 8, 9})):
+        known = synthetic.syn(name, 50, 11, 0)
+        assert set(np.flatnonzero(known.is_driver.all(axis=0))) == drivers == set(np.flatnonzero(known.is_driver[0]))
+    many = synthetic.syn("Syn1", 40_000, 11, 0)
+    probability = 1 / (1 + np.exp(many.X["x1"].to_numpy() * many.X["x2"].to_numpy()))
+    for low, high in ((0.2, 0.4), (0.6, 0.8)):
+        rows = (low < probability) & (probability < high)
+        assert many.y[rows].mean() == pytest.approx(probability[rows].mean(), abs=0.02)
+    switched = synthetic.syn("Syn5", 200, 11, 0)
+    below = (switched.X["x11"] < 0).to_numpy()
+    assert set(map(tuple, switched.is_driver[below].tolist())) == {tuple(i in {0, 1, 10} for i in range(11))}
+    assert set(map(tuple, switched.is_driver[~below].tolist())) == {tuple(i in {6, 7, 8, 9, 10} for i in range(11))}
+    xor = synthetic.small_and_wide("xor", 100, 6, 0)
+    assert (xor.y == ((xor.X["x1"] > 0.5) != (xor.X["x2"] > 0.5))).all()
+    for name in ("ring", "ring+xor"):
+        assert 0.35 < synthetic.small_and_wide(name, 5_000, 6, 0).y.mean() < 0.65  # type: ignore[arg-type]
+
+
+def test_added_columns_are_noise_copies_and_products() -> None:
+    X = pd.DataFrame(np.random.default_rng(1).normal(size=(5_000, 3)) * [1, 10, 100], columns=["a", "b", "c"])
+    random, corrupted, products = (synthetic.with_noise(X, kind, 0) for kind in ("random", "corrupted", "products"))
+    assert list(random.columns) == ["a", "b", "c", "added_1", "added_2", "added_3"]
+    assert abs(random["a"].corr(random["added_1"])) < 0.05
+    assert corrupted["added_2"].std() == pytest.approx(X["b"].std() * 0.5**0.5, rel=0.05)
+    assert corrupted["b"].corr(corrupted["added_2"]) == pytest.approx(0.5**0.5, abs=0.03)
+    pairs = [X[first] * X[second] for first, second in (("a", "b"), ("a", "c"), ("b", "c"))]
+    assert all(any(np.allclose(products[f"added_{i}"], pair) for pair in pairs) for i in (1, 2, 3))
+
+
+def test_discoveries_are_counted_by_row() -> None:
+    is_driver = np.array([[True, True, False], [True, False, False]])
+    known = synthetic.KnownTable(pd.DataFrame(), np.zeros(2), is_driver)
+    selected = np.array([[True, False, False], [True, True, True]])
+    np.testing.assert_allclose(ground_truth.discoveries(selected, known), (75.0, 100 / 3))
+    local = pd.DataFrame(np.random.default_rng(0).normal([0.0, 1.0, -1.0], 1.0, size=(200, 3)))
+    assert ground_truth.selected_globally(local).tolist() == [False, True, False]
+    assert ground_truth.recall_at_k(pd.Series([1, 2, 3], index=["a", "b", "c"]), {"a", "c"}) == 0.5
+
+
+def test_ground_truth_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, value in {"SYN_ROWS": 200, "WIDE_ROWS": 60}.items():
+        monkeypatch.setattr(ground_truth, number, value)
+    monkeypatch.setattr(ground_truth, "CELLS", tmp_path / "cells.csv")
+    monkeypatch.setattr(ground_truth, "SUMMARY", tmp_path / "summary.csv")
+    monkeypatch.setattr(ground_truth, "REAL_DRIVERS", {})
+    monkeypatch.setattr(ground_truth, "NOISE_TABLES", ())
+    monkeypatch.setattr(ground_truth, "TabAttnClassifier", functools.partial(TabAttnClassifier, **FAST))
+    (tmp_path / "catalog.csv").write_text("name,file,target,task\n", encoding="utf-8")
+    command = f"ground_truth --data {tmp_path} --tables Syn4 xor --columns 11 128"
+    monkeypatch.setattr("sys.argv", command.split())
+    ground_truth.main()
+    first = (tmp_path / "cells.csv").read_bytes()
+    ground_truth.main()
+    assert (tmp_path / "cells.csv").read_bytes() == first
+    summary = pd.read_csv(tmp_path / "summary.csv", comment="#")
+    assert set(summary["table"]) == {"Syn4", "xor"}
+    shares = summary[summary["measure"].isin(["true discoveries", "false discoveries"])]
+    assert len(shares) == 4
+    assert shares["value" if "value" in shares else "mean"].between(0, 100).all()
+    assert summary["published"].str.contains("Hide-and-Seek 99/4").any()
 
 
 def test_a_directory_without_a_catalog_is_refused(tmp_path: Path) -> None:
