@@ -7,7 +7,8 @@
 One cell is one model on one table with one seed: fitted with its defaults on at most 20,000 rows, then asked for the
 scores of every method and for scikit-learn's permutation importance (10 repeats, R^2 or minus log loss) on the same at
 most 2,000 test rows. The scores are kept in results/agreement_scores.csv as soon as they are measured, and never
-measured again; with --keep-fits the fitted models are kept too, so that another method needs no other fit. Everything
+measured again; a method whose column was emptied, or is new, is measured alone. With --keep-fits the fitted models are
+kept too (remove them when training changes). Everything
 is summed up in agreement.csv: Spearman, weighted Kendall, NDCG and top-k overlap of each method with permutation
 importance, means over seeds; stability, the Spearman correlation of the scores of two seeds; and, as the method
 "permutation of another seed", what the judge says of itself. agreement.png draws the Spearman correlations. The
@@ -27,7 +28,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from experiments.contenders import FittedNetwork, fit_ft_transformer
-from experiments.machine import describe_code, describe_machine
+from experiments.machine import CODE, describe_machine
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import TabAttnClassifier, TabAttnRegressor
@@ -42,7 +43,8 @@ COMMAND = "python -m experiments.agreement --data DIR"
 MAX_ROWS, MAX_HELD_OUT, N_REPEATS = 20_000, 2_000, 10
 SEEDS = (0, 1, 2)
 OURS, BASELINE = "tabattn", "rtdl_ft_transformer"
-CEILING = "permutation of another seed"
+CEILING, UNKNOWN = "permutation of another seed", "contribution, target unknown"
+KEYS = ["table", "model", "seed"]
 MEASURES = ("spearman", "weighted_kendall", "ndcg", "top_k_overlap")
 TABLES = (
     "heart_cleveland", "titanic", "german_credit", "energy_efficiency", "concrete_strength", "steel_annealing",
@@ -106,49 +108,45 @@ def published_scores(network: FittedNetwork, X: pd.DataFrame) -> pd.Series:
     return pd.Series(by_column, index=pd.Index([schema.names[i] for i in (*numeric, *categorical)]))
 
 
-def measure(table: SplitTable, name: str, model: str, seed: int, directory: Path | None) -> pd.DataFrame:
-    """Return one row per column that varies: permutation importance and the scores of all methods."""
+def measure(
+    table: SplitTable, name: str, model: str, seed: int, directory: Path | None, known: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Return one row per column that varies: permutation importance and the scores of the methods not known yet."""
     rows = table.test
     if len(rows) > MAX_HELD_OUT:
         rows = np.sort(np.random.default_rng(0).choice(rows, MAX_HELD_OUT, replace=False))
     X, y = table.problem.X.iloc[rows], table.problem.y.iloc[rows]
+    estimator = fitted(table, name, seed, directory) if model == OURS else fit_ft_transformer(table, seed)
+    schema = estimator.schema_ if model == OURS else estimator.preprocessor.schema
+    names = [schema.names[i] for i in schema.token_positions]
+    if known is None:
+        repeats = permutation_scores(estimator, X, y, n_repeats=N_REPEATS, random_state=0).mean
+        permutation = pd.Series(repeats, index=X.columns.astype(str))[names].to_numpy()
+        known = pd.DataFrame(
+            {"table": name, "model": model, "seed": seed, "feature": names, "permutation": permutation}
+        )
     scores: dict[str, pd.Series] = {}
     if model == OURS:
-        estimator = fitted(table, name, seed, directory)
-        schema = estimator.schema_
         for method in METHODS:
-            ranked = estimator.importance_table(X, y, method=method).set_index("feature")
-            scores[method] = ranked["importance"].where(ranked["importance"] > 0, -ranked["rank"].astype(float))
-        unknown = estimator.importance_table(X).set_index("feature")
-        scores["contribution, target unknown"] = unknown["importance"]
+            if method not in known:
+                ranked = estimator.importance_table(X, y, method=method).set_index("feature")
+                scores[method] = ranked["importance"].where(ranked["importance"] > 0, -ranked["rank"].astype(float))
+        if UNKNOWN not in known:
+            scores[UNKNOWN] = estimator.importance_table(X).set_index("feature")["importance"]
     else:
-        estimator = fit_ft_transformer(table, seed)
-        schema = estimator.preprocessor.schema
         scores["mean"] = published_scores(estimator, X)
-    repeats = permutation_scores(estimator, X, y, n_repeats=N_REPEATS, random_state=0).mean
-    permutation = pd.Series(repeats, index=X.columns.astype(str))
-    names = [schema.names[i] for i in schema.token_positions]
-    return pd.DataFrame(
-        {
-            "table": name,
-            "model": model,
-            "seed": seed,
-            "feature": names,
-            "permutation": permutation[names].to_numpy(),
-            **{method: values[names].to_numpy() for method, values in scores.items()},
-        }
-    )
+    return known.assign(**{method: values[names].to_numpy() for method, values in scores.items()}, commit=CODE)
 
 
 def summarize(scores: pd.DataFrame) -> pd.DataFrame:
     """Return agreement with permutation importance and stability, one row per model, method and table."""
-    methods = [column for column in scores.columns if column not in {"table", "model", "seed", "feature", "commit"}]
+    methods = ["permutation", *METHODS, UNKNOWN]
     rows = []
     for (model, name), cells in scores.groupby(["model", "table"], sort=False):
         by_seed = {seed: cell.set_index("feature") for seed, cell in cells.groupby("seed")}
         pairs = list(itertools.combinations(by_seed, 2))
         for method in methods:
-            if cells[method].isna().any():
+            if method not in cells or cells[method].isna().any():
                 continue
             is_judge = method == "permutation"
             compared = (
@@ -167,7 +165,7 @@ def summarize(scores: pd.DataFrame) -> pd.DataFrame:
                     "table": name,
                     "columns": len(next(iter(by_seed.values()))),
                     "seeds": len(by_seed),
-                    **{key: np.mean([agreement[key] for agreement in agreements]) for key in MEASURES if agreements},  # type: ignore[literal-required]
+                    **{key: _mean([agreement[key] for agreement in agreements]) for key in MEASURES},  # type: ignore[literal-required]
                     "stability": np.mean(stability) if stability else np.nan,
                 }
             )
@@ -213,37 +211,58 @@ def main() -> None:
     parser.add_argument("--keep-fits", type=Path, help="directory for fitted models")
     arguments = parser.parse_args()
     catalog = load_catalog(arguments.data)
+    wanted = {OURS: [*METHODS, UNKNOWN], BASELINE: ["mean"]}
     for seed, model, name in itertools.product(arguments.seeds, arguments.models, arguments.tables):
-        if (name, model, seed) in _done() or (model == BASELINE and name not in BASELINE_TABLES):
+        known = _known(name, model, seed)
+        if (model == BASELINE and name not in BASELINE_TABLES) or (
+            known is not None and set(wanted[model]) <= set(known)
+        ):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            cell = measure(split_table(catalog[name]), name, model, seed, arguments.keep_fits)
+            cell = measure(split_table(catalog[name]), name, model, seed, arguments.keep_fits, known)
         _keep(cell)
         print(name, model, seed, flush=True)
-    summary = summarize(pd.read_csv(SCORES, comment="#"))
+    kept = _kept()
+    assert kept is not None
+    summary = summarize(kept)
     note = f"# {COMMAND}; {describe_machine()}\n"
     SUMMARY.write_text(note + summary.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
     print(summary[summary["table"] == "mean"].to_string(index=False))
     plot(summary, SUMMARY.with_suffix(".png"))
 
 
-def _done() -> set[tuple[Any, ...]]:
+def _mean(values: list[float]) -> float:
+    """Average what is measured; scores that do not differ agree with nothing."""
+    return float(np.mean(np.nan_to_num(values))) if values else float("nan")
+
+
+def _kept() -> pd.DataFrame | None:
     if not SCORES.exists():
-        return set()
-    return set(pd.read_csv(SCORES, comment="#")[["table", "model", "seed"]].itertuples(index=False, name=None))
+        return None
+    return pd.read_csv(SCORES, comment="#", dtype={"feature": str}, keep_default_na=False, na_values=[""])
+
+
+def _known(name: str, model: str, seed: int) -> pd.DataFrame | None:
+    """Return the kept rows of a cell with the columns that hold something."""
+    kept = _kept()
+    if kept is None:
+        return None
+    rows = kept[(kept["table"] == name) & (kept["model"] == model) & (kept["seed"] == seed)]
+    return None if rows.empty else rows.dropna(axis=1, how="all").reset_index(drop=True)
 
 
 def _keep(cell: pd.DataFrame) -> None:
-    columns = [
-        "table", "model", "seed", "feature", "permutation", *METHODS, "contribution, target unknown", "commit",
-    ]  # fmt: skip
-    cell = cell.assign(commit=describe_code()).reindex(columns=columns)
-    if not SCORES.exists():
-        note = f"# {COMMAND}; {describe_machine()}\n"
-        SCORES.write_text(note + ",".join(f'"{column}"' for column in columns) + "\n", encoding="utf-8")
-    with SCORES.open("a", encoding="utf-8") as file:
-        cell.to_csv(file, index=False, header=False, lineterminator="\n", float_format="%.6g")
+    """Put a cell in the place of what is kept of it."""
+    kept = _kept()
+    if kept is not None:
+        is_other = (kept[KEYS] != cell[KEYS].iloc[0]).any(axis=1)
+        cell = pd.concat([kept[is_other], cell], ignore_index=True)
+    rows = cell.reindex(columns=[*KEYS, "feature", "permutation", *METHODS, UNKNOWN, "commit"])
+    text = rows.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    part = SCORES.with_suffix(".part")
+    part.write_text(f"# {COMMAND}; {describe_machine()}\n{text}", encoding="utf-8")
+    part.replace(SCORES)
 
 
 if __name__ == "__main__":

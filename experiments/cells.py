@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.machine import describe_code, describe_machine
+from experiments.machine import CODE, describe_machine
 
 
 def measured(path: Path, keys: Sequence[str]) -> set[tuple[Any, ...]]:
@@ -21,7 +21,7 @@ def keep(path: Path, cell: dict[str, Any], command: str) -> None:
 
     A new file begins with the command and the machine.
     """
-    cell = cell | {"commit": describe_code()}
+    cell = cell | {"commit": CODE}
     is_new = not path.exists()
     with path.open("a", encoding="utf-8") as file:
         if is_new:

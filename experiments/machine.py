@@ -19,6 +19,9 @@ def describe_code() -> str:
     return commit.stdout.decode().strip() + ("+" if status.stdout.strip() else "")
 
 
+CODE = describe_code()
+
+
 def describe_machine() -> str:
     """Return processor, cores, threads and versions in one line."""
     cpu_info = Path("/proc/cpuinfo")

@@ -45,7 +45,7 @@ from tabattn.training.module import OptimizerSettings
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_READ_ELEMENTS = 8_000_000
 MAX_READ_ROWS = 4096
-N_BACKGROUND = 256
+N_BACKGROUND, N_PAIRS, MAX_PARTNERS = 256, 4096, 64
 MAX_BACKGROUND_ELEMENTS = 32_000_000
 MIN_STEPS, MAX_SMALL_BATCH = 32, 256
 MIN_LARGE_STEPS, MAX_LARGE_BATCH = 512, 16_384
@@ -204,7 +204,9 @@ class _TabAttnEstimator(BaseEstimator):
 
         Returns:
             One row per row of X, one column per feature; the mean over rows is the global importance on these rows
-            (with y a mean may be negative, where the importance is 0).
+            (with y a mean may be negative, where the importance is 0). "contribution" compares each row with a few
+            training rows, 64 of them for up to 64 rows, only one from 4,096 rows on: for the sake of single rows ask
+            for few at a time.
 
         Raises:
             ParameterError: There is no such method.
@@ -307,21 +309,25 @@ class _TabAttnEstimator(BaseEstimator):
         """Score the columns on some rows; memory does not grow with their number."""
         sums = functools.reduce(torch.add, (each.sum(dim=0) for each in self._ask(cells, target, method, judges)))
         scores = normalize_scores((sums / len(cells)).numpy())
-        return Scores(*(self._spread(each) for each in (scores.raw, scores.importance, scores.std)))
+        return Scores(
+            raw=self._spread(scores.raw, constant=-np.inf),
+            importance=self._spread(scores.importance),
+            std=self._spread(scores.std),
+        )
 
     def _ask(
         self, cells: Cells, target: Tensor | None, method: Method, judges: Tensor | None = None
     ) -> Iterator[Tensor]:
         """Return batch by batch the share of each member in the score of each row and column.
 
-        Each row is compared with one background row, with more of them where there are fewer rows than background rows.
+        Each row is compared with one background row, with up to 64 of them where there are fewer than 4,096 rows.
         """
         if method not in METHODS:
             raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
         if judges is None:
             judges = torch.ones(len(cells), self.model_.shape.n_members)
         n_background = min(len(self._background_cells), max(1, MAX_BACKGROUND_ELEMENTS // self._n_token_elements()))
-        n_partners = max(1, n_background // len(cells))
+        n_partners = min(max(1, N_PAIRS // len(cells)), MAX_PARTNERS, n_background)
         partners = torch.arange(len(cells) * n_partners).reshape(-1, n_partners) % n_background
         background: Background | None = None
 
@@ -352,7 +358,7 @@ class _TabAttnEstimator(BaseEstimator):
         n_rows = self._n_read_rows()
         for start in range(0, len(cells), n_rows):
             rows = slice(start, start + n_rows)
-            with torch.no_grad():
+            with torch.inference_mode(mode=False), torch.no_grad():
                 values = function(model, cells.take(rows).to(device), rows)
             yield values.cpu()
 
@@ -367,9 +373,9 @@ class _TabAttnEstimator(BaseEstimator):
         shape = self.model_.shape
         return shape.n_columns * shape.n_groups * shape.d_token
 
-    def _spread(self, values: Array) -> Array:
-        """Put the model's columns, on the last axis, in the order of the table, with zeros for constant columns."""
-        spread = np.zeros((*values.shape[:-1], len(self.schema_.columns)), dtype=values.dtype)
+    def _spread(self, values: Array, constant: float = 0.0) -> Array:
+        """Put the model's columns, on the last axis, in the order of the table, with one value for constant columns."""
+        spread = np.full((*values.shape[:-1], len(self.schema_.columns)), constant, dtype=values.dtype)
         spread[..., list(self.schema_.model_positions)] = values
         return spread
 

@@ -73,7 +73,7 @@ class Scores:
     Args:
         raw: The mean score; may be negative where the target is looked at, and orders the columns.
         importance: The same, negative ones as 0, on a scale on which it sums to 1.
-        std: Standard deviation over members of the importance that each alone would give; NaN for one member.
+        std: Standard deviation over members of the importance that the share of each would give; NaN for one member.
     """
 
     raw: Vector

@@ -16,7 +16,11 @@ much it moves the prediction. The mean of D_i over other rows is known better th
 it is the tangent at the row itself, with the mean of ``a'_i E'_i``. In the second the gradient is taken halfway between
 the two rows, because that at the row itself misses what saturates.
 
-Scores are in the units of permutation importance: squared standard deviations of the target, or nats.
+Far from the row a gradient promises changes that the model never makes: no prediction is moved beyond the least and the
+greatest that it gives to background rows.
+
+Scores are in squared standard deviations of the target or in nats, like permutation importance, of which they are an
+estimate from gradients.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +29,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from tabattn.nn.attention import carried_along
 from tabattn.nn.losses import average_members, ensemble_losses
@@ -32,7 +37,6 @@ from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 
 N_FOLLOWED = 3
-MAX_CHANGE = 50.0
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,13 @@ class Background:
         tokens: Their column tokens, normalized.
         weights: Layer by layer, the attention that was paid to them.
         typical: Layer by layer, what each stream reads from each column on average, its token times its weight.
+        averaged: The prediction of the ensemble, numbers or class probabilities.
     """
 
     tokens: Float[Tensor, "group row column d"]
     weights: tuple[Float[Tensor, "group row stream column"], ...]
     typical: tuple[Float[Tensor, "group stream column d"], ...]
+    averaged: Float[Tensor, "row output"]
 
     def __len__(self) -> int:
         return self.tokens.shape[1]
@@ -64,9 +70,11 @@ def read_background(model: TabAttnModel, cells: Cells) -> Background:
         What the model reads from them.
     """
     tokens = model.embed(cells)
-    weights = tuple(reading.weights.unflatten(0, tokens.shape[:2]) for reading in model.trace(tokens).readings)
+    trace = model.trace(tokens)
+    weights = tuple(reading.weights.unflatten(0, tokens.shape[:2]) for reading in trace.readings)
     typical = tuple(torch.einsum("gbsc,gbcd->gscd", each, tokens) / len(cells) for each in weights)
-    return Background(tokens, weights, typical)
+    averaged = average_members(trace.prediction, is_regression=model.shape.n_outputs == 1)
+    return Background(tokens, weights, typical, averaged)
 
 
 def contribution_scores(
@@ -102,10 +110,14 @@ def contribution_scores(
     weights = [reading.weights.detach() for reading in trace.readings]
     averaged = average_members(trace.prediction.detach(), judges, is_regression=model.shape.n_outputs == 1)
     classes = averaged.topk(min(N_FOLLOWED, model.shape.n_outputs), dim=1).indices
-    score = torch.zeros(len(cells), model.shape.n_members, model.shape.n_columns, device=tokens.device)
+    outputs = _outputs(averaged, classes)
+    limits = _limits(outputs, background.averaged, classes)
+    score = tokens.new_zeros(len(cells), model.shape.n_members, model.shape.n_columns)
     for rows in partners.T:
         changes = _changes(model, background, rows, tokens, weights, judges, classes)
-        score += _divergence_shares(averaged, classes, changes) / partners.shape[1]
+        score += (
+            _divergence_shares(outputs, *limits, changes, is_regression=model.shape.n_outputs == 1) / partners.shape[1]
+        )
     if target is None:
         return score
     with torch.enable_grad():
@@ -132,7 +144,8 @@ def _changes(
     theirs = [each[:, rows].flatten(0, 1) for each in background.weights]
     with torch.enable_grad():
         halfway = model.trace((tokens + others) / 2)
-        outputs = _outputs(halfway.prediction, judges, classes).sum(dim=0).unbind()
+        averaged = average_members(halfway.prediction, judges, is_regression=model.shape.n_outputs == 1)
+        outputs = _outputs(averaged, classes).sum(dim=0).unbind()
     changes = []
     for number, output in enumerate(outputs, start=1):
         mixtures = [reading.mixture for reading in halfway.readings]
@@ -142,36 +155,77 @@ def _changes(
 
 
 def _outputs(
-    prediction: Float[Tensor, "batch member output"],
-    judges: Float[Tensor, "batch member"],
-    classes: Int[Tensor, "batch followed"],
-) -> Float[Tensor, "batch followed"]:
-    """The prediction; the log odds of the second of two classes; log averaged of the most probable of several."""
-    averaged = average_members(prediction, judges, is_regression=prediction.shape[2] == 1)
-    if averaged.shape[1] == 1:
+    averaged: Float[Tensor, "batch output"], classes: Int[Tensor, "batch followed"]
+) -> Float[Tensor, "batch followed_output"]:
+    """The prediction; the log odds of the second of two classes; or log probabilities of the most probable of several.
+
+    Where not all classes are followed, the others together are one more.
+    """
+    n_outputs, n_followed = averaged.shape[1], classes.shape[1]
+    if n_outputs == 1:
         return averaged
-    logs = averaged.clamp_min(torch.finfo(averaged.dtype).tiny).log()
-    return logs[:, 1:] - logs[:, :1] if averaged.shape[1] == 2 else logs.gather(1, classes)
+    tiny = torch.finfo(averaged.dtype).tiny
+    if n_outputs == 2:
+        logs = averaged.clamp_min(tiny).log()
+        return logs[:, 1:] - logs[:, :1]
+    followed = averaged.gather(1, classes)
+    if n_followed < n_outputs:
+        rest = averaged.scatter(1, classes, 0.0).sum(dim=1, keepdim=True)
+        followed = torch.cat([followed, rest], dim=1)
+    return followed.clamp_min(tiny).log()
+
+
+def _limits(
+    outputs: Float[Tensor, "batch followed_output"],
+    others: Float[Tensor, "row output"],
+    classes: Int[Tensor, "batch followed"],
+) -> tuple[Float[Tensor, "batch followed_output"], Float[Tensor, "batch followed_output"]]:
+    """The least and the greatest that outputs are, in background rows and in the row itself."""
+    if others.shape[1] <= 2:
+        theirs = _outputs(others, classes[: len(others)])
+        low, high = theirs.amin(dim=0), theirs.amax(dim=0)
+    else:
+        logs = others.clamp_min(torch.finfo(others.dtype).tiny).log()
+        low, high = logs.amin(dim=0)[classes], logs.amax(dim=0)[classes]
+        if classes.shape[1] < others.shape[1]:
+            rest = (1 - others[:, classes].sum(dim=2)).clamp_min(torch.finfo(others.dtype).tiny).log()
+            low = torch.cat([low, rest.amin(dim=0)[:, None]], dim=1)
+            high = torch.cat([high, rest.amax(dim=0)[:, None]], dim=1)
+    return torch.minimum(low, outputs), torch.maximum(high, outputs)
 
 
 def _divergence_shares(
-    averaged: Float[Tensor, "batch output"],
-    classes: Int[Tensor, "batch followed"],
-    changes: Float[Tensor, "batch followed member column"],
+    outputs: Float[Tensor, "batch followed_output"],
+    low: Float[Tensor, "batch followed_output"],
+    high: Float[Tensor, "batch followed_output"],
+    changes: Float[Tensor, "batch followed_output member column"],
+    *,
+    is_regression: bool,
 ) -> Float[Tensor, "batch member column"]:
     """Divergence of the changed from the unchanged prediction, divided among members by their part in the change.
 
-    Probabilities of classes that are not followed change only because all sum to one.
+    Args:
+        outputs: What `_outputs` returned.
+        low: The least that the outputs may become.
+        high: The greatest that they may become.
+        changes: How much they change with each column, by member.
+        is_regression: Whether the output is a number; one that is not is the log odds of two classes.
     """
     total = changes.sum(dim=2)
-    if averaged.shape[1] == 1:
-        return (changes * total[:, :, None]).sum(dim=1)
-    followed = averaged[:, 1:] if averaged.shape[1] == 2 else averaged.gather(1, classes)
-    probability = followed[..., None]
-    mean = (probability * total).sum(dim=1)
-    divergence = ((probability * total.clamp_max(MAX_CHANGE).expm1()).sum(dim=1).log1p() - mean).clamp_min(0)
-    parts = (probability[:, :, None] * changes * total[:, :, None]).sum(dim=1)
-    return parts * (divergence / parts.sum(dim=1).clamp_min(torch.finfo(parts.dtype).tiny))[:, None]
+    bounded = total.clamp((low - outputs)[..., None], (high - outputs)[..., None]).double()
+    before = outputs.double()[..., None]
+    if outputs.shape[1] > 1:
+        probability = before.exp()
+        rise = (before + bounded).logsumexp(dim=1) - before.logsumexp(dim=1)
+        divergence = rise - (probability * bounded).sum(dim=1) / probability.sum(dim=1)
+        parts = (probability[:, :, None] * changes * total[:, :, None]).sum(dim=1)
+    else:
+        change, log_odds = bounded[:, 0], before[:, 0]
+        by_odds = softplus(log_odds + change) - softplus(log_odds) - log_odds.sigmoid() * change
+        divergence = change.square() if is_regression else by_odds
+        parts = (changes[:, 0] * total).double()
+    sums = parts.sum(dim=1, keepdim=True)
+    return torch.where(sums > 0, parts / sums, 0.0) * divergence.clamp_min(0)[:, None]
 
 
 def _carried(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tabattn.importance.contribution import Background, read_background
+from tabattn.importance.contribution import Background, _divergence_shares, read_background
 from tabattn.importance.methods import METHODS, Method, Question
 from tabattn.nn.encoder import normalize
 from tabattn.nn.losses import ensemble_losses
@@ -133,18 +133,29 @@ def averaged(prediction: Tensor, judges: Tensor) -> Tensor:
     return mean
 
 
-def divergence(before: Tensor, changes: Tensor) -> Tensor:
-    """Squared change, or the Kullback-Leibler divergence after changes of (relative) log probabilities."""
+def outputs_of(values: Tensor, classes: list[int]) -> Tensor:
+    """A number; log odds; or log probabilities of some classes and of the rest."""
+    if len(values) == 1:
+        return values
+    if len(values) == 2:
+        return (values[1] / values[0]).log()[None]
+    rest = [values.sum() - values[classes].sum()] if len(classes) < len(values) else []
+    return torch.stack([*values[classes], *rest]).log()
+
+
+def divergence(before: Tensor, after: Tensor, is_regression: bool) -> Tensor:
+    """Squared difference, or the Kullback-Leibler divergence of normalized probabilities."""
+    if is_regression:
+        return (after - before).square().sum()
     if len(before) == 1:
-        return changes[0].square()
-    after = before * changes.exp()
-    after = after / after.sum()
-    kl: Tensor = (before * (before / after).log()).sum()
+        before, after = (torch.stack([torch.zeros(()).double(), each[0]]) for each in (before, after))
+    p, q = before.softmax(dim=0), after.softmax(dim=0)
+    kl: Tensor = (p * (p / q).log()).sum()
     return kl
 
 
 @pytest.mark.parametrize("n_groups", [1, 2])
-@pytest.mark.parametrize("n_outputs", [1, 2, 3])
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 5])
 @pytest.mark.parametrize("with_target", [False, True])
 @torch.no_grad()
 def test_contribution_is_its_definition(n_outputs: int, n_groups: int, with_target: bool) -> None:
@@ -156,7 +167,10 @@ def test_contribution_is_its_definition(n_outputs: int, n_groups: int, with_targ
     assert scores.shape == (N_ROWS, N_MEMBERS, N_COLUMNS)
     for row in range(N_ROWS):
         judges = question.judges[row]
-        before = averaged(run_row(model, tokens[:, row], plain)[0], judges)
+        values = averaged(run_row(model, tokens[:, row], plain)[0], judges)
+        classes = values.argsort(descending=True)[:3].tolist()
+        before = outputs_of(values, classes)
+        known = torch.stack([before, *(outputs_of(each, classes) for each in background.averaged)])
         for column in range(N_COLUMNS):
             own = read_of_column(model, tokens[:, row], column)
             expected = torch.zeros(()).double()
@@ -165,8 +179,10 @@ def test_contribution_is_its_definition(n_outputs: int, n_groups: int, with_targ
                 step = difference(read_of_column(model, others, column), own)
                 halfway = (tokens[:, row] + others) / 2
                 ends = [averaged(run_shifted(model, halfway, step, size), judges) for size in (TINY_STEP, -TINY_STEP)]
-                forth, back = ends if n_outputs == 1 else [end.log() for end in ends]
-                expected += divergence(before, (forth - back) / (2 * TINY_STEP)) / question.partners.shape[1]
+                forth, back = (outputs_of(end, classes) for end in ends)
+                after = before + (forth - back) / (2 * TINY_STEP)
+                after = after.clamp(known.amin(dim=0), known.amax(dim=0))
+                expected += divergence(before, after, n_outputs == 1) / question.partners.shape[1]
             if question.target is not None:
                 step = difference(typical_of(model, background, column), own)
                 target = question.target[row : row + 1]
@@ -240,23 +256,62 @@ def test_members_that_do_not_judge_a_row_have_no_share(method: Method) -> None:
         assert (scores[0, 0] != 0).all()
 
 
+@pytest.mark.parametrize("log_odds", [0.0, 5.0, -18.0, 18.0, 60.0])
+@pytest.mark.parametrize("change", [1e-3, -1e-3, 5.0, -30.0, 120.0, -120.0])
+def test_divergences_are_exact_where_probabilities_are_0_or_1(log_odds: float, change: float) -> None:
+    """In single precision, for two and for three classes, and the same when the classes change places."""
+
+    def kl(before: list[float], after: list[float]) -> float:
+        p, q = (torch.tensor(each, dtype=torch.float64).log_softmax(dim=0) for each in (before, after))
+        return float((p.exp() * (p - q)).sum())
+
+    changes = torch.full((1, 1, 1, 1), change)
+    anything = torch.tensor([[-1e9]]), torch.tensor([[1e9]])
+    odds = torch.tensor([[log_odds]])
+    two = _divergence_shares(odds, *anything, changes, is_regression=False)
+    np.testing.assert_allclose(two.item(), kl([0.0, log_odds], [0.0, log_odds + change]), rtol=1e-6, atol=1e-9)
+    swapped = _divergence_shares(-odds, *anything, -changes, is_regression=False)
+    np.testing.assert_allclose(two, swapped, rtol=1e-6, atol=1e-9)
+    before, only_second = torch.tensor([[0.0, log_odds, -3.0]]).log_softmax(dim=1), torch.eye(3)[1][None, :, None, None]
+    limits = before - 1e9, before + 1e9
+    three = _divergence_shares(before, *limits, changes * only_second, is_regression=False)
+    expected = kl([0.0, log_odds, -3.0], [0.0, log_odds + change, -3.0])
+    np.testing.assert_allclose(three.item(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_no_change_goes_beyond_what_background_rows_are_predicted() -> None:
+    low, high = torch.tensor([[-1.0]]), torch.tensor([[2.0]])
+    changes = torch.tensor([[[[50.0, -50.0, 1.0]]]])
+    shares = _divergence_shares(torch.tensor([[0.0]]), low, high, changes, is_regression=True)
+    assert shares.tolist() == [[[4.0, 1.0, 1.0]]]
+
+
+def test_members_share_a_divergence_by_their_part_in_the_change() -> None:
+    changes = torch.tensor([[[[3.0], [-1.0]]]])
+    anything = torch.tensor([[-1e9]]), torch.tensor([[1e9]])
+    shares = _divergence_shares(torch.tensor([[0.0]]), *anything, changes, is_regression=True)
+    assert shares.flatten().tolist() == [6.0, -2.0]
+
+
 @pytest.mark.parametrize("method", METHODS)
 @torch.no_grad()
-def test_a_column_that_says_the_same_in_every_row_contributes_nothing(method: Method) -> None:
+def test_only_attention_alone_pays_for_a_column_whose_token_never_varies(method: Method) -> None:
+    """With queries that look nowhere, what is read from such a column is the same in every row."""
     model = make_model(2, n_groups=1)
     torch.manual_seed(0)
     cells = make_cells(N_ROWS)
     constant = Cells(cells.numeric.index_fill(1, torch.tensor([0]), 0.5), cells.codes, None)
-    with torch.no_grad():
-        for layer in model.encoder._class_layers():
-            layer.query.weight.zero_()
-        read = read_background(model, constant)
+    for layer in model.encoder._class_layers():
+        layer.query.weight.zero_()
+        layer.query.bias.zero_()
+    read = read_background(model, constant)
     judges, partners = torch.ones(N_ROWS, N_MEMBERS).double(), torch.tensor([[1], [2], [3], [0]])
     scores = METHODS[method](model, Question(constant, None, judges, lambda: read, partners)).sum(dim=1)
     if method in {"contribution", "knockout"}:
-        assert (scores[:, 0].abs() < scores[:, 1].max() / 2).all()
+        np.testing.assert_allclose(scores[:, 0], 0.0, atol=1e-12)
+        assert (scores[:, 1] > 1e-6).all()
     else:
-        assert (scores[:, 0] > 0).all(), "attention alone does not see that a column never varies"
+        assert (scores[:, 0] > 1e-3).all()
 
 
 @torch.no_grad()
