@@ -36,7 +36,7 @@ OURS = "tabattn"
 NETWORKS = ("tabm", "rtdl_ft_transformer")
 TREES = ("lightgbm", "xgboost", "catboost", "hist_gradient_boosting")
 NETWORK_TABLES = (
-    "california_housing",
+    "heart_cleveland",
     "abalone",
     "wine_quality",
     "concrete_strength",

@@ -16,15 +16,14 @@ def measured(path: Path, keys: Sequence[str]) -> set[tuple[Any, ...]]:
     return set(pd.read_csv(path, comment="#")[list(keys)].itertuples(index=False, name=None))
 
 
-def keep(path: Path, cell: dict[str, Any], command: str) -> None:
-    """Append a cell and the commit that it was measured with, so that no measurement is lost.
+def keep(path: Path, cell: dict[str, Any] | Sequence[dict[str, Any]], command: str) -> None:
+    """Append a cell, of one line or of several, and the commit that it was measured with, so that nothing is lost.
 
     A new file begins with the command and the machine.
     """
-    cell = cell | {"commit": CODE}
-    is_new = not path.exists()
+    lines = [line | {"commit": CODE} for line in ([cell] if isinstance(cell, dict) else cell)]
+    head = "" if path.exists() else f"# {command}; {describe_machine()}\n{','.join(lines[0])}\n"
+    text = "".join(",".join(str(value) for value in line.values()) + "\n" for line in lines)
     with path.open("a", encoding="utf-8") as file:
-        if is_new:
-            file.write(f"# {command}; {describe_machine()}\n{','.join(cell)}\n")
-        file.write(",".join(str(value) for value in cell.values()) + "\n")
-    print(cell, flush=True)
+        file.write(head + text)
+    print(text, end="", flush=True)
