@@ -1,7 +1,8 @@
 """What the loss is without a column.
 
 The column leaves inside the attention. In every layer what a stream reads from it, its token times its weight, is
-replaced by what is read from it on average; tokens are embedded once, no value is invented, and no row is touched.
+replaced by what is read from it on average; the other columns are read as before. So no attention is paid again, tokens
+are embedded once, no value is invented, and no row is touched.
 """
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tabattn.importance.contribution import Background
-from tabattn.nn.encoder import Absence
+from tabattn.nn.encoder import Reading
 from tabattn.nn.losses import average_members, ensemble_losses, row_losses
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -40,19 +41,32 @@ def knockout_scores(
         2018 (arXiv 1604.04173), section 6, without the refits.
     """
     tokens = model.embed(cells)
-    whole = model.trace(tokens).prediction
+    whole, readings = model.trace(tokens)
     share = judges / judges.sum(dim=1, keepdim=True)
     own_losses, losses = _losses(whole, whole, target, judges)
     scores = []
     for column in range(model.shape.n_columns):
-        absences = [Absence(column, typical[:, :, column]) for typical in background.typical]
-        without = model.trace(tokens, absences).prediction
+        without = model.take_in(
+            _replace(reading, tokens, column, typical[:, :, column])
+            for reading, typical in zip(readings, background.typical, strict=True)
+        )
         own_without, losses_without = _losses(without, whole, target, judges)
         own = own_without - own_losses
         rise = losses_without - losses
         rest = rise - (own * share).sum(dim=1)
         scores.append(share * (own + rest[:, None]))
     return torch.stack(scores, dim=2)
+
+
+def _replace(
+    reading: Reading,
+    tokens: Float[Tensor, "group batch column d"],
+    column: int,
+    typical: Float[Tensor, "group stream d"],
+) -> Float[Tensor, "group_row stream d"]:
+    """Return what the streams read if they read from one column what they do on average."""
+    own = reading.weights[:, :, column, None] * tokens[:, :, column].flatten(0, 1)[:, None]
+    return reading.mixture - own + typical.repeat_interleave(tokens.shape[1], dim=0)
 
 
 def _losses(

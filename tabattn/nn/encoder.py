@@ -4,7 +4,7 @@ Since no column token is updated, token i is column i in every layer, and attent
 is linear in the number of columns.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -52,18 +52,6 @@ class Reading(NamedTuple):
     mixture: Float[Tensor, "group_row stream d"]
 
 
-class Absence(NamedTuple):
-    """A column that a layer is not to read, and what its streams get instead.
-
-    Args:
-        column: Number of the column.
-        substitute: What stands for the column's token times its weight.
-    """
-
-    column: int
-    substitute: Float[Tensor, "group stream d"]
-
-
 class ClassAttentionLayer(nn.Module):
     """Attention of the CLS states to the columns, then a feed-forward network, both residual.
 
@@ -104,31 +92,30 @@ class ClassAttentionLayer(nn.Module):
         self.ffn_out = MemberLinear(n_members, d_ffn, d_token)
 
     def forward(
-        self,
-        state: Float[Tensor, "member #batch d"],
-        tokens: Float[Tensor, "group batch column d"],
-        absence: Absence | None = None,
+        self, state: Float[Tensor, "member #batch d"], tokens: Float[Tensor, "group batch column d"]
     ) -> tuple[Float[Tensor, "member batch d"], Reading]:
         """Return the new CLS states and what was read on the way.
 
         Args:
             state: CLS states; one for all rows where the rows do not differ yet.
             tokens: Column tokens.
-            absence: A column to be replaced by what it is on average, None to read all of them.
         """
         n_rows = tokens.shape[1]
         tokens = tokens.flatten(0, 1)
         query = self._split_heads(self.query(normalize(state)), n_rows)
         weights = attention_weights(query, tokens)
         mixture = read_columns(dropout(weights, self.attention_dropout, self.training), tokens)
-        if absence is not None:
-            own = weights[:, :, absence.column, None] * tokens[:, None, absence.column]
-            mixture = mixture - own + absence.substitute.repeat_interleave(n_rows, dim=0)
+        return self.take_in(state, mixture), Reading(weights, mixture)
+
+    def take_in(
+        self, state: Float[Tensor, "member #batch d"], mixture: Float[Tensor, "group_row stream d"]
+    ) -> Float[Tensor, "member batch d"]:
+        """Return the new CLS states, given what the streams read from the columns."""
         state = state + self.output(self._merge_heads(mixture))
         normalized = normalize(state)
         hidden = self.ffn_value(normalized) * relu(self.ffn_gate(normalized))
-        state = state + self.ffn_out(dropout(hidden, self.ffn_dropout, self.training))
-        return state, Reading(weights, mixture)
+        new: Tensor = state + self.ffn_out(dropout(hidden, self.ffn_dropout, self.training))
+        return new
 
     def by_head(self, streams: Float[Tensor, "group_row stream column"]) -> Float[Tensor, "batch member head column"]:
         """Put values of rows and streams in the order of members and heads."""
@@ -190,20 +177,26 @@ class ClassAttentionEncoder(nn.Module):
         )
 
     def forward(
-        self, tokens: Float[Tensor, "group batch column d"], absences: Sequence[Absence] | None = None
+        self, tokens: Float[Tensor, "group batch column d"]
     ) -> tuple[Float[Tensor, "member batch d"], tuple[Reading, ...]]:
         """Return the last CLS states and, layer by layer, what was read from the columns.
 
         Args:
             tokens: Column tokens, normalized by `normalize`.
-            absences: What each layer is not to read; None to read all columns.
         """
         state: Tensor = self.cls
         readings = []
-        for i, layer in enumerate(self._class_layers()):
-            state, reading = layer(state, tokens, None if absences is None else absences[i])
+        for layer in self._class_layers():
+            state, reading = layer(state, tokens)
             readings.append(reading)
         return normalize(state), tuple(readings)
+
+    def take_in(self, mixtures: Iterable[Float[Tensor, "group_row stream d"]]) -> Float[Tensor, "member batch d"]:
+        """Return the last CLS states, given what the streams of each layer read: no attention is paid again."""
+        state: Tensor = self.cls
+        for layer, mixture in zip(self._class_layers(), mixtures, strict=True):
+            state = layer.take_in(state, mixture)
+        return normalize(state)
 
     def by_head(
         self, streams: Iterable[Float[Tensor, "group_row stream column"]]

@@ -1,6 +1,6 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from tabattn.nn.encoder import Absence, ClassAttentionEncoder, MemberLinear, Reading, normalize
+from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear, Reading, normalize
 from tabattn.nn.tokens import Cells, ColumnTokens
 
 
@@ -112,12 +112,23 @@ class TabAttnModel(nn.Module):
         """Return the column tokens as all layers read them."""
         return normalize(self.tokens(cells))
 
-    def trace(self, tokens: Float[Tensor, "group batch column d"], absences: Sequence[Absence] | None = None) -> Trace:
+    def trace(self, tokens: Float[Tensor, "group batch column d"]) -> Trace:
         """Predict some rows by their tokens and return what each layer read.
 
         Args:
             tokens: What `embed` returned.
-            absences: What each layer is not to read; None to read all columns.
         """
-        state, readings = self.encoder(tokens, absences)
-        return Trace(self.head(relu(state)).transpose(0, 1), readings)
+        state, readings = self.encoder(tokens)
+        return Trace(self._predict(state), readings)
+
+    def take_in(self, mixtures: Iterable[Float[Tensor, "group_row stream d"]]) -> Float[Tensor, "batch member output"]:
+        """Predict some rows by what the streams of each layer read from them.
+
+        Args:
+            mixtures: Layer by layer, as in `Reading`.
+        """
+        return self._predict(self.encoder.take_in(mixtures))
+
+    def _predict(self, state: Float[Tensor, "member batch d"]) -> Float[Tensor, "batch member output"]:
+        prediction: Tensor = self.head(relu(state)).transpose(0, 1)
+        return prediction

@@ -117,9 +117,25 @@ def difference(
     return {key: first[key] - second[key] for key in first}
 
 
-def replacing(column: int, substitute: dict[tuple[int, int, int], Tensor]) -> Edit:
+def replacing(
+    column: int, substitute: dict[tuple[int, int, int], Tensor], seen: dict[tuple[int, int, int], Tensor]
+) -> Edit:
+    """Read the other columns with the weights that were seen, and something else from one column."""
     others = [i for i in range(N_COLUMNS) if i != column]
-    return lambda layer, member, head, weights, own: weights[others] @ own[others] + substitute[layer, member, head]
+    return lambda layer, member, head, _, own: (
+        seen[layer, member, head][others] @ own[others] + substitute[layer, member, head]
+    )
+
+
+def weights_of_row(model: TabAttnModel, tokens: Tensor) -> dict[tuple[int, int, int], Tensor]:
+    found = {}
+
+    def note(layer: int, member: int, head: int, weights: Tensor, own: Tensor) -> Tensor:
+        found[layer, member, head] = weights
+        return weights @ own
+
+    run_row(model, tokens, note)
+    return found
 
 
 def typical_of(model: TabAttnModel, background: Background, column: int) -> dict[tuple[int, int, int], Tensor]:
@@ -208,7 +224,8 @@ def test_knockout_is_the_rise_of_the_loss_without_the_column(n_outputs: int, n_g
         typical = typical_of(model, background, column)
         for row in range(N_ROWS):
             target, judges = question.target[row : row + 1], question.judges[row : row + 1]
-            without, _ = run_row(model, tokens[:, row], replacing(column, typical))
+            seen = weights_of_row(model, tokens[:, row])
+            without, _ = run_row(model, tokens[:, row], replacing(column, typical, seen))
             whole, _ = run_row(model, tokens[:, row], plain)
             losses = [ensemble_losses(each[None], target, judges)[0] for each in (without, whole)]
             np.testing.assert_allclose(scores[row, :, column].sum(), losses[0] - losses[1], rtol=1e-6, atol=1e-9)

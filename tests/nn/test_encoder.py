@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from tabattn.nn.encoder import Absence, ClassAttentionEncoder, ClassAttentionLayer, normalize
+from tabattn.nn.encoder import ClassAttentionEncoder, ClassAttentionLayer, normalize
 
 D = 16
 
@@ -115,19 +115,8 @@ def test_value_norms_have_one_length_per_weight() -> None:
     torch.testing.assert_close(norms[1][:, member, head], (tokens[0] @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4)
 
 
-def test_an_absent_column_leaves_its_substitute_in_its_own_place() -> None:
-    """A column that reads the same in every row is replaced by itself; another one's token no longer matters."""
+def test_what_was_read_leads_to_the_same_states_without_attention() -> None:
     encoder, tokens = make_encoder(n_groups=3), normalize(torch.randn(3, 5, 7, D))
-    state, readings = encoder(tokens[:, :1])
-    absences = [
-        Absence(4, (reading.weights[..., 4, None] * tokens[:, 0, 4][:, None]).unflatten(0, (3, 1))[:, 0])
-        for reading in readings
-    ]
-    torch.testing.assert_close(encoder(tokens[:, :1], absences)[0], state)
-    moved = tokens.clone()
-    moved[:, :, 4] = tokens[:, :, 4].roll(1, dims=1)
-    weightless = [Absence(4, torch.zeros_like(absence.substitute)) for absence in absences]
-    assert not torch.allclose(encoder(moved)[0], encoder(tokens)[0])
-    nothing = encoder(tokens, weightless)
-    plain = nothing[1][0].weights[..., None] * tokens.flatten(0, 1)[:, None]
-    torch.testing.assert_close(nothing[1][0].mixture, plain.sum(dim=2) - plain[:, :, 4])
+    state, readings = encoder(tokens)
+    torch.testing.assert_close(encoder.take_in(reading.mixture for reading in readings), state)
+    torch.testing.assert_close(readings[1].mixture, readings[1].weights @ tokens.flatten(0, 1))
