@@ -38,7 +38,7 @@ TREES = ("lightgbm", "xgboost", "catboost", "hist_gradient_boosting")
 NETWORK_TABLES = (
     "heart_cleveland",
     "abalone",
-    "wine_quality",
+    "steel_annealing",
     "concrete_strength",
     "german_credit",
     "titanic",
