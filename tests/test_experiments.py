@@ -276,7 +276,7 @@ def test_discoveries_are_counted_by_row() -> None:
 
 
 def test_ground_truth_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number, value in {"SYN_ROWS": 200, "WIDE_ROWS": 60}.items():
+    for number, value in {"SYN_ROWS": 200, "N_JUDGED": 50, "WIDE_ROWS": 60}.items():
         monkeypatch.setattr(ground_truth, number, value)
     monkeypatch.setattr(ground_truth, "CELLS", tmp_path / "cells.csv")
     monkeypatch.setattr(ground_truth, "SUMMARY", tmp_path / "summary.csv")
