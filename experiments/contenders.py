@@ -24,8 +24,9 @@ from tabattn.estimator import auto_batch_size
 from tabattn.nn.losses import average_members, ensemble_losses, row_losses
 from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
-from tabattn.schema import Kind, TableSchema, as_levels, as_numbers, infer_schema
+from tabattn.schema import Kind, TableSchema, infer_schema
 from tabattn.training.data import Rows, ShuffledBatches
+from tabattn.values import as_levels, as_numbers
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Contender = Callable[[SplitTable, int], Array]
@@ -280,7 +281,7 @@ def _fit_network(
     indicated = no_cell_missing if cells.missing is None else cells.missing[:, :n_numeric].any(dim=0)
     cells = _with_indicators(cells, indicated)
     mean, scale = (float(y[table.train].mean()), float(y[table.train].std())) if is_regression else (0.0, 1.0)
-    target = torch.as_tensor((y - mean) / scale, dtype=torch.float32) if is_regression else torch.as_tensor(y)
+    target = torch.as_tensor((y - mean) / scale, dtype=torch.float32) if is_regression else torch.tensor(y)
     n_outputs = 1 if is_regression else int(y.max()) + 1
     rows = Rows(cells, target, torch.ones(len(y)), torch.zeros(len(y), 0, dtype=torch.bool))
     train, validation = rows.take(torch.as_tensor(table.train)), rows.take(torch.as_tensor(table.validation))

@@ -44,6 +44,7 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
     sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
     shape = ModelShape(
         n_numeric=N_COLUMNS,
+        n_parts=(),
         n_levels=(),
         n_outputs=1,
         n_members=n_members,

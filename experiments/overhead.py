@@ -52,6 +52,7 @@ def model_shape(n_members: int) -> ModelShape:
     sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
     return ModelShape(
         n_numeric=N_COLUMNS,
+        n_parts=(),
         n_levels=(),
         n_outputs=1,
         n_members=n_members,

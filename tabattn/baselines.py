@@ -10,7 +10,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
-from tabattn.schema import Kind, TableSchema, as_levels, as_numbers
+from tabattn.preprocessing import Preprocessor
+from tabattn.schema import Kind
 from tabattn.target import Task
 
 MAX_LEVELS = 254
@@ -28,42 +29,37 @@ def dummy(task: Task) -> DummyClassifier | DummyRegressor:
     return DummyRegressor() if task == "regression" else DummyClassifier(strategy="prior")
 
 
-def gradient_boosting(task: Task, schema: TableSchema, random_state: int) -> Pipeline:
+def gradient_boosting(task: Task, preprocessor: Preprocessor, random_state: int) -> Pipeline:
     """Return scikit-learn's histogram gradient boosting, which reads numbers, categories and missing cells as they are.
 
     Args:
         task: Regression or classification.
-        schema: Kinds of the columns; constant ones are left out.
+        preprocessor: Reads the columns; constant ones are left out.
         random_state: Seed.
 
     Returns:
         An unfitted pipeline that takes DataFrames.
     """
-    numeric, categorical = list(schema.of_kind(Kind.NUMERIC)), list(schema.of_kind(Kind.CATEGORICAL))
+    n_numbers = len(preprocessor.schema.number_positions) + sum(preprocessor.n_parts)
+    n_categories = len(preprocessor.schema.of_kind(Kind.CATEGORICAL))
     levels = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
         encoded_missing_value=np.nan,
         max_categories=MAX_LEVELS,
     )
-    columns = ColumnTransformer(
-        [
-            ("numeric", FunctionTransformer(_numbers), numeric),
-            ("categorical", make_pipeline(FunctionTransformer(_levels), levels), categorical),
-        ]
-    )
-    is_categorical = [False] * len(numeric) + [True] * len(categorical)
+    categories = [("levels", levels, slice(n_numbers, None))] if n_categories else []
+    columns = ColumnTransformer(categories, remainder="passthrough")
+    is_categorical = [True] * n_categories + [False] * n_numbers
     model = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
-    return make_pipeline(columns, model(categorical_features=is_categorical, random_state=random_state))
+    return make_pipeline(
+        FunctionTransformer(_values, kw_args={"preprocessor": preprocessor}),
+        columns,
+        model(categorical_features=is_categorical, random_state=random_state),
+    )
 
 
-def _numbers(X: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.column_stack([as_numbers(X.iloc[:, i], str(name)) for i, name in enumerate(X.columns)])
-
-
-def _levels(X: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.object_]]:
-    columns = []
-    for i in range(X.shape[1]):
-        positions, names = as_levels(X.iloc[:, i])
-        columns.append(np.array([*names, None], dtype=object)[positions])
-    return np.column_stack(columns)
+def _values(X: pd.DataFrame, preprocessor: Preprocessor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Numbers as they are, then codes, NaN where missing."""
+    codes, missing = preprocessor.codes(X)
+    return np.column_stack([preprocessor.numbers(X), np.where(missing, np.nan, codes)])

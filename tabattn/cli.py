@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tabattn.errors import TabAttnError, TabAttnWarning
+from tabattn.errors import ParameterError, TabAttnError, TabAttnWarning
 from tabattn.files import check_writable
 from tabattn.importance.comparison import top_k
 from tabattn.ranking import Ranking, rank
@@ -74,7 +74,9 @@ def _main(
 
 @app.command("rank")
 def rank_command(
-    table: Annotated[Path, typer.Argument(help="A .csv, .tsv or .xlsx file with one line of column names.")],
+    table: Annotated[
+        Path, typer.Argument(help="A file with one line of column names: .csv, .tsv, .txt, .xlsx, .parquet, .feather.")
+    ],
     target: Annotated[str, typer.Option(help="Name of the target column Y.")],
     out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
     method: Annotated[MethodName, typer.Option(help="How attention becomes importance.")] = MethodName.contribution,
@@ -82,6 +84,13 @@ def rank_command(
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles per column for permutation importance.")] = 10,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=KIND",
+            help="Read a column as numeric, categorical, datetime, duration or text; may be repeated.",
+        ),
+    ] = None,
     test_fraction: Annotated[float, typer.Option(help="Share of rows to hold out, between 0 and 1.")] = 0.2,
     max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
     task: Annotated[TaskName, typer.Option(help="What to do with the target.")] = TaskName.auto,
@@ -98,6 +107,7 @@ def rank_command(
                 table,
                 target,
                 drop=drop or (),
+                schema=_kinds(kind or []),
                 task=task.value,
                 method=method.value,
                 encoder=encoder.value,
@@ -112,10 +122,18 @@ def rank_command(
             typer.echo(f"tabattn: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(2) from error
         finally:
-            for warning in caught:
-                if issubclass(warning.category, TabAttnWarning):
-                    typer.echo(f"tabattn: warning: {warning.message}", err=True)
+            ours = (str(each.message) for each in caught if issubclass(each.category, TabAttnWarning))
+            for message in dict.fromkeys(ours):
+                typer.echo(f"tabattn: warning: {message}", err=True)
     _report(ranking, target, out)
+
+
+def _kinds(options: list[str]) -> dict[str, str]:
+    """Split COLUMN=KIND at the last sign."""
+    for option in options:
+        if "=" not in option:
+            raise ParameterError(f"--kind must be COLUMN=KIND, got {option!r}.")
+    return {name: kind for name, _, kind in (option.rpartition("=") for option in options)}
 
 
 def _report(ranking: Ranking, target: str, out: Path) -> None:

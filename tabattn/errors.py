@@ -41,6 +41,18 @@ class UninformativeColumnWarning(TabAttnWarning):
     """A column has the same value in every row, so nothing can depend on it."""
 
 
+class UnreadCellsWarning(TabAttnWarning):
+    """Some cells are not what their column holds, and count as missing."""
+
+
+class IdentifierWarning(TabAttnWarning):
+    """A column seems to number or name the rows."""
+
+
+class LeakWarning(TabAttnWarning):
+    """A column alone predicts the target nearly perfectly."""
+
+
 class DroppedRowsWarning(TabAttnWarning):
     """Rows were left out because their target is missing."""
 

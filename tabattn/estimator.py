@@ -4,7 +4,7 @@ import copy
 import functools
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from tabattn.errors import ColumnError, ParameterError, TableError, TargetError
 from tabattn.importance.aggregation import Scores, normalize_rows, normalize_scores
-from tabattn.importance.contribution import Background, read_background
+from tabattn.importance.background import Background, read_background
 from tabattn.importance.maps import AttentionMaps, head_table
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method, Question
 from tabattn.importance.permutation import PermutationScores
@@ -35,12 +35,13 @@ from tabattn.nn.losses import average_members
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
-from tabattn.reading import refuse_duplicate_names
+from tabattn.reading import as_pandas, refuse_duplicate_names
 from tabattn.schema import Kind, infer_schema
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, resolve_device, train
 from tabattn.training.holdout import held_out_rows
 from tabattn.training.module import OptimizerSettings
+from tabattn.values import unread_cells_ignored
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_READ_ELEMENTS = 8_000_000
@@ -63,6 +64,7 @@ class _TabAttnEstimator(BaseEstimator):
         self,
         *,
         encoder: Literal["class"] = "class",
+        schema: Mapping[str, str] | None = None,
         n_layers: int = 3,
         d_token: int = 64,
         n_heads: int = 2,
@@ -80,6 +82,7 @@ class _TabAttnEstimator(BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.encoder = encoder
+        self.schema = schema
         self.n_layers = n_layers
         self.d_token = d_token
         self.n_heads = n_heads
@@ -105,7 +108,8 @@ class _TabAttnEstimator(BaseEstimator):
         computed once, and hold out the same rows.
 
         Args:
-            X: DataFrame or array of shape (n_rows, n_columns); numbers, strings, booleans, missing cells.
+            X: Table of pandas, Polars or PyArrow, or array, of shape (n_rows, n_columns); numbers, strings, booleans,
+                dates, durations, texts, missing cells.
             y: Target of each row.
             sample_weight: Weight of each row in the loss, not negative; None for equal weights.
 
@@ -136,14 +140,15 @@ class _TabAttnEstimator(BaseEstimator):
         frame, weight = frame[is_used], torch.from_numpy(weight[is_used])
         target, n_outputs = self._encode_target(values[is_used])
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self.schema_ = infer_schema(frame)
+        self.schema_ = infer_schema(frame, self.schema)
         if not self.schema_.token_positions:
             raise ColumnError(
                 "X must have at least one column with more than one value, "
                 f"got {len(self.schema_.columns)} constant column(s)."
             )
-        self.preprocessor_ = Preprocessor(self.schema_).fit(frame)
-        cells = self.preprocessor_.transform(frame)
+        with unread_cells_ignored():
+            self.preprocessor_ = Preprocessor(self.schema_).fit(frame)
+            cells = self.preprocessor_.transform(frame)
         generator = torch.Generator().manual_seed(seed)
         own_tokens = has_own_tokens(len(target), len(self.schema_.token_positions))
         shape = self._model_shape(n_outputs, n_groups=self.n_members if own_tokens else 1)
@@ -178,9 +183,9 @@ class _TabAttnEstimator(BaseEstimator):
             y: Their target. Without it the target is taken to be as the model predicts: then the scores say what moves
                 the prediction, right or wrong. "norm", "mean" and "rollout" do not look at it.
             method: "contribution": rise of the loss if what attention reads from the column came from another row;
-                "knockout": rise of the loss without the column; "gradient": attention times its gradient; "norm":
-                attention times the length of what it carries; "mean": attention alone; "rollout": attention, later
-                layers counting more. See `tabattn.importance`.
+                "knockout": rise of the loss if the column's token came from another row; "gradient": attention times
+                its gradient; "norm": attention times the length of what it carries; "mean": attention alone; "rollout":
+                attention, later layers counting more. See `tabattn.importance`.
             permutation: Permutation importance on the same rows, to be set beside.
 
         Returns:
@@ -279,7 +284,8 @@ class _TabAttnEstimator(BaseEstimator):
     def _model_shape(self, n_outputs: int, n_groups: int) -> ModelShape:
         schema = self.schema_
         return ModelShape(
-            n_numeric=len(schema.of_kind(Kind.NUMERIC)),
+            n_numeric=len(schema.number_positions),
+            n_parts=self.preprocessor_.n_parts,
             n_levels=tuple(schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL)),
             n_outputs=n_outputs,
             n_layers=self.n_layers,
@@ -402,6 +408,7 @@ class _TabAttnEstimator(BaseEstimator):
         """Check X against what scikit-learn requires and return it as a DataFrame."""
         if not reset:
             check_is_fitted(self, "model_")
+        X = as_pandas(X)
         if isinstance(X, pd.DataFrame):
             refuse_duplicate_names(X)
         else:
@@ -447,6 +454,8 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
 
     Args:
         encoder: Kind of transformer; "class" is the class-attention encoder.
+        schema: Kinds of columns by name, where they are not to be inferred: "numeric", "categorical", "datetime",
+            "duration" or "text".
         n_layers: Number of layers.
         d_token: Width of a token.
         n_heads: Heads per layer.

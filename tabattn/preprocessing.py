@@ -8,8 +8,10 @@ import torch
 from scipy.special import ndtri
 from sklearn.preprocessing import QuantileTransformer
 
+from tabattn.blocks import BlockEncoder, fit_block
 from tabattn.nn.tokens import LIMIT, Cells
-from tabattn.schema import Kind, TableSchema, as_levels, as_numbers
+from tabattn.schema import Kind, TableSchema
+from tabattn.values import Numbers, as_levels, as_numbers, as_seconds
 
 MAX_QUANTILES = 1000
 ROWS_PER_QUANTILE = 30
@@ -20,7 +22,8 @@ class Preprocessor:
     """Turn rows of a table into the cells that the model reads.
 
     Numbers are mapped to the normal scores of their ranks among the training rows and clipped at three standard
-    deviations, so that neither outliers nor heavy tails matter. Categories become codes, missing cells a mask.
+    deviations, so that neither outliers nor heavy tails matter. Dates and texts become several numbers. Categories
+    become codes, missing cells a mask.
 
     Args:
         schema: The columns.
@@ -39,9 +42,15 @@ class Preprocessor:
     def __init__(self, schema: TableSchema) -> None:
         self.schema = schema
         self._quantiles: QuantileTransformer | None = None
+        self._blocks: tuple[BlockEncoder, ...] = ()
+
+    @property
+    def n_parts(self) -> tuple[int, ...]:
+        """Numbers per cell of each column of dates or texts."""
+        return tuple(block.n_parts for block in self._blocks)
 
     def fit(self, X: pd.DataFrame) -> Self:
-        """Learn the quantiles of the numeric columns.
+        """Learn the blocks of dates and texts and the quantiles of all numbers.
 
         Args:
             X: Training rows.
@@ -49,7 +58,9 @@ class Preprocessor:
         Returns:
             This object.
         """
-        numbers = self._numbers(X)
+        columns = self.schema.columns
+        self._blocks = tuple(fit_block(columns[i], X.iloc[:, i]) for i in self.schema.block_positions)
+        numbers = self.numbers(X)
         if numbers.shape[1]:
             n_quantiles = int(np.clip(len(X) // ROWS_PER_QUANTILE, MIN_QUANTILES, MAX_QUANTILES))
             self._quantiles = QuantileTransformer(n_quantiles=min(n_quantiles, len(X)), subsample=None).fit(numbers)
@@ -65,30 +76,45 @@ class Preprocessor:
             One row of cells per row of X.
 
         Raises:
-            ColumnError: A numeric column holds something that is no finite number.
+            ColumnError: A column holds nothing of what it held in training, or infinite numbers.
+
+        Warns:
+            UnreadCellsWarning: Some cells are not what their column holds; they count as missing.
         """
-        numbers = self._numbers(X)
-        missing_number = np.isnan(numbers)
+        numbers = self.numbers(X)
+        is_number = ~np.isnan(numbers)
         if self._quantiles is not None:
             numbers = np.clip(ndtri(self._quantiles.transform(numbers)), -LIMIT, LIMIT)
-        codes, missing_code = self._codes(X)
+        codes, missing_code = self.codes(X)
+        n_numbers = len(self.schema.number_positions)
+        first_parts = n_numbers + np.cumsum([0, *self.n_parts])[:-1]
+        missing_number = ~is_number[:, [*range(n_numbers), *first_parts]]
         missing = np.concatenate([missing_number, missing_code], axis=1)
         return Cells(
-            numeric=torch.from_numpy(np.where(missing_number, 0.0, numbers).astype(np.float32)),
+            numeric=torch.from_numpy(np.where(is_number, numbers, 0.0).astype(np.float32)),
             codes=torch.from_numpy(codes),
             missing=torch.from_numpy(missing) if missing.any() else None,
         )
 
-    def _numbers(self, X: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        positions = self.schema.of_kind(Kind.NUMERIC)
-        numbers = np.empty((len(X), len(positions)))
-        for j, i in enumerate(positions):
-            numbers[:, j] = as_numbers(X.iloc[:, i], self.schema.columns[i].name)
-        return numbers
+    def numbers(self, X: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        """Return all numbers as they are, NaN where missing: those of one number per column, then the blocks.
 
-    def _codes(
+        Args:
+            X: Rows with the columns of the schema, in its order.
+        """
+        columns = [self._read_number(X, i) for i in self.schema.number_positions]
+        positions = self.schema.block_positions
+        blocks = [block.transform(X.iloc[:, i]) for i, block in zip(positions, self._blocks, strict=True)]
+        return np.column_stack([np.empty((len(X), 0)), *columns, *blocks])
+
+    def codes(
         self, X: pd.DataFrame
     ) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+        """Return the codes of the categories, 0 for rare and new levels, and which cells are missing.
+
+        Args:
+            X: Rows with the columns of the schema, in its order.
+        """
         positions = self.schema.of_kind(Kind.CATEGORICAL)
         codes = np.zeros((len(X), len(positions)), dtype=np.int64)
         missing = np.zeros((len(X), len(positions)), dtype=np.bool_)
@@ -98,3 +124,9 @@ class Preprocessor:
             codes[:, j] = np.array([*(code_of.get(name, 0) for name in names), 0])[level_positions]
             missing[:, j] = level_positions < 0
         return codes, missing
+
+    def _read_number(self, X: pd.DataFrame, position: int) -> Numbers:
+        column = self.schema.columns[position]
+        if column.kind is Kind.DURATION:
+            return as_seconds(X.iloc[:, position], column.name)
+        return as_numbers(X.iloc[:, position], column.name, column.written)

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
+from sklearn.metrics import accuracy_score, log_loss, r2_score, recall_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
 
 from tabattn.baselines import dummy, gradient_boosting
-from tabattn.errors import ParameterError, UninformativeColumnWarning, UntrustedRankingWarning
+from tabattn.errors import (
+    IdentifierWarning,
+    LeakWarning,
+    ParameterError,
+    UninformativeColumnWarning,
+    UntrustedRankingWarning,
+)
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_whole
 from tabattn.importance.comparison import Agreement, compare_rankings
@@ -20,14 +26,17 @@ from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
 from tabattn.importance.permutation import permutation_scores
 from tabattn.importance.table import ImportanceTable
 from tabattn.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
-from tabattn.reading import read_table
-from tabattn.schema import AnySeries
+from tabattn.preprocessing import Preprocessor
+from tabattn.reading import as_pandas, read_table
+from tabattn.schema import TableSchema, identifier_names, infer_schema
 from tabattn.target import Problem, TaskChoice, pose_problem
+from tabattn.values import AnySeries, unread_cells_ignored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PLOT_SUFFIXES = (".png", ".svg")
+N_LEAKS, LEAK_SCORE = 3, 0.99
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +134,11 @@ class Ranking:
 
 
 def rank(
-    data: pd.DataFrame | str | Path,
+    data: Any,
     target: str,
     *,
     drop: Sequence[str] = (),
+    schema: Mapping[str, str] | None = None,
     task: TaskChoice = "auto",
     method: Method = DEFAULT_METHOD,
     encoder: Literal["class"] = "class",
@@ -145,9 +155,11 @@ def rank(
     rows.
 
     Args:
-        data: The table, or the path of its file (see `tabattn.reading.read_table`).
+        data: The table (pandas, Polars, PyArrow), or the path of its file (see `tabattn.reading.read_table`).
         target: Name of the target column.
         drop: Names of columns to leave out.
+        schema: Kinds of columns by name, where they are not to be inferred: "numeric", "categorical", "datetime",
+            "duration" or "text".
         task: "regression", "classification", or "auto" to choose by the target.
         method: How attention becomes importance, see `TabAttnRegressor.importance_table`.
         encoder: Kind of transformer.
@@ -168,6 +180,9 @@ def rank(
         UninformativeColumnWarning: Some columns have at most one value in the rows that were fitted; they are
             ranked last with importance 0.
         DroppedRowsWarning: Some rows have no target.
+        IdentifierWarning: Some columns seem to number or name the rows.
+        LeakWarning: A column alone predicts the held-out rows nearly perfectly.
+        UnreadCellsWarning: Some cells are not what their column holds, and count as missing.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -183,24 +198,38 @@ def rank(
         raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
     if n_repeats < 1:
         raise ParameterError(f"n_repeats must be at least 1, got {n_repeats}.")
-    table = data if isinstance(data, pd.DataFrame) else read_table(data)
+    table = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
+    if not isinstance(table, pd.DataFrame):
+        raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
     problem = pose_problem(table, target, drop=drop, task=task)
     train, held_out = _split(problem, test_fraction, random_state)
     X, y = problem.X, problem.y
-    model = TabAttnRegressor if problem.task == "regression" else TabAttnClassifier
-    estimator = model(encoder=encoder, max_epochs=max_epochs, random_state=random_state, verbose=verbose)
-    estimator.fit(X.iloc[train], y.iloc[train])
-    X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
-    permutation = permutation_scores(estimator, X_held_out, y_held_out, n_repeats=n_repeats, random_state=random_state)
-    importance = estimator.importance_table(X_held_out, y_held_out, method=method, permutation=permutation)
-    rivals = {
-        "dummy": dummy(problem.task),
-        "hist_gradient_boosting": gradient_boosting(problem.task, estimator.schema_, random_state),
-    }
-    fitted = {"tabattn": estimator} | {name: rival.fit(X.iloc[train], y.iloc[train]) for name, rival in rivals.items()}
-    models = pd.DataFrame(
-        [{"model": name, **_held_out_scores(each, X_held_out, y_held_out)} for name, each in fitted.items()]
-    )
+    infer_schema(X, schema)  # warns of unread cells of all rows, once
+    with unread_cells_ignored():
+        model = TabAttnRegressor if problem.task == "regression" else TabAttnClassifier
+        estimator = model(
+            encoder=encoder, schema=schema, max_epochs=max_epochs, random_state=random_state, verbose=verbose
+        )
+        estimator.fit(X.iloc[train], y.iloc[train])
+        X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
+        permutation = permutation_scores(
+            estimator, X_held_out, y_held_out, n_repeats=n_repeats, random_state=random_state
+        )
+        importance = estimator.importance_table(X_held_out, y_held_out, method=method, permutation=permutation)
+        rivals = {
+            "dummy": dummy(problem.task),
+            "hist_gradient_boosting": gradient_boosting(problem.task, estimator.preprocessor_, random_state),
+        }
+        fitted = {"tabattn": estimator} | {
+            name: rival.fit(X.iloc[train], y.iloc[train]) for name, rival in rivals.items()
+        }
+        models = pd.DataFrame(
+            [{"model": name, **_held_out_scores(each, X_held_out, y_held_out)} for name, each in fitted.items()]
+        )
+        identifiers = identifier_names(X.iloc[train], estimator.schema_)
+        leaks = _leaks(importance, problem, estimator.schema_, train, held_out)
+    _warn_of_identifiers(identifiers)
+    _warn_of_leaks(leaks)
     _warn(models, estimator.schema_.constant_names)
     return Ranking(
         table=importance,
@@ -254,11 +283,65 @@ def _held_out_scores(model: Any, X: pd.DataFrame, y: AnySeries) -> dict[str, flo
     return {"r2": r2_score(y, predicted), "rmse": root_mean_squared_error(y, predicted)}
 
 
+def _warn_of_identifiers(names: list[str]) -> None:
+    if names:
+        warnings.warn(
+            f"{_listed(names)}: these columns seem to number or name the rows, which says nothing of other rows. "
+            "Leave them out (--drop) unless they mean something, such as the order in time.",
+            IdentifierWarning,
+            stacklevel=3,
+        )
+
+
+def _leaks(
+    importance: ImportanceTable,
+    problem: Problem,
+    schema: TableSchema,
+    train: np.ndarray[Any, np.dtype[np.int64]],
+    held_out: np.ndarray[Any, np.dtype[np.int64]],
+) -> list[str]:
+    """Name the columns that predict the held-out rows alone; only the first of a ranking can be such."""
+    is_first = (importance["rank"] <= N_LEAKS) | (importance["permutation_rank"] <= N_LEAKS)
+    known = problem.y.iloc[held_out]
+    leaks = []
+    for name in importance["feature"][is_first & (importance["importance"] > 0)]:
+        position = schema.names.index(name)
+        fitted, judged = (problem.X.iloc[rows, [position]] for rows in (train, held_out))
+        preprocessor = Preprocessor(TableSchema((schema.columns[position],))).fit(fitted)
+        alone = gradient_boosting(problem.task, preprocessor, random_state=0).fit(fitted, problem.y.iloc[train])
+        predicted = alone.predict(judged)
+        is_regression = problem.task == "regression"
+        score = r2_score(known, predicted) if is_regression else _mean_recall(known, predicted)
+        if score >= LEAK_SCORE:
+            leaks.append(name)
+    return leaks
+
+
+def _mean_recall(known: AnySeries, predicted: np.ndarray[Any, np.dtype[Any]]) -> float:
+    """Mean over the classes that occur; predicting the most frequent class alone earns little."""
+    labels = sorted(known.unique())
+    return float(recall_score(known, predicted, labels=labels, average="macro", zero_division=0))
+
+
+def _warn_of_leaks(leaks: list[str]) -> None:
+    if leaks:
+        warnings.warn(
+            f"{_listed(leaks)}: alone enough to predict the target nearly perfectly. Is it known before the target? "
+            "If not, it gives the target away: leave it out (--drop).",
+            LeakWarning,
+            stacklevel=3,
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names[:10]) + (", ..." if len(names) > 10 else "")
+
+
 def _warn(models: pd.DataFrame, constant_names: tuple[str, ...]) -> None:
     if constant_names:
-        shown = ", ".join(repr(name) for name in constant_names[:10]) + (", ..." if len(constant_names) > 10 else "")
         warnings.warn(
-            f"{len(constant_names)} column(s) have no value, or only one, in the fitted rows; ranked last: {shown}.",
+            f"{len(constant_names)} column(s) have no value, or only one, in the fitted rows; ranked last: "
+            f"{_listed(constant_names)}.",
             UninformativeColumnWarning,
             stacklevel=3,
         )

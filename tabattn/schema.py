@@ -1,24 +1,31 @@
 """DataFrame to `TableSchema`: what kind of thing every column is, decided once, on training rows."""
 
-import re
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import ColumnError
+from tabattn.errors import ColumnError, ParameterError
+from tabattn.values import (
+    AnySeries,
+    as_levels,
+    as_numbers,
+    as_seconds,
+    as_times,
+    date_format,
+    holds_strings,
+    is_clock,
+    is_missing,
+    number_marks,
+)
 
-AnySeries: TypeAlias = "pd.Series[Any]"
 MIN_LEVEL_COUNT = 2
 TEXT_MIN_WORDS = 3.0
 TEXT_MIN_LEVELS = 20
 TEXT_MIN_UNIQUE_SHARE = 0.5
-_DATE_OR_TIME = re.compile(
-    r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}:\d{2}(:\d{2})?)([T\s].*)?\s*"
-)
+MIN_IDENTIFIED_ROWS = 20
 
 
 class Kind(StrEnum):
@@ -26,6 +33,9 @@ class Kind(StrEnum):
 
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
+    DATETIME = "datetime"
+    DURATION = "duration"
+    TEXT = "text"
 
 
 @dataclass(frozen=True)
@@ -37,17 +47,20 @@ class Column:
         kind: How its cells are read.
         categories: The levels of a categorical column that are frequent enough to be told apart, in sorted order.
         is_constant: True if all training rows have the same value, missing being a value; such a column gets no token.
+        written: How its strings are to be read: the marks of a number, see `tabattn.values.number_marks`, or the format
+            of a date.
     """
 
     name: str
     kind: Kind
     categories: tuple[str, ...]
     is_constant: bool
+    written: str = ""
 
     @property
     def width(self) -> int:
-        """Number of codes that its cells can take: 1 for a number, levels and a code for all others for a category."""
-        return 1 if self.kind is Kind.NUMERIC else 1 + len(self.categories)
+        """Number of codes that its cells can take: levels and a code for all others for a category, else 1."""
+        return 1 + len(self.categories)
 
 
 @dataclass(frozen=True)
@@ -61,9 +74,19 @@ class TableSchema:
         """Names of all columns."""
         return tuple(column.name for column in self.columns)
 
-    def of_kind(self, kind: Kind) -> tuple[int, ...]:
-        """Positions of the columns of a kind that get a token."""
-        return tuple(i for i, column in enumerate(self.columns) if column.kind is kind and not column.is_constant)
+    def of_kind(self, *kinds: Kind) -> tuple[int, ...]:
+        """Positions of the columns of some kinds that get a token."""
+        return tuple(i for i, column in enumerate(self.columns) if column.kind in kinds and not column.is_constant)
+
+    @property
+    def number_positions(self) -> tuple[int, ...]:
+        """Positions of the columns that are one number: numeric ones and durations."""
+        return self.of_kind(Kind.NUMERIC, Kind.DURATION)
+
+    @property
+    def block_positions(self) -> tuple[int, ...]:
+        """Positions of the columns that are several numbers: dates and texts."""
+        return self.of_kind(Kind.DATETIME, Kind.TEXT)
 
     @property
     def token_positions(self) -> tuple[int, ...]:
@@ -72,8 +95,8 @@ class TableSchema:
 
     @property
     def model_positions(self) -> tuple[int, ...]:
-        """Positions of the same columns in the order of the model: numeric columns, then categorical ones."""
-        return self.of_kind(Kind.NUMERIC) + self.of_kind(Kind.CATEGORICAL)
+        """Positions of the same columns in the order of the model: numbers, blocks of numbers, categories."""
+        return self.number_positions + self.block_positions + self.of_kind(Kind.CATEGORICAL)
 
     @property
     def constant_names(self) -> tuple[str, ...]:
@@ -81,161 +104,155 @@ class TableSchema:
         return tuple(column.name for column in self.columns if column.is_constant)
 
 
-def infer_schema(X: pd.DataFrame) -> TableSchema:
+def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TableSchema:
     """Find out what kind of column each one is.
 
-    Numbers are numeric; booleans, strings and pandas categories are categorical. A level seen once is not told apart
-    from other rare or new levels, because nothing can be learned from one row.
+    Numbers are numeric, also those written as strings, with marks between thousands or a decimal comma; strings of
+    digits that begin with 0 are not. Booleans, other strings and pandas categories are categorical. A level seen once
+    is not told apart from other rare or new levels, because nothing can be learned from one row. Strings that are
+    mostly different and have three words on average are text.
 
     Args:
         X: Training rows, features only.
+        kinds: Kinds of columns by name, where they are not to be inferred.
 
     Returns:
         One `Column` per column of X.
 
     Raises:
-        ColumnError: A column holds dates, times, free text, complex or infinite numbers, or objects that are no cells.
+        ColumnError: A column holds complex or infinite numbers, objects that are no cells, or not what `kinds` says.
+        ParameterError: `kinds` names no column of X, or no kind.
 
     Example:
         >>> schema = infer_schema(pd.DataFrame({"speed": [1.5, 2.0, None], "line": ["A", "A", "B"]}))
         >>> [(c.name, str(c.kind), c.categories) for c in schema.columns]
         [('speed', 'numeric', ()), ('line', 'categorical', ('A',))]
     """
-    return TableSchema(tuple(_infer_column(str(name), X.iloc[:, i]) for i, name in enumerate(X.columns)))
-
-
-def as_numbers(column: AnySeries, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return a numeric column as floats, NaN where missing.
-
-    Args:
-        column: The cells.
-        name: Name of the column, for the error.
-
-    Returns:
-        Array of the same length.
-
-    Raises:
-        ColumnError: A cell is infinite or not a number.
-    """
-    blank = _blank_to_missing(column)
-    try:
-        numbers = pd.to_numeric(blank).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        raise ColumnError(
-            f"Column {name!r} must hold numbers, as when the model was fitted, got {_first_non_number(blank)!r}. "
-            "Correct the cell or leave it empty."
-        ) from error
-    if np.isinf(numbers).any():
-        raise ColumnError(
-            f"Column {name!r} must hold finite numbers, got {int(np.isinf(numbers).sum())} infinite value(s). "
-            "Replace them by a number or leave the cells empty."
-        )
-    return cast("np.ndarray[tuple[int], np.dtype[np.float64]]", numbers)
-
-
-def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], list[str]]:
-    """Return a categorical column as positions in a list of level names; 1, 1.0 and "1" are one level.
-
-    Args:
-        column: The cells.
-
-    Returns:
-        The position of each cell's level, -1 where missing or blank, and the names of the levels.
-
-    Example:
-        >>> positions, names = as_levels(pd.Series(["B", None, " ", "A"], dtype=object))
-        >>> positions.tolist(), names
-        ([0, -1, -1, 1], ['B', 'A'])
-    """
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    positions, values = pd.factorize(column, use_na_sentinel=True)
-    position_of: dict[str, int] = {}
-    renumbered = [
-        position_of.setdefault(_level_name(value), len(position_of)) if _level_name(value).strip() else -1
-        for value in values
-    ]
-    return np.array([*renumbered, -1], dtype=np.intp)[positions], list(position_of)
-
-
-def _infer_column(name: str, column: AnySeries) -> Column:
-    kind = _infer_kind(name, column)
-    if kind is Kind.NUMERIC:
-        numbers = as_numbers(column, name)
-        n_values = len(np.unique(numbers))  # np.unique counts all NaN as one value
-        return Column(name, kind, (), is_constant=n_values <= 1)
-    positions, names = as_levels(column)
-    _refuse_text(name, names, n_cells=int((positions >= 0).sum()))
-    counts = np.bincount(positions[positions >= 0], minlength=len(names))
-    kept = sorted(level for level, count in zip(names, counts, strict=True) if count >= MIN_LEVEL_COUNT)
-    return Column(name, kind, tuple(kept), is_constant=len(np.unique(positions)) <= 1)
-
-
-def _infer_kind(name: str, column: AnySeries) -> Kind:
-    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column):
-        return Kind.CATEGORICAL
-    cells = _blank_to_missing(column)
-    inferred = pd.api.types.infer_dtype(cells, skipna=True)
-    if inferred in {"integer", "floating", "mixed-integer-float", "decimal", "empty"}:
-        return Kind.NUMERIC
-    if inferred in {"boolean", "string", "mixed-integer", "mixed", "categorical"}:
-        _refuse_other_objects(name, cells.dropna())
-        return Kind.CATEGORICAL
-    raise ColumnError(
-        f"Column {name!r} must hold numbers, strings or booleans, got {inferred} values. "
-        + ("Complex data not supported." if inferred == "complex" else _DROP_HINT.format(name=name))
+    given = _check_kinds(kinds or {}, [str(name) for name in X.columns])
+    return TableSchema(
+        tuple(_infer_column(str(name), X.iloc[:, i], given.get(str(name))) for i, name in enumerate(X.columns))
     )
 
 
-_DROP_HINT = "Drop the column (--drop {name!r}) or turn it into numbers first, for example hours since a fixed time."
+def identifier_names(X: pd.DataFrame, schema: TableSchema) -> list[str]:
+    """Name the columns that seem to number or name the rows: what they say of the target can't be true of other rows.
+
+    Args:
+        X: Training rows.
+        schema: Their columns.
+
+    Returns:
+        Names of columns of whole numbers that count up or down by one from row to row, and of columns of strings
+        without a level that occurs twice.
+
+    Example:
+        >>> X = pd.DataFrame({"row": range(30), "lot": [f"L{i}" for i in range(30)], "line": ["A", "B"] * 15})
+        >>> identifier_names(X, infer_schema(X))
+        ['row', 'lot']
+    """
+    if len(X) < MIN_IDENTIFIED_ROWS:
+        return []
+    return [column.name for i, column in enumerate(schema.columns) if _is_identifier(X.iloc[:, i], column)]
+
+
+def _is_identifier(cells: AnySeries, column: Column) -> bool:
+    if column.kind is Kind.CATEGORICAL:
+        n_present = int((~is_missing(cells)).sum())
+        return not column.categories and n_present >= MIN_IDENTIFIED_ROWS
+    if column.kind is not Kind.NUMERIC or column.is_constant:
+        return False
+    numbers = as_numbers(cells, column.name, column.written)
+    steps = np.diff(np.sort(numbers))
+    is_sorted = bool((np.diff(numbers) > 0).all() or (np.diff(numbers) < 0).all())
+    return bool(
+        not np.isnan(numbers).any()
+        and (numbers == np.round(numbers)).all()
+        and (steps >= 1).all()
+        and ((is_sorted and np.median(steps) == 1) or (steps == 1).all())
+    )
+
+
+def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> dict[str, Kind]:
+    checked: dict[str, Kind] = {}
+    for name, kind in kinds.items():
+        if str(name) not in names:
+            raise ParameterError(f"schema must name columns of the table, got {str(name)!r}. Check the name.")
+        try:
+            checked[str(name)] = Kind(str(kind))
+        except ValueError as error:
+            raise ParameterError(
+                f"schema must give a column one of the kinds {', '.join(Kind)}, got {kind!r} for {str(name)!r}."
+            ) from error
+    return checked
+
+
+def _infer_column(name: str, column: AnySeries, given: Kind | None) -> Column:
+    kind, written = _infer_kind(name, column) if given is None else (given, _written(column, given))
+    if kind is Kind.CATEGORICAL:
+        positions, names = as_levels(column)
+        counts = np.bincount(positions[positions >= 0], minlength=len(names))
+        kept = sorted(level for level, count in zip(names, counts, strict=True) if count >= MIN_LEVEL_COUNT)
+        return Column(name, kind, tuple(kept), is_constant=len(np.unique(positions)) <= 1)
+    if kind is Kind.TEXT:
+        return Column(name, kind, (), is_constant=len(np.unique(as_levels(column)[0])) <= 1)
+    if kind is Kind.NUMERIC:
+        values = as_numbers(column, name, written)
+    elif kind is Kind.DURATION:
+        values = as_seconds(column, name)
+    else:
+        values = as_times(column, name, written).to_numpy().astype("datetime64[s]").astype(np.float64)
+    n_values = len(np.unique(values))  # np.unique counts all NaN as one value
+    return Column(name, kind, (), n_values <= 1, written)
+
+
+def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, str]:
+    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column):
+        return Kind.CATEGORICAL, ""
+    cells = column[~is_missing(column)]
+    inferred = pd.api.types.infer_dtype(cells, skipna=True)
+    if inferred in {"integer", "floating", "mixed-integer-float", "decimal", "empty"}:
+        return Kind.NUMERIC, "."
+    if inferred in {"datetime64", "datetime", "date", "period"}:
+        return Kind.DATETIME, ""
+    if inferred in {"timedelta64", "timedelta", "time"}:
+        return Kind.DURATION, ""
+    if inferred in {"boolean", "string", "mixed-integer", "mixed", "categorical"}:
+        _refuse_other_objects(name, cells)
+        strings = [str(cell) for cell in pd.unique(cells)]
+        return _kind_of_strings(strings, n_cells=len(cells))
+    raise ColumnError(
+        f"Column {name!r} must hold numbers, strings, booleans or times, got {inferred} values. "
+        + ("Complex data not supported." if inferred == "complex" else f"Drop the column (--drop {name!r}).")
+    )
+
+
+def _kind_of_strings(strings: list[str], n_cells: int) -> tuple[Kind, str]:
+    if marks := number_marks(strings):
+        return Kind.NUMERIC, marks
+    if is_clock(strings):
+        return Kind.DURATION, ""
+    if written := date_format(strings):
+        return Kind.DATETIME, written
+    is_mostly_unique = len(strings) > max(TEXT_MIN_LEVELS, TEXT_MIN_UNIQUE_SHARE * n_cells)
+    if is_mostly_unique and np.mean([len(string.split()) for string in strings]) >= TEXT_MIN_WORDS:
+        return Kind.TEXT, ""
+    return Kind.CATEGORICAL, ""
+
+
+def _written(column: AnySeries, kind: Kind) -> str:
+    """How the strings of a column of a given kind are to be read."""
+    if not holds_strings(column):
+        return "." if kind is Kind.NUMERIC else ""
+    strings = [str(cell) for cell in pd.unique(column[~is_missing(column)])]
+    if kind is Kind.NUMERIC:
+        return number_marks(strings) or "."
+    return date_format(strings) or "" if kind is Kind.DATETIME else ""
 
 
 def _refuse_other_objects(name: str, cells: AnySeries) -> None:
     for cell in cells:
         if not isinstance(cell, str | bool | int | float | np.generic):
             raise ColumnError(
-                f"Column {name!r} must hold numbers, strings or booleans, got a cell of type {type(cell).__name__} "
-                f"(argument must be a string or a number). {_DROP_HINT.format(name=name)}"
+                f"Column {name!r} must hold numbers, strings, booleans or times, got a cell of type "
+                f"{type(cell).__name__} (argument must be a string or a number). Drop the column (--drop {name!r})."
             )
-
-
-def _refuse_text(name: str, levels: list[str], n_cells: int) -> None:
-    if not levels:
-        return
-    if all(_DATE_OR_TIME.fullmatch(level) for level in levels) and _all_parse_as_dates(levels):
-        raise ColumnError(
-            f"Column {name!r} must hold numbers or categories, got dates or times such as {levels[0]!r}. "
-            + _DROP_HINT.format(name=name)
-        )
-    is_mostly_unique = len(levels) > max(TEXT_MIN_LEVELS, TEXT_MIN_UNIQUE_SHARE * n_cells)
-    if is_mostly_unique and np.mean([len(level.split()) for level in levels]) >= TEXT_MIN_WORDS:
-        raise ColumnError(
-            f"Column {name!r} must hold numbers or categories, got free text such as {levels[0][:40]!r}. "
-            f"Drop the column (--drop {name!r}) or turn it into categories first."
-        )
-
-
-def _all_parse_as_dates(values: list[str]) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return bool(pd.to_datetime(pd.Series(values), errors="coerce", format="mixed").notna().all())
-
-
-def _blank_to_missing(column: AnySeries) -> AnySeries:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    if not (pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)):
-        return column
-    is_blank = column.map(lambda cell: isinstance(cell, str) and not cell.strip(), na_action="ignore")
-    return column.mask(is_blank.astype(object).fillna(False).astype(bool))
-
-
-def _level_name(cell: object) -> str:
-    if isinstance(cell, float | np.floating) and float(cell).is_integer():
-        return str(int(cell))
-    return str(cell)
-
-
-def _first_non_number(column: AnySeries) -> object:
-    is_bad = pd.to_numeric(column.astype(object), errors="coerce").isna() & column.notna()
-    return column[is_bad].iloc[0] if is_bad.any() else column.dtype

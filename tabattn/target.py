@@ -11,7 +11,7 @@ import pandas as pd
 
 from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError
 from tabattn.reading import refuse_duplicate_names
-from tabattn.schema import AnySeries, as_numbers
+from tabattn.values import AnySeries, as_numbers, holds_strings, is_missing, number_marks, unread_cells_ignored
 
 Task = Literal["regression", "classification"]
 TaskChoice = Literal["auto", "regression", "classification"]
@@ -19,6 +19,7 @@ MIN_ROWS = 20
 MAX_NUMERIC_CLASSES = 10
 MAX_MAGNITUDE = 1e150
 MAX_EXACT_WHOLE = 2.0**53
+NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal"})
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,9 @@ def _as_finite_numbers(column: AnySeries, name: str) -> "AnySeries | None":
         raise TargetError(
             f"The target must be numbers or classes, got {name!r} with {inferred} values. Turn it into numbers first."
         )
-    if inferred not in {"integer", "floating", "mixed-integer-float", "decimal"}:
+    if holds_strings(column) and inferred not in NUMBERS:
+        return _as_written_numbers(column, name)
+    if inferred not in NUMBERS:
         return None
     numbers = column.astype(float)
     n_infinite = int(np.isinf(numbers).sum())
@@ -158,9 +161,23 @@ def _as_finite_numbers(column: AnySeries, name: str) -> "AnySeries | None":
     return numbers
 
 
+def _as_written_numbers(column: AnySeries, name: str) -> "AnySeries | None":
+    """Return numbers that are written as strings, or None if these are classes."""
+    marks = number_marks([str(cell) for cell in pd.unique(column)])
+    if marks is None:
+        return None
+    with unread_cells_ignored():
+        numbers = pd.Series(as_numbers(column, name, marks), index=column.index)
+    if numbers.isna().any():
+        raise TargetError(
+            f"The target must be numbers or classes, got {name!r} with numbers and {int(numbers.isna().sum())} cell(s) "
+            f"such as {str(column[numbers.isna()].iloc[0])!r}. Correct them or leave the cells empty."
+        )
+    return numbers
+
+
 def _is_known(column: AnySeries) -> AnySeries:
-    is_blank = column.map(lambda cell: isinstance(cell, str) and not cell.strip()).astype(bool)
-    return column.notna() & ~is_blank
+    return pd.Series(~is_missing(column), index=column.index)
 
 
 def _near_miss(name: str, table: pd.DataFrame) -> str:

@@ -40,6 +40,7 @@ def small_shape(**changes: Any) -> ModelShape:
     """A model with 2 numeric columns and a categorical one."""
     sizes: dict[str, Any] = {
         "n_numeric": 2,
+        "n_parts": (),
         "n_levels": (3,),
         "n_outputs": 1,
         "n_layers": 2,

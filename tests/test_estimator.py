@@ -15,7 +15,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tabattn.errors import ColumnError, ParameterError, TabAttnError, TableError, TargetError, TrainingError
+from tabattn.errors import (
+    ColumnError,
+    ParameterError,
+    TabAttnError,
+    TableError,
+    TargetError,
+    TrainingError,
+    UnreadCellsWarning,
+)
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.importance.methods import METHODS
 from tests.conftest import FAST
@@ -250,6 +258,8 @@ def test_bad_data_is_refused(mixed: pd.DataFrame, regressor: TabAttnRegressor) -
     with pytest.raises(TargetError, match="no missing value"):
         TabAttnClassifier(**FAST).fit(mixed[["heat"]], [None] + ["a", "b"] * 149 + ["a"])
     with pytest.raises(ColumnError, match=r"Column 'heat' must hold numbers.*'hot'"):
+        regressor.predict(mixed.drop(columns="y").assign(heat="hot"))
+    with pytest.warns(UnreadCellsWarning, match=r"Column 'heat' holds numbers, and 1 cell.* such as 'hot'"):
         regressor.predict(mixed.drop(columns="y").astype(object).replace({"heat": {mixed["heat"][0]: "hot"}}))
     with pytest.raises(ValueError, match="feature names"):
         regressor.predict(mixed.drop(columns="y").rename(columns={"heat": "heet"}))

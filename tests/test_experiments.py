@@ -275,6 +275,15 @@ def test_discoveries_are_counted_by_row() -> None:
     assert ground_truth.recall_at_k(pd.Series([1, 2, 3], index=["a", "b", "c"]), {"a", "c"}) == 0.5
 
 
+def test_columns_are_selected_where_they_matter() -> None:
+    random = np.random.default_rng(0)
+    X = pd.DataFrame(random.normal(size=(2_000, 3)), columns=["a", "b", "switch"])
+    matters = np.column_stack([X["switch"] < 0, X["switch"] >= 0, np.ones(len(X), dtype=bool)])
+    local = pd.DataFrame(matters + random.normal(size=X.shape))
+    selected = ground_truth.selected_by_region(X[:1_500], local[:1_500], X[1_500:])
+    assert (selected == matters[1_500:]).mean() > 0.98
+
+
 def test_ground_truth_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, value in {"SYN_ROWS": 200, "N_JUDGED": 50, "WIDE_ROWS": 60}.items():
         monkeypatch.setattr(ground_truth, number, value)

@@ -1,12 +1,23 @@
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
 from sklearn.linear_model import LinearRegression
 
-from tabattn.errors import ParameterError, UninformativeColumnWarning, UntrustedRankingWarning
+from tabattn.errors import (
+    IdentifierWarning,
+    LeakWarning,
+    ParameterError,
+    UninformativeColumnWarning,
+    UnreadCellsWarning,
+    UntrustedRankingWarning,
+)
 from tabattn.estimator import TabAttnClassifier
 from tabattn.importance.table import COLUMNS
 from tabattn.ranking import Ranking, rank
@@ -109,11 +120,52 @@ def test_a_model_that_a_constant_beats_is_not_trusted(monkeypatch: pytest.Monkey
         rank(table, "y", max_epochs=1, n_repeats=1)
 
 
+def test_columns_that_mislead_are_named() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"row": range(200), "lot": [f"L{i}" for i in range(200)], "x": rng.normal(size=200)})
+    table["y"] = np.where(table["x"] + rng.normal(size=200) > 0, "scrap", "good")
+    table["reason"] = np.where(table["y"] == "scrap", "thick", "none given")
+    table["weight"] = pd.Series(rng.normal(size=200)).round(3).astype(object).mask(table.index == 7, "broken")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rank(table, "y", max_epochs=3, n_repeats=1)
+    messages = [(each.category, str(each.message)) for each in caught]
+    assert [category for category, _ in messages] == [UnreadCellsWarning, IdentifierWarning, LeakWarning]
+    unread, identifiers, leaks = (message for _, message in messages)
+    assert unread.startswith("Column 'weight' holds numbers, and 1 cell(s) that are none, such as 'broken'")
+    assert identifiers.startswith("'row', 'lot': these columns seem to number or name the rows")
+    assert leaks.startswith("'reason': alone enough to predict the target")
+
+
+@pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas], ids=["polars", "pyarrow"])
+def test_tables_of_other_packages_give_the_same_ranking(convert: Callable[[pd.DataFrame], object]) -> None:
+    table = pd.read_csv(DATA / "wine.csv")
+    ours, theirs = (rank(each, "cultivar", max_epochs=2, n_repeats=1).table for each in (table, convert(table)))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_what_is_no_table_is_refused() -> None:
+    with pytest.raises(ParameterError, match="data must be a table or the path of one, got list"):
+        rank([1, 2], "y")
+
+
+def test_numbers_may_be_written_with_a_decimal_comma(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"온도": rng.normal(100, 20, 90).round(2), "count": rng.integers(1000, 9000, 90)})
+    table["품질"] = (table["온도"] * 30 + 2000).round(3)
+    german = table.assign(count=[f"{n // 1000}.{n % 1000:03}" for n in table["count"]])
+    german.to_csv(tmp_path / "t.csv", sep=";", decimal=",", index=False, encoding="cp949")
+    ranking = rank(tmp_path / "t.csv", "품질", max_epochs=2, n_repeats=1)
+    assert ranking.table["kind"].tolist() == ["numeric", "numeric"]
+    np.testing.assert_allclose(ranking.problem.y, table["품질"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"test_fraction": 0.0}, "test_fraction must be greater than 0 and less than 1"),
         ({"n_repeats": 0}, "n_repeats must be at least 1"),
+        ({"schema": {"colour": "text"}}, "schema must name columns of the table, got 'colour'"),
         ({"method": "lime"}, "method must be one of contribution, knockout"),
         ({"encoder": "rnn"}, "encoder must be 'class'"),
         ({"max_epochs": 0}, "max_epochs must be a whole number"),

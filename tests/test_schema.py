@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn.errors import ColumnError
-from tabattn.schema import Kind, as_levels, as_numbers, infer_schema
+from tabattn.errors import ColumnError, ParameterError
+from tabattn.schema import Kind, identifier_names, infer_schema
 
 
 @pytest.mark.parametrize(
@@ -33,35 +33,68 @@ def test_kind_of_column(cells: object, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cells",
+    ("cells", "kind"),
     [
-        pd.date_range("2024-01-01", periods=3),
-        pd.to_timedelta([1, 2, 3], unit="s"),
-        pd.Series([dt.date(2024, 1, 1), None, dt.date(2024, 1, 3)], dtype=object),
-        ["2024-01-01", None, "2024-02-03"],
-        ["2024-01-01 10:00:00", "2024-02-03T11:00", "2024/02/03"],
-        ["08:30", "09:15:00", "10:00"],
-        [1j, 2j, 3j],
-        pd.Series([[1], [2], [3]], dtype=object),
-        [1.0, np.inf, 2.0],
+        (["1", "2.5", None], "numeric"),
+        (["1,234", "12", "-"], "numeric"),
+        (["007", "012", "007"], "categorical"),
+        (pd.date_range("2024-01-01", periods=3), "datetime"),
+        (pd.period_range("2024-01", periods=3, freq="M"), "datetime"),
+        (pd.Series([dt.date(2024, 1, 1), None, dt.date(2024, 1, 3)], dtype=object), "datetime"),
+        (["2024-01-01", None, "2024-02-03"], "datetime"),
+        (["2024-01-01 10:00:00", "2024-02-03T11:00", "2024/02/03"], "datetime"),
+        (pd.to_timedelta([1, 2, 3], unit="s"), "duration"),
+        (pd.Series([dt.time(8), dt.time(9), None], dtype=object), "duration"),
+        (["08:30", "09:15:00", "10:00"], "duration"),
     ],
 )
+def test_strings_and_times(cells: object, kind: str) -> None:
+    assert infer_schema(pd.DataFrame({"x": cells})).columns[0].kind == kind
+
+
+@pytest.mark.parametrize("cells", [[1j, 2j, 3j], pd.Series([[1], [2], [3]], dtype=object), [1.0, np.inf, 2.0]])
 def test_refused_columns_are_named(cells: object) -> None:
     with pytest.raises(ColumnError, match="'기록 x'"):
         infer_schema(pd.DataFrame({"기록 x": cells}))
 
 
-def test_free_text_is_refused_and_codes_are_not() -> None:
-    sentences = [f"operator {i} saw a scratch on panel {i}" for i in range(50)]
-    with pytest.raises(ColumnError, match="free text"):
-        infer_schema(pd.DataFrame({"remark": sentences}))
-    codes = infer_schema(pd.DataFrame({"lot": [f"LOT-{i}" for i in range(50)], "few": ["a long label here"] * 50}))
-    assert [column.kind for column in codes.columns] == [Kind.CATEGORICAL, Kind.CATEGORICAL]
+def test_free_text_is_text_and_codes_are_not() -> None:
+    remark = [f"operator {i} saw a scratch on panel {i}" for i in range(50)]
+    table = {"remark": remark, "code": [f"LOT-{i}" for i in range(50)], "few": ["a long label here"] * 50}
+    kinds = [column.kind for column in infer_schema(pd.DataFrame(table)).columns]
+    assert kinds == [Kind.TEXT, Kind.CATEGORICAL, Kind.CATEGORICAL]
 
 
-def test_levels_seen_once_are_pooled() -> None:
-    column = infer_schema(pd.DataFrame({"x": ["b", "a", "b", "a", "rare"]})).columns[0]
-    assert (column.categories, column.width) == (("a", "b"), 3)
+def test_given_kinds_take_the_place_of_inferred_ones() -> None:
+    X = pd.DataFrame({"zip": [1, 2, 2], "when": ["20240101", "20240102", "20240103"], "word": ["a", "b", "a"]})
+    schema = infer_schema(X, {"zip": "categorical", "word": "text"})
+    assert [column.kind for column in schema.columns] == [Kind.CATEGORICAL, Kind.NUMERIC, Kind.TEXT]
+    with pytest.raises(ParameterError, match="must name columns of the table, got 'zap'"):
+        infer_schema(X, {"zap": "numeric"})
+    with pytest.raises(ParameterError, match=r"one of the kinds numeric, categorical, .* got 'number' for 'zip'"):
+        infer_schema(X, {"zip": "number"})
+    with pytest.raises(ColumnError, match="Column 'word' must hold numbers"):
+        infer_schema(X, {"word": "numeric"})
+    with pytest.raises(ColumnError, match="Column 'word' must hold dates"):
+        infer_schema(X, {"word": "datetime"})
+
+
+def test_identifiers_are_found_and_others_are_not() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {
+            "counter": range(100, 200),
+            "shuffled": rng.permutation(100),
+            "lot": [f"L{i}" for i in range(100)],
+            "count": rng.integers(0, 50, 100),
+            "price": rng.normal(size=100).cumsum(),
+            "line": rng.choice(["A", "B"], 100),
+            "sparse": np.sort(rng.choice(100_000, 100, replace=False)),
+        }
+    )
+    assert identifier_names(X, infer_schema(X)) == ["counter", "shuffled", "lot"]
+    kept = X[rng.random(100) < 0.8]
+    assert identifier_names(kept, infer_schema(kept)) == ["counter", "lot"]
 
 
 @pytest.mark.parametrize(
@@ -88,13 +121,3 @@ def test_positions_leave_constant_columns_out() -> None:
         (1,),
     )
     assert (schema.names, schema.constant_names) == (("c", "s", "n"), ("c",))
-
-
-def test_one_level_whatever_its_type() -> None:
-    positions, names = as_levels(pd.Series([1.0, "1", True, "True", np.nan, "  "], dtype=object))
-    assert [names[i] if i >= 0 else None for i in positions] == ["1", "1", "1", "True", None, None]
-
-
-def test_a_word_among_numbers_is_shown() -> None:
-    with pytest.raises(ColumnError, match=r"Column 'x' must hold numbers.*'abc'"):
-        as_numbers(pd.Series([1, "abc"], dtype=object), "x")

@@ -23,58 +23,19 @@ Scores are in squared standard deviations of the target or in nats, like permuta
 estimate from gradients.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from tabattn.nn.attention import carried_along
-from tabattn.nn.losses import average_members, ensemble_losses
+from tabattn.importance.background import Background, carried, carried_typically, loss_gradients
+from tabattn.nn.losses import average_members
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 
 N_FOLLOWED = 3
-
-
-@dataclass(frozen=True)
-class Background:
-    """Rows that others are compared with, as the model reads them.
-
-    Args:
-        tokens: Their column tokens, normalized.
-        weights: Layer by layer, the attention that was paid to them.
-        typical: Layer by layer, what each stream reads from each column on average, its token times its weight.
-        averaged: The prediction of the ensemble, numbers or class probabilities.
-    """
-
-    tokens: Float[Tensor, "group row column d"]
-    weights: tuple[Float[Tensor, "group row stream column"], ...]
-    typical: tuple[Float[Tensor, "group stream column d"], ...]
-    averaged: Float[Tensor, "row output"]
-
-    def __len__(self) -> int:
-        return self.tokens.shape[1]
-
-
-def read_background(model: TabAttnModel, cells: Cells) -> Background:
-    """Read the rows that others are to be compared with.
-
-    Args:
-        model: The model.
-        cells: The rows.
-
-    Returns:
-        What the model reads from them.
-    """
-    tokens = model.embed(cells)
-    trace = model.trace(tokens)
-    weights = tuple(reading.weights.unflatten(0, tokens.shape[:2]) for reading in trace.readings)
-    typical = tuple(torch.einsum("gbsc,gbcd->gscd", each, tokens) / len(cells) for each in weights)
-    averaged = average_members(trace.prediction, is_regression=model.shape.n_outputs == 1)
-    return Background(tokens, weights, typical, averaged)
 
 
 def contribution_scores(
@@ -120,14 +81,8 @@ def contribution_scores(
         )
     if target is None:
         return score
-    with torch.enable_grad():
-        loss = ensemble_losses(trace.prediction, target, judges).sum()
-    gradients = torch.autograd.grad(loss, [reading.mixture for reading in trace.readings])
-    typical = (
-        torch.einsum("gbsd,gscd->gbsc", gradient.unflatten(0, tokens.shape[:2]), mean).flatten(0, 1)
-        for gradient, mean in zip(gradients, background.typical, strict=True)
-    )
-    return score + _sum_streams(model, typical) - _carried(model, gradients, weights, tokens)
+    gradients = loss_gradients(trace, target, judges)
+    return score + carried_typically(model, gradients, background) - carried(model, gradients, weights, tokens)
 
 
 def _changes(
@@ -150,7 +105,7 @@ def _changes(
     for number, output in enumerate(outputs, start=1):
         mixtures = [reading.mixture for reading in halfway.readings]
         gradients = torch.autograd.grad(output, mixtures, retain_graph=number < len(outputs))
-        changes.append(_carried(model, gradients, theirs, others) - _carried(model, gradients, weights, tokens))
+        changes.append(carried(model, gradients, theirs, others) - carried(model, gradients, weights, tokens))
     return torch.stack(changes, dim=1)
 
 
@@ -226,20 +181,3 @@ def _divergence_shares(
         parts = (changes[:, 0] * total).double()
     sums = parts.sum(dim=1, keepdim=True)
     return torch.where(sums > 0, parts / sums, 0.0) * divergence.clamp_min(0)[:, None]
-
-
-def _carried(
-    model: TabAttnModel,
-    gradients: Sequence[Float[Tensor, "group_row stream d"]],
-    weights: Sequence[Float[Tensor, "group_row stream column"]],
-    tokens: Float[Tensor, "group batch column d"],
-) -> Float[Tensor, "batch member column"]:
-    flat = tokens.flatten(0, 1)
-    pairs = zip(gradients, weights, strict=True)
-    return _sum_streams(model, (carried_along(*pair, flat) for pair in pairs))
-
-
-def _sum_streams(
-    model: TabAttnModel, layers: Iterable[Float[Tensor, "group_row stream column"]]
-) -> Float[Tensor, "batch member column"]:
-    return torch.stack([each.sum(dim=2) for each in model.encoder.by_head(layers)]).sum(dim=0)

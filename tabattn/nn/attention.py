@@ -57,6 +57,38 @@ def read_columns(
     return torch.bmm(weights, tokens)
 
 
+def read_exchanged(
+    query: Float[Tensor, "batch exchanged stream d"],
+    tokens: Float[Tensor, "batch column d"],
+    others: Float[Tensor, "batch column d"],
+    columns: slice,
+) -> Float[Tensor, "batch exchanged stream d"]:
+    """What streams read from rows in which one column at a time is that of another row.
+
+    All exchanges of a row are one product with its tokens, and only the score of the exchanged column is put right.
+
+    Args:
+        query: Queries in token space, for each exchange.
+        tokens: Column tokens.
+        others: Column tokens of the other rows.
+        columns: The columns to exchange, one after the other.
+
+    Returns:
+        What each stream read, in token space.
+    """
+    theirs, own = others[:, columns], tokens[:, columns]
+    n_exchanged = own.shape[1]
+    exchanged = torch.arange(n_exchanged, device=tokens.device)
+    scale = query.shape[-1] ** -0.5
+    scores = torch.bmm(tokens, query.flatten(1, 2).transpose(1, 2)).mul_(scale).unflatten(2, query.shape[1:3])
+    scores[:, columns.start + exchanged, exchanged] = torch.einsum("bxsd,bxd->bxs", query, theirs) * scale
+    weights = scores.softmax(dim=1)
+    to_exchanged = weights[:, columns.start + exchanged, exchanged]
+    mixture = read_columns(weights.flatten(2).transpose(1, 2), tokens).unflatten(1, query.shape[1:3])
+    changed: Tensor = mixture + to_exchanged[..., None] * (theirs - own)[:, :, None]
+    return changed
+
+
 def carried_along(
     gradient: Float[Tensor, "batch stream d"],
     weights: Float[Tensor, "batch stream column"],

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, relu
 
-from tabattn.nn.attention import attention_weights, read_columns, value_norms
+from tabattn.nn.attention import attention_weights, read_columns, read_exchanged, value_norms
 from tabattn.nn.dropout import dropout
 
 FFN_WIDTH = 4 / 3
@@ -105,9 +105,30 @@ class ClassAttentionLayer(nn.Module):
         query = self._split_heads(self.query(normalize(state)), n_rows)
         weights = attention_weights(query, tokens)
         mixture = read_columns(dropout(weights, self.attention_dropout, self.training), tokens)
-        return self.take_in(state, mixture), Reading(weights, mixture)
+        return self._take_in(state, mixture), Reading(weights, mixture)
 
-    def take_in(
+    def exchange(
+        self,
+        state: Float[Tensor, "member #batch_exchanged d"],
+        tokens: Float[Tensor, "group batch column d"],
+        others: Float[Tensor, "group batch column d"],
+        columns: slice,
+    ) -> Float[Tensor, "member batch_exchanged d"]:
+        """Return the new CLS states of rows in which one column at a time is that of another row.
+
+        Args:
+            state: CLS states, for each row one per exchange; one for all where they do not differ yet.
+            tokens: Column tokens.
+            others: Column tokens of the other rows.
+            columns: The columns to exchange, one after the other.
+        """
+        n_rows, n_exchanged = tokens.shape[1], tokens[0, 0, columns].shape[0]
+        query = self._split_heads(self.query(normalize(state)), n_rows * n_exchanged)
+        by_row = query.unflatten(0, (-1, n_exchanged))
+        mixture = read_exchanged(by_row, tokens.flatten(0, 1), others.flatten(0, 1), columns)
+        return self._take_in(state, mixture.flatten(0, 1))
+
+    def _take_in(
         self, state: Float[Tensor, "member #batch d"], mixture: Float[Tensor, "group_row stream d"]
     ) -> Float[Tensor, "member batch d"]:
         """Return the new CLS states, given what the streams read from the columns."""
@@ -191,11 +212,22 @@ class ClassAttentionEncoder(nn.Module):
             readings.append(reading)
         return normalize(state), tuple(readings)
 
-    def take_in(self, mixtures: Iterable[Float[Tensor, "group_row stream d"]]) -> Float[Tensor, "member batch d"]:
-        """Return the last CLS states, given what the streams of each layer read: no attention is paid again."""
+    def exchange(
+        self,
+        tokens: Float[Tensor, "group batch column d"],
+        others: Float[Tensor, "group batch column d"],
+        columns: slice,
+    ) -> Float[Tensor, "member batch_exchanged d"]:
+        """Return the last CLS states of rows in which one column at a time is that of another row.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+            others: Those of the other rows.
+            columns: The columns to exchange, one after the other.
+        """
         state: Tensor = self.cls
-        for layer, mixture in zip(self._class_layers(), mixtures, strict=True):
-            state = layer.take_in(state, mixture)
+        for layer in self._class_layers():
+            state = layer.exchange(state, tokens, others, columns)
         return normalize(state)
 
     def by_head(

@@ -1,6 +1,5 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ class ModelShape:
 
     Args:
         n_numeric: Number of numeric columns.
+        n_parts: Number of numbers of each column that is a block of them.
         n_levels: Number of codes of each categorical column.
         n_outputs: Predicted numbers per row: 1 for regression, the number of classes for classification.
         n_layers: Number of layers.
@@ -30,6 +30,7 @@ class ModelShape:
     """
 
     n_numeric: int
+    n_parts: tuple[int, ...]
     n_levels: tuple[int, ...]
     n_outputs: int
     n_layers: int
@@ -42,8 +43,8 @@ class ModelShape:
 
     @property
     def n_columns(self) -> int:
-        """Number of columns, numeric and categorical."""
-        return self.n_numeric + len(self.n_levels)
+        """Number of columns."""
+        return self.n_numeric + len(self.n_parts) + len(self.n_levels)
 
 
 class ModelOutput(NamedTuple):
@@ -80,7 +81,7 @@ class TabAttnModel(nn.Module):
     Example:
         >>> import torch
         >>> shape = ModelShape(
-        ...     n_numeric=2, n_levels=(3,), n_outputs=1, n_layers=2, n_members=4, n_groups=1,
+        ...     n_numeric=2, n_parts=(), n_levels=(3,), n_outputs=1, n_layers=2, n_members=4, n_groups=1,
         ...     n_heads=2, d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
         >>> cells = Cells(torch.randn(5, 2), torch.zeros(5, 1, dtype=torch.long), missing=None)
         >>> output = TabAttnModel(shape)(cells)
@@ -91,7 +92,7 @@ class TabAttnModel(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.shape = shape
-        self.tokens = ColumnTokens(shape.n_groups, shape.n_numeric, shape.n_levels, shape.d_token)
+        self.tokens = ColumnTokens(shape.n_groups, shape.n_numeric, shape.n_parts, shape.n_levels, shape.d_token)
         self.encoder = ClassAttentionEncoder(
             n_layers=shape.n_layers,
             n_groups=shape.n_groups,
@@ -121,13 +122,22 @@ class TabAttnModel(nn.Module):
         state, readings = self.encoder(tokens)
         return Trace(self._predict(state), readings)
 
-    def take_in(self, mixtures: Iterable[Float[Tensor, "group_row stream d"]]) -> Float[Tensor, "batch member output"]:
-        """Predict some rows by what the streams of each layer read from them.
+    def exchange(
+        self,
+        tokens: Float[Tensor, "group batch column d"],
+        others: Float[Tensor, "group batch column d"],
+        columns: slice,
+    ) -> Float[Tensor, "batch exchanged member output"]:
+        """Predict rows in which one column at a time is that of another row.
 
         Args:
-            mixtures: Layer by layer, as in `Reading`.
+            tokens: What `embed` returned.
+            others: The same of the other rows.
+            columns: The columns to exchange, one after the other.
         """
-        return self._predict(self.encoder.take_in(mixtures))
+        prediction = self._predict(self.encoder.exchange(tokens, others, columns))
+        by_row: Tensor = prediction.unflatten(0, (tokens.shape[1], -1))
+        return by_row
 
     def _predict(self, state: Float[Tensor, "member batch d"]) -> Float[Tensor, "batch member output"]:
         prediction: Tensor = self.head(relu(state)).transpose(0, 1)

@@ -18,12 +18,12 @@ class Cells:
     """The cells of some rows, as the tokenizer takes them.
 
     Args:
-        numeric: Transformed numbers of the numeric columns; 0 where missing.
+        numeric: Transformed numbers: one for each numeric column, then the parts of each block; 0 where missing.
         codes: Level codes of the categorical columns, 0 for a level that is rare or was not seen in training.
-        missing: Which cells are missing, numeric columns first; None when none is.
+        missing: Which cells are missing, numeric columns first, then blocks; None when none is.
     """
 
-    numeric: Float[Tensor, "batch numeric"]
+    numeric: Float[Tensor, "batch part"]
     codes: Int[Tensor, "batch categorical"]
     missing: Bool[Tensor, "batch column"] | None
 
@@ -85,24 +85,32 @@ class ColumnTokens(nn.Module):
     """Embed every cell and add to it the vector of its column, for each group of members anew.
 
     Numbers go through `NumericEmbeddings`, level codes through a look-up, missing cells become a learned vector of
-    their column. The vector of code 0 starts at zero, so that new levels say nothing where training has no rare ones.
+    their column. A block is a column of several numbers, whose embeddings are added up. The vector of code 0 starts at
+    zero, so that new levels say nothing where training has no rare ones.
 
     Args:
         n_groups: Number of groups; each has embeddings of its own.
         n_numeric: Number of numeric columns.
+        n_parts: Number of numbers of each block.
         n_levels: Number of codes of each categorical column, the code 0 among them.
         d_token: Width of a token.
 
     Source: Gorishniy et al. 2021 (arXiv 2106.11959), section 3.3.
     """
 
-    def __init__(self, n_groups: int, n_numeric: int, n_levels: tuple[int, ...], d_token: int) -> None:
+    def __init__(
+        self, n_groups: int, n_numeric: int, n_parts: tuple[int, ...], n_levels: tuple[int, ...], d_token: int
+    ) -> None:
         super().__init__()
-        n_columns = n_numeric + len(n_levels)
+        n_numbers = n_numeric + sum(n_parts)
+        n_columns = n_numeric + len(n_parts) + len(n_levels)
         bound = d_token**-0.5
         self.n_groups = n_groups
         self.n_numeric = n_numeric
-        self.numeric = NumericEmbeddings(n_groups * n_numeric, d_token) if n_numeric else None
+        self.n_blocks = len(n_parts)
+        self.numeric = NumericEmbeddings(n_groups * n_numbers, d_token) if n_numbers else None
+        block_of = torch.repeat_interleave(torch.arange(len(n_parts)), torch.tensor(n_parts, dtype=torch.long))
+        self.register_buffer("block_of", block_of, persistent=False)
         self.levels = None
         if n_levels:
             first_code = torch.tensor([0, *n_levels * n_groups]).cumsum(0)[:-1]
@@ -113,19 +121,34 @@ class ColumnTokens(nn.Module):
         self.column = nn.Parameter(torch.empty(n_groups, n_columns, 1, d_token).uniform_(-bound, bound))
 
     first_code: Tensor
+    block_of: Tensor
 
     def forward(self, cells: Cells) -> Float[Tensor, "group batch column d"]:
-        """Return one token per group and column, numeric columns first."""
+        """Return one token per group and column: numeric columns, blocks, categories."""
         parts = []
+        n_numbered = self.n_numeric + self.n_blocks
         if self.numeric is not None:
-            numbers = cells.numeric.repeat(1, self.n_groups)
-            tokens = self.numeric(numbers, self.column[:, : self.n_numeric].flatten(0, 1))
-            parts.append(tokens.unflatten(0, (self.n_groups, -1)))
+            parts.append(self._numbered(self.numeric, cells.numeric.repeat(1, self.n_groups)))
         if self.levels is not None:
             codes = cells.codes.t() + self.first_code
-            parts.append(nn.functional.embedding(codes, self.levels) + self.column[:, self.n_numeric :])
+            parts.append(nn.functional.embedding(codes, self.levels) + self.column[:, n_numbered:])
         tokens = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if cells.missing is not None:
             tokens = torch.where(cells.missing.t()[..., None], self.missing + self.column, tokens)
         by_row: Tensor = tokens.transpose(1, 2)
         return by_row
+
+    def _numbered(
+        self, embeddings: NumericEmbeddings, numbers: Float[Tensor, "batch group_part"]
+    ) -> Float[Tensor, "group column batch d"]:
+        """Tokens of the columns that are numbers."""
+        bias = self.column[:, : self.n_numeric]
+        if not self.n_blocks:
+            tokens: Tensor = embeddings(numbers, bias.flatten(0, 1)).unflatten(0, (self.n_groups, -1))
+            return tokens
+        part_bias = bias.new_zeros(self.n_groups, len(self.block_of), 1, bias.shape[-1])
+        embedded = embeddings(numbers, torch.cat([bias, part_bias], dim=1).flatten(0, 1))
+        by_group = embedded.unflatten(0, (self.n_groups, -1))
+        of_columns = self.column[:, self.n_numeric : self.n_numeric + self.n_blocks]
+        blocks = of_columns.expand(-1, -1, len(numbers), -1).index_add(1, self.block_of, by_group[:, self.n_numeric :])
+        return torch.cat([by_group[:, : self.n_numeric], blocks], dim=1)

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tabattn.importance.contribution import Background, _divergence_shares, read_background
-from tabattn.importance.methods import METHODS, Method, Question
+from tabattn.importance import knockout
+from tabattn.importance.background import Background, read_background
+from tabattn.importance.contribution import _divergence_shares
+from tabattn.importance.methods import KNOCKOUT_STRIDE, METHODS, Method, Question
 from tabattn.nn.encoder import normalize
 from tabattn.nn.losses import ensemble_losses
 from tabattn.nn.model import TabAttnModel
@@ -40,7 +42,7 @@ def make_question(model: TabAttnModel, with_target: bool) -> Question:
     background = make_cells(5)
     judges = torch.ones(N_ROWS, N_MEMBERS).double()
     judges[0, 1] = 0
-    partners = torch.tensor([[0, 1], [2, 3], [4, 0], [1, 2]])
+    partners = torch.tensor([[0, 1, 4, 2, 3], [2, 3, 0, 1, 4], [4, 0, 2, 1, 3], [1, 2, 3, 4, 0]])
     with torch.no_grad():
         read = read_background(model, background)
     return Question(make_cells(N_ROWS), target if with_target else None, judges, lambda: read, partners)
@@ -117,27 +119,6 @@ def difference(
     return {key: first[key] - second[key] for key in first}
 
 
-def replacing(
-    column: int, substitute: dict[tuple[int, int, int], Tensor], seen: dict[tuple[int, int, int], Tensor]
-) -> Edit:
-    """Read the other columns with the weights that were seen, and something else from one column."""
-    others = [i for i in range(N_COLUMNS) if i != column]
-    return lambda layer, member, head, _, own: (
-        seen[layer, member, head][others] @ own[others] + substitute[layer, member, head]
-    )
-
-
-def weights_of_row(model: TabAttnModel, tokens: Tensor) -> dict[tuple[int, int, int], Tensor]:
-    found = {}
-
-    def note(layer: int, member: int, head: int, weights: Tensor, own: Tensor) -> Tensor:
-        found[layer, member, head] = weights
-        return weights @ own
-
-    run_row(model, tokens, note)
-    return found
-
-
 def typical_of(model: TabAttnModel, background: Background, column: int) -> dict[tuple[int, int, int], Tensor]:
     everyone = [read_of_column(model, background.tokens[:, other], column) for other in range(len(background))]
     return {key: torch.stack([each[key] for each in everyone]).mean(dim=0) for key in everyone[0]}
@@ -210,10 +191,14 @@ def test_contribution_is_its_definition(n_outputs: int, n_groups: int, with_targ
             np.testing.assert_allclose(scores[row, :, column].sum(), expected, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("max_weights", [1, 4_000_000])
 @pytest.mark.parametrize("n_groups", [1, 2])
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @torch.no_grad()
-def test_knockout_is_the_rise_of_the_loss_without_the_column(n_outputs: int, n_groups: int) -> None:
+def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
+    n_outputs: int, n_groups: int, max_weights: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knockout, "MAX_WEIGHTS", max_weights)
     model = make_model(n_outputs, n_groups)
     question = make_question(model, with_target=True)
     assert question.target is not None
@@ -221,14 +206,26 @@ def test_knockout_is_the_rise_of_the_loss_without_the_column(n_outputs: int, n_g
     background = question.background()
     tokens = model.embed(question.cells)
     for column in range(N_COLUMNS):
-        typical = typical_of(model, background, column)
         for row in range(N_ROWS):
-            target, judges = question.target[row : row + 1], question.judges[row : row + 1]
-            seen = weights_of_row(model, tokens[:, row])
-            without, _ = run_row(model, tokens[:, row], replacing(column, typical, seen))
-            whole, _ = run_row(model, tokens[:, row], plain)
-            losses = [ensemble_losses(each[None], target, judges)[0] for each in (without, whole)]
-            np.testing.assert_allclose(scores[row, :, column].sum(), losses[0] - losses[1], rtol=1e-6, atol=1e-9)
+            target, judges = question.target[row : row + 1], question.judges[row]
+            whole = ensemble_losses(run_row(model, tokens[:, row], plain)[0][None], target, judges[None])
+            own = read_of_column(model, tokens[:, row], column)
+            tangents = []
+            for other in range(len(background)):
+                step = difference(read_of_column(model, background.tokens[:, other], column), own)
+                forth, back = (
+                    ensemble_losses(run_shifted(model, tokens[:, row], step, size)[None], target, judges[None])[0]
+                    for size in (TINY_STEP, -TINY_STEP)
+                )
+                tangents.append(float(forth - back) / (2 * TINY_STEP))
+            rises = []
+            for partner in question.partners[row, ::KNOCKOUT_STRIDE].tolist():
+                changed = tokens[:, row].clone()
+                changed[:, column] = background.tokens[:, partner, column]
+                loss = ensemble_losses(run_row(model, changed, plain)[0][None], target, judges[None])
+                rises.append(float(loss - whole) - tangents[partner])
+            expected = np.mean(rises) + np.mean(tangents)
+            np.testing.assert_allclose(scores[row, :, column].sum(), expected, rtol=1e-5, atol=1e-9)
 
 
 @torch.no_grad()

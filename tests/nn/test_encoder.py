@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -115,8 +116,13 @@ def test_value_norms_have_one_length_per_weight() -> None:
     torch.testing.assert_close(norms[1][:, member, head], (tokens[0] @ w_output).norm(dim=-1), atol=1e-4, rtol=1e-4)
 
 
-def test_what_was_read_leads_to_the_same_states_without_attention() -> None:
-    encoder, tokens = make_encoder(n_groups=3), normalize(torch.randn(3, 5, 7, D))
-    state, readings = encoder(tokens)
-    torch.testing.assert_close(encoder.take_in(reading.mixture for reading in readings), state)
-    torch.testing.assert_close(readings[1].mixture, readings[1].weights @ tokens.flatten(0, 1))
+@pytest.mark.parametrize("n_groups", [1, 3])
+@pytest.mark.parametrize("columns", [slice(0, 7), slice(2, 3), slice(4, 7)])
+def test_exchanging_columns_together_is_exchanging_them_one_by_one(n_groups: int, columns: slice) -> None:
+    encoder = make_encoder(n_groups=n_groups)
+    tokens, others = (normalize(torch.randn(n_groups, 5, 7, D)) for _ in range(2))
+    together = encoder.exchange(tokens, others, columns).unflatten(1, (5, -1))
+    for number, column in enumerate(range(columns.start, columns.stop)):
+        changed = tokens.clone()
+        changed[:, :, column] = others[:, :, column]
+        torch.testing.assert_close(together[:, :, number], encoder(changed)[0])
