@@ -5,6 +5,7 @@ import functools
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -13,6 +14,7 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -31,6 +33,7 @@ from tabattn.importance.maps import AttentionMaps, head_table
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method, Question
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
+from tabattn.merging import merge_rows, whole_counts
 from tabattn.nn.losses import average_members
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -44,6 +47,7 @@ from tabattn.training.module import OptimizerSettings
 from tabattn.values import unread_cells_ignored
 
 Array = np.ndarray[Any, np.dtype[Any]]
+ClassWeight = Mapping[Any, float] | Literal["balanced"] | None
 MAX_READ_ELEMENTS = 8_000_000
 MAX_READ_ROWS = 4096
 N_BACKGROUND, N_PAIRS, MAX_PARTNERS = 256, 4096, 64
@@ -54,11 +58,29 @@ MIN_BATCH = 32
 MAX_OWN_TOKEN_ROWS, MAX_OWN_TOKEN_COLUMNS = 8_192, 1_000
 
 
+@dataclass(frozen=True)
+class _DistinctRows:
+    """Different rows with their target.
+
+    Args:
+        frame: Features.
+        y: Target.
+        weight: Weight of all occurrences of the row together.
+        loss_weight: The same times the weight of its class.
+    """
+
+    frame: pd.DataFrame
+    y: Array
+    weight: Array
+    loss_weight: Array
+
+
 class _TabAttnEstimator(BaseEstimator):
     """What regression and classification share: everything but the meaning of the target."""
 
     classes_: Array
     n_features_in_: int
+    class_weight: ClassWeight = None
 
     def __init__(
         self,
@@ -77,6 +99,7 @@ class _TabAttnEstimator(BaseEstimator):
         max_epochs: int = 100,
         patience: int = 16,
         validation_fraction: float = 0.2,
+        warm_start: bool = False,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
@@ -95,11 +118,12 @@ class _TabAttnEstimator(BaseEstimator):
         self.max_epochs = max_epochs
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: tuple[Any, Any] | None = None) -> Self:
         """Train the model, and rank the columns on rows that were held out.
 
         Each member holds out a part of the rows (`validation_fraction`). The members that hold a row out predict it to
@@ -107,11 +131,16 @@ class _TabAttnEstimator(BaseEstimator):
         member has column tokens of its own and holds out other rows; on larger ones all share tokens, which are
         computed once, and hold out the same rows.
 
+        Equal rows with the same target count as one row of their weight together, and the order of the rows does not
+        matter: the same rows give the same model.
+
         Args:
             X: Table of pandas, Polars or PyArrow, or array, of shape (n_rows, n_columns); numbers, strings, booleans,
                 dates, durations, texts, missing cells.
             y: Target of each row.
-            sample_weight: Weight of each row in the loss, not negative; None for equal weights.
+            sample_weight: Weight of each row in the loss, not negative; None for equal weights. A row of weight 2 is
+                the same as two rows.
+            eval_set: X and y of other rows that decide when to stop and rank the columns; then none of X is held out.
 
         Returns:
             This estimator, fitted.
@@ -122,51 +151,95 @@ class _TabAttnEstimator(BaseEstimator):
             ColumnError: A column holds what can't become a token, or no column varies.
             TargetError: Nothing can be learned from y.
             TrainingError: The validation loss was finite in no epoch.
-            KeyboardInterrupt: Training was interrupted.
+            KeyboardInterrupt: Training was interrupted; if an epoch was over, the estimator is fitted with the best
+                weights until then.
         """
         self._check_parameters()
         if y is None:
             raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        self.__dict__.pop("model_", None)  # a fit that fails leaves no model that belongs to other rows
-        frame = self._as_frame(X, reset=True)
-        values = self._check_target(y)
-        check_consistent_length(frame, values)
-        weight = _check_sample_weight(sample_weight, frame, dtype=np.float32, ensure_non_negative=True)
-        is_used = weight > 0
-        if is_used.sum() < 2:
-            raise TableError(
-                f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
-            )
-        frame, weight = frame[is_used], torch.from_numpy(weight[is_used])
-        target, n_outputs = self._encode_target(values[is_used])
+        previous: TabAttnModel | None = self.__dict__.pop("model_", None)  # a fit that fails leaves no model behind
+        previous = previous if self.warm_start else None
+        learned = self._distinct_rows(X, y, sample_weight, reset=previous is None)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self.schema_ = infer_schema(frame, self.schema)
-        if not self.schema_.token_positions:
-            raise ColumnError(
-                "X must have at least one column with more than one value, "
-                f"got {len(self.schema_.columns)} constant column(s)."
-            )
-        with unread_cells_ignored():
-            self.preprocessor_ = Preprocessor(self.schema_).fit(frame)
-            cells = self.preprocessor_.transform(frame)
         generator = torch.Generator().manual_seed(seed)
-        own_tokens = has_own_tokens(len(target), len(self.schema_.token_positions))
-        shape = self._model_shape(n_outputs, n_groups=self.n_members if own_tokens else 1)
-        held_out = held_out_rows(target, shape.n_groups, self.validation_fraction, generator)
-        held_out = held_out.repeat_interleave(self.n_members // shape.n_groups, dim=1)
-        rows = Rows(cells, target, weight, held_out)
-        trained = train(shape, rows, self._training_settings(len(target), seed))
+        with unread_cells_ignored():
+            if previous is None:
+                self._learn_columns(learned)
+            target = self._as_learned(learned.y)
+            cells = self.preprocessor_.transform(learned.frame)
+        n_columns = len(self.schema_.token_positions)
+        own_tokens = has_own_tokens(len(target), n_columns) if previous is None else previous.shape.n_groups > 1
+        shape = self._model_shape(n_groups=self.n_members if own_tokens else 1)
+        if previous is not None and previous.shape != shape:
+            raise ParameterError(
+                f"warm_start must go on with a model of the same sizes, got {shape} after {previous.shape}. "
+                "Set warm_start=False to begin anew."
+            )
+        weight = torch.from_numpy(learned.weight)
+        loss_weight = torch.from_numpy(learned.loss_weight.astype(np.float32))
+        if eval_set is None:
+            held_out = held_out_rows(target, shape.n_groups, self.validation_fraction, generator)
+            held_out = held_out.repeat_interleave(self.n_members // shape.n_groups, dim=1)
+            rows = Rows(cells, target, loss_weight, held_out)
+        else:
+            rows, weight = self._with_judges(Rows.learned(cells, target, loss_weight, self.n_members), weight, eval_set)
+        trained = train(shape, rows, self._training_settings(len(target), seed), start=previous)
         self.model_: TabAttnModel = trained.model
         self.n_iter_ = trained.n_epochs
         self.best_epoch_ = trained.best_epoch
         self.best_loss_ = trained.best_loss
         self.attention_history_ = self._name_history(trained)
-        n_kept = min(N_BACKGROUND, len(target))
-        self._background_cells = cells.take(torch.randperm(len(target), generator=generator)[:n_kept])
-        judged = held_out.any(dim=1).nonzero().flatten()
-        scores = self._score(cells.take(judged), target[judged], DEFAULT_METHOD, held_out[judged].float())
+        self._background_cells = cells.take(_draw(torch.from_numpy(learned.weight), N_BACKGROUND, generator))
+        judged = rows.held_out.any(dim=1).nonzero().flatten()
+        judges = rows.held_out[judged].float()
+        scores = self._score(rows.cells.take(judged), rows.target[judged], DEFAULT_METHOD, judges, weight[judged])
         self.feature_importances_ = scores.importance
+        if trained.was_interrupted:
+            raise KeyboardInterrupt
         return self
+
+    def _distinct_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> _DistinctRows:
+        """Check what `fit` got, and merge equal rows."""
+        frame = self._as_frame(X, reset=reset)
+        values = self._check_target(y)
+        check_consistent_length(frame, values)
+        weight = _check_sample_weight(sample_weight, frame, dtype=np.float64, ensure_non_negative=True)
+        class_weight = _class_weights(self.class_weight, values, weight)
+        is_used = weight * class_weight > 0
+        if is_used.sum() < 2:
+            raise TableError(
+                f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
+            )
+        frame, values, weight, class_weight = (each[is_used] for each in (frame, values, weight, class_weight))
+        merged = merge_rows(frame, values, weight)
+        return _DistinctRows(
+            frame=frame.iloc[merged.positions],
+            y=values[merged.positions],
+            weight=merged.weight,
+            loss_weight=merged.weight * class_weight[merged.positions],
+        )
+
+    def _learn_columns(self, learned: _DistinctRows) -> None:
+        """Learn what the columns and the target hold."""
+        counts = whole_counts(learned.weight)
+        self._learn_target(learned)
+        self.schema_ = infer_schema(learned.frame, self.schema, counts)
+        if not self.schema_.token_positions:
+            raise ColumnError(
+                "X must have at least one column with more than one value, "
+                f"got {len(self.schema_.columns)} constant column(s)."
+            )
+        self.preprocessor_ = Preprocessor(self.schema_).fit(learned.frame, counts)
+
+    def _with_judges(self, learned: Rows, weight: Tensor, eval_set: tuple[Any, Any]) -> tuple[Rows, Tensor]:
+        """Add the rows that decide when to stop, and return the weights of all rows too."""
+        if not (isinstance(eval_set, tuple | list) and len(eval_set) == 2):
+            raise ParameterError(f"eval_set must be a pair of X and y, got {type(eval_set).__name__}.")
+        frame = self._as_frame(eval_set[0], reset=False)
+        cells, target = self.preprocessor_.transform(frame), self._target_of(eval_set[1], len(frame))
+        assert target is not None, "the target of a pair that passes its check is known"
+        rows = learned.judged_by(cells, target)
+        return rows, torch.cat([weight, torch.ones(len(target), dtype=weight.dtype)])
 
     def importance_table(
         self,
@@ -217,6 +290,7 @@ class _TabAttnEstimator(BaseEstimator):
             ParameterError: There is no such method.
             TargetError: y holds what fit has not seen or can't be used.
         """
+        check_is_fitted(self, "model_")
         frame = self._as_frame(X, reset=False)
         cells = self.preprocessor_.transform(frame)
         shares = self._ask(cells, self._target_of(y, len(cells)), method)
@@ -275,19 +349,24 @@ class _TabAttnEstimator(BaseEstimator):
 
     @abstractmethod
     def _as_learned(self, values: Array) -> Tensor:
-        """Return a target of other rows than those of `fit` as the model sees it."""
+        """Return a target as the model sees it."""
 
     @abstractmethod
-    def _encode_target(self, values: Array) -> tuple[Tensor, int]:
-        """Return the target as the model sees it, and the number of outputs."""
+    def _learn_target(self, learned: _DistinctRows) -> None:
+        """Learn the scale of the target, or its classes."""
 
-    def _model_shape(self, n_outputs: int, n_groups: int) -> ModelShape:
+    @property
+    @abstractmethod
+    def _n_outputs(self) -> int:
+        """Numbers that the model predicts for a row."""
+
+    def _model_shape(self, n_groups: int) -> ModelShape:
         schema = self.schema_
         return ModelShape(
             n_numeric=len(schema.number_positions),
             n_parts=self.preprocessor_.n_parts,
             n_levels=tuple(schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL)),
-            n_outputs=n_outputs,
+            n_outputs=self._n_outputs,
             n_layers=self.n_layers,
             n_members=self.n_members,
             n_groups=n_groups,
@@ -311,10 +390,22 @@ class _TabAttnEstimator(BaseEstimator):
     def _predict_members(self, X: Any) -> Tensor:
         return torch.cat(list(self._read(self._cells(X), lambda model, batch, _: model(batch).prediction)))
 
-    def _score(self, cells: Cells, target: Tensor | None, method: Method, judges: Tensor | None = None) -> Scores:
+    def _score(
+        self,
+        cells: Cells,
+        target: Tensor | None,
+        method: Method,
+        judges: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> Scores:
         """Score the columns on some rows; memory does not grow with their number."""
-        sums = functools.reduce(torch.add, (each.sum(dim=0) for each in self._ask(cells, target, method, judges)))
-        scores = normalize_scores((sums / len(cells)).numpy())
+        weight = torch.ones(len(cells), dtype=torch.float64) if weight is None else weight
+        shares = self._ask(cells, target, method, judges)
+        sums, start = torch.zeros((), dtype=torch.float64), 0
+        for each in shares:
+            sums = sums + torch.tensordot(weight[start : start + len(each)], each, dims=1)
+            start += len(each)
+        scores = normalize_scores((sums / weight.sum()).numpy())
         return Scores(
             raw=self._spread(scores.raw, constant=-np.inf),
             importance=self._spread(scores.importance),
@@ -401,13 +492,12 @@ class _TabAttnEstimator(BaseEstimator):
         return pd.Index(self.schema_.names, name="feature", dtype="str")
 
     def _cells(self, X: Any) -> Cells:
+        check_is_fitted(self, "model_")
         frame = self._as_frame(X, reset=False)
         return self.preprocessor_.transform(frame)
 
     def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Check X against what scikit-learn requires and return it as a DataFrame."""
-        if not reset:
-            check_is_fitted(self, "model_")
         X = as_pandas(X)
         if isinstance(X, pd.DataFrame):
             refuse_duplicate_names(X)
@@ -469,6 +559,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         patience: Epochs without a better validation loss before training stops.
         validation_fraction: Share of rows that each member holds out in `fit`, greater than 0 and less than 1; at most
             2,048 rows are held out.
+        warm_start: Whether a further `fit` goes on from the weights, kinds of columns and scales of the last one.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" where they say.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show a line of progress.
@@ -505,16 +596,20 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         checked: Array = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=np.float64, input_name="y")
         return checked
 
-    def _encode_target(self, values: Array) -> tuple[Tensor, int]:
-        with np.errstate(over="ignore"):
-            self._target_mean = float(values.mean())
-            self._target_scale = float(values.std()) or 1.0
+    def _learn_target(self, learned: _DistinctRows) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._target_mean = float(np.average(learned.y, weights=learned.weight))
+            variance = float(np.average((learned.y - self._target_mean) ** 2, weights=learned.weight))
+            self._target_scale = math.sqrt(variance) or 1.0
         if not np.isfinite(self._target_scale):
             raise TargetError(
-                f"y must have a finite variance, got values up to {np.abs(values).max():.3g}. "
+                f"y must have a finite variance, got values up to {np.abs(learned.y).max():.3g}. "
                 "Divide y by a power of ten."
             )
-        return self._as_learned(values), 1
+
+    @property
+    def _n_outputs(self) -> int:
+        return 1
 
     def _as_learned(self, values: Array) -> Tensor:
         standardized = (values - self._target_mean) / self._target_scale
@@ -524,7 +619,9 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
 class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
     """Transformer classification, binary or multiclass, whose attention ranks the columns.
 
-    Arguments and attributes are those of `TabAttnRegressor`; `classes_` holds the classes in sorted order.
+    Arguments and attributes are those of `TabAttnRegressor`, with one more of each: `class_weight`, what the weights of
+    the rows of each class are multiplied by, "balanced" for equal weights of all classes; `classes_`, the classes in
+    sorted order.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -534,6 +631,51 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         >>> est.classes_.tolist(), est.predict_proba(X).shape
         (['good', 'scrap'], (200, 2))
     """
+
+    def __init__(
+        self,
+        *,
+        encoder: Literal["class"] = "class",
+        schema: Mapping[str, str] | None = None,
+        n_layers: int = 3,
+        d_token: int = 64,
+        n_heads: int = 2,
+        n_members: int = 8,
+        attention_dropout: float = 0.1,
+        ffn_dropout: float = 0.1,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        batch_size: int | Literal["auto"] = "auto",
+        max_epochs: int = 100,
+        patience: int = 16,
+        validation_fraction: float = 0.2,
+        class_weight: ClassWeight = None,
+        warm_start: bool = False,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            encoder=encoder,
+            schema=schema,
+            n_layers=n_layers,
+            d_token=d_token,
+            n_heads=n_heads,
+            n_members=n_members,
+            attention_dropout=attention_dropout,
+            ffn_dropout=ffn_dropout,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            patience=patience,
+            validation_fraction=validation_fraction,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
 
     def predict(self, X: Any) -> Array:
         """Predict the most probable class.
@@ -573,11 +715,14 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
             ) from error
         return values
 
-    def _encode_target(self, values: Array) -> tuple[Tensor, int]:
-        self.classes_, codes = np.unique(values, return_inverse=True)
+    def _learn_target(self, learned: _DistinctRows) -> None:
+        self.classes_ = np.unique(learned.y)
         if len(self.classes_) < 2:
             raise TargetError(f"y must have at least two classes, got one class: '{self.classes_[0]}'.")
-        return torch.from_numpy(codes.astype(np.int64)), len(self.classes_)
+
+    @property
+    def _n_outputs(self) -> int:
+        return len(self.classes_)
 
     def _as_learned(self, values: Array) -> Tensor:
         unknown = pd.unique(values[~np.isin(values, self.classes_)])
@@ -585,6 +730,29 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
             shown = ", ".join(repr(str(each)) for each in unknown[:5])
             raise TargetError(f"y must hold classes that fit has seen, got {shown}. Leave these rows out.")
         return torch.from_numpy(np.searchsorted(self.classes_, values).astype(np.int64))
+
+
+def _class_weights(setting: ClassWeight, values: Array, weight: Array) -> Array:
+    """Return what the weight of each row is multiplied by for the sake of its class."""
+    if setting is None:
+        return np.ones(len(values))
+    if not (setting == "balanced" or isinstance(setting, Mapping)):
+        raise ParameterError(f"class_weight must be None, 'balanced' or a weight for each class, got {setting!r}.")
+    classes, codes = np.unique(values, return_inverse=True)
+    weights = compute_class_weight(setting, classes=classes, y=values, sample_weight=weight)
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ParameterError(f"class_weight must hold finite weights of at least 0, got {setting!r}.")
+    by_row: Array = weights[codes]
+    return by_row
+
+
+def _draw(weight: Tensor, n_drawn: int, generator: torch.Generator) -> Tensor:
+    """Draw rows by their weights, none of them twice.
+
+    Source: Efraimidis and Spirakis 2006 (weighted random sampling with a reservoir), algorithm A.
+    """
+    keys = torch.rand(len(weight), generator=generator, dtype=torch.float64).log() / weight
+    return keys.topk(min(n_drawn, len(weight))).indices
 
 
 def has_own_tokens(n_rows: int, n_columns: int) -> bool:

@@ -49,11 +49,12 @@ class Preprocessor:
         """Numbers per cell of each column of dates or texts."""
         return tuple(block.n_parts for block in self._blocks)
 
-    def fit(self, X: pd.DataFrame) -> Self:
+    def fit(self, X: pd.DataFrame, counts: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None) -> Self:
         """Learn the blocks of dates and texts and the quantiles of all numbers.
 
         Args:
             X: Training rows.
+            counts: How often each row occurs; None for once.
 
         Returns:
             This object.
@@ -62,8 +63,10 @@ class Preprocessor:
         self._blocks = tuple(fit_block(columns[i], X.iloc[:, i]) for i in self.schema.block_positions)
         numbers = self.numbers(X)
         if numbers.shape[1]:
-            n_quantiles = int(np.clip(len(X) // ROWS_PER_QUANTILE, MIN_QUANTILES, MAX_QUANTILES))
-            self._quantiles = QuantileTransformer(n_quantiles=min(n_quantiles, len(X)), subsample=None).fit(numbers)
+            occurring = numbers if counts is None else np.repeat(numbers, counts, axis=0)
+            n_rows = len(occurring)
+            n_quantiles = int(np.clip(n_rows // ROWS_PER_QUANTILE, MIN_QUANTILES, MAX_QUANTILES))
+            self._quantiles = QuantileTransformer(n_quantiles=min(n_quantiles, n_rows), subsample=None).fit(occurring)
         return self
 
     def transform(self, X: pd.DataFrame) -> Cells:

@@ -1,6 +1,7 @@
 """Cells of a column to values: numbers, levels, times and texts, as a person would read them."""
 
 import re
+import reprlib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -291,14 +292,14 @@ def _warn_unread(
 ) -> None:
     if not is_unread.any():
         return
-    first = column[is_unread].iloc[0]
+    first = reprlib.repr(str(column[is_unread].iloc[0]))
     if (is_unread | missing).all():
         raise ColumnError(
-            f"Column {name!r} must hold {what}, as when the model was fitted, got {first!r}. "
+            f"Column {name!r} must hold {what}, as when the model was fitted, got {first}. "
             "Correct the cells or leave them empty."
         )
     warnings.warn(
-        f"Column {name!r} holds {what}, and {int(is_unread.sum())} cell(s) that are none, such as {str(first)!r}: "
+        f"Column {name!r} holds {what}, and {int(is_unread.sum())} cell(s) that are none, such as {first}: "
         "they count as missing.",
         UnreadCellsWarning,
         stacklevel=2,

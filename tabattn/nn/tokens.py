@@ -30,6 +30,19 @@ class Cells:
     def __len__(self) -> int:
         return len(self.numeric)
 
+    @staticmethod
+    def joined(first: "Cells", second: "Cells") -> "Cells":
+        """Return the rows of both."""
+        numeric, codes = torch.cat([first.numeric, second.numeric]), torch.cat([first.codes, second.codes])
+        if first.missing is None and second.missing is None:
+            return Cells(numeric, codes, None)
+        shape = next(each.missing.shape[1] for each in (first, second) if each.missing is not None)
+        masks = [
+            torch.zeros(len(each), shape, dtype=torch.bool) if each.missing is None else each.missing
+            for each in (first, second)
+        ]
+        return Cells(numeric, codes, torch.cat(masks))
+
     def take(self, rows: Int[Tensor, " taken"] | slice) -> "Cells":
         """Return the given rows."""
         missing = None if self.missing is None else self.missing[rows]

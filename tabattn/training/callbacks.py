@@ -67,6 +67,10 @@ class BestWeights(lightning.Callback):
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Put the best weights back."""
+        self.restore(pl_module)
+
+    def restore(self, pl_module: lightning.LightningModule) -> None:
+        """Put the best weights back, if there are any."""
         if self._weights is not None:
             pl_module.load_state_dict(self._weights)
 

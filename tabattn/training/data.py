@@ -30,6 +30,28 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
+    @classmethod
+    def learned(
+        cls, cells: Cells, target: Shaped[Tensor, " batch"], weight: Float[Tensor, " batch"], n_members: int
+    ) -> Self:
+        """Return rows that no member holds out."""
+        return cls(cells, target, weight, torch.zeros(len(target), n_members, dtype=torch.bool))
+
+    def judged_by(self, cells: Cells, target: Shaped[Tensor, " judge"]) -> Self:
+        """Return the same rows and others of mean weight that all members hold out.
+
+        Args:
+            cells: Features of the others.
+            target: Their target.
+        """
+        held_out = torch.ones(len(target), self.held_out.shape[1], dtype=torch.bool)
+        return type(self)(
+            Cells.joined(self.cells, cells),
+            torch.cat([self.target, target]),
+            torch.cat([self.weight, self.weight.mean().expand(len(target))]),
+            torch.cat([self.held_out, held_out]),
+        )
+
     @property
     def device(self) -> torch.device:
         """Where the rows are."""

@@ -62,6 +62,7 @@ class Trained:
         n_epochs: Number of epochs trained.
         best_epoch: Epoch of the weights kept, counted from 1.
         best_loss: Validation loss at that epoch.
+        was_interrupted: Whether Ctrl-C ended the training.
     """
 
     model: TabAttnModel
@@ -70,9 +71,10 @@ class Trained:
     n_epochs: int
     best_epoch: int
     best_loss: float
+    was_interrupted: bool
 
 
-def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
+def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabAttnModel | None = None) -> Trained:
     """Build a model and train it until the validation loss stops falling.
 
     The same arguments give the same weights on the same machine. The global random state is left as it was.
@@ -82,13 +84,14 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
         rows: Rows to learn from, and, where members hold them out, to judge epochs by; each member must hold out some
             rows and learn from some. Only the ratios of their weights matter.
         settings: How to train.
+        start: A model of the same sizes to go on from; None for new weights.
 
     Returns:
-        The trained model.
+        The trained model; if training was interrupted, as of the best epoch that was over.
 
     Raises:
         TrainingError: The validation loss was finite in no epoch.
-        KeyboardInterrupt: Training was interrupted.
+        KeyboardInterrupt: Training was interrupted in the first epoch.
     """
     learned = rows.take((~rows.held_out.all(dim=1)).nonzero().flatten())
     judged = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
@@ -98,9 +101,13 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
     callbacks: list[lightning.Callback] = [history, best, AverageWeights(AVERAGE_DECAY), stop]
     if settings.show_progress:
         callbacks.append(ProgressLine())
-    with isolate_rng(), _quiet_lightning(), _interruptible():
+    was_interrupted = False
+    with isolate_rng(), _quiet_lightning():
         torch.manual_seed(settings.seed)
-        module = TrainingModule(TabAttnModel(shape), settings.optimizer)
+        model = TabAttnModel(shape)
+        if start is not None:
+            model.load_state_dict(start.state_dict())
+        module = TrainingModule(model, settings.optimizer)
         device = resolve_device(settings.device)
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -115,11 +122,16 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
             enable_progress_bar=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(
-            module,
-            ShuffledBatches(learned.to(device), settings.batch_size, settings.seed),
-            OrderedBatches(judged.to(device), _validation_batch_size(shape)),
-        )
+        batches = ShuffledBatches(learned.to(device), settings.batch_size, settings.seed)
+        judges = OrderedBatches(judged.to(device), _validation_batch_size(shape))
+        try:
+            with _interruptible():
+                trainer.fit(module, batches, judges)
+        except KeyboardInterrupt:
+            if not (history.epochs["eval"] and math.isfinite(best.loss)):
+                raise
+            best.restore(module)
+            was_interrupted = True
     if not math.isfinite(best.loss):
         raise TrainingError(
             "Training must reach a finite validation loss, got none in any epoch. "
@@ -129,9 +141,10 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings) -> Trained:
         model=module.model.eval().cpu(),
         train_attention=torch.stack(history.epochs["train"]),
         eval_attention=torch.stack(history.epochs["eval"]),
-        n_epochs=len(history.epochs["train"]),
+        n_epochs=len(history.epochs["eval"]),
         best_epoch=best.epoch + 1,
         best_loss=best.loss,
+        was_interrupted=was_interrupted,
     )
 
 
