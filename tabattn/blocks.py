@@ -1,16 +1,20 @@
 """Dates and texts to numbers: a block of several per column, which becomes one token."""
 
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tabattn.schema import Column, Kind
 from tabattn.values import AnySeries, as_texts, as_times, is_missing
 
 N_TEXT_PARTS = 30
+Array = np.ndarray[Any, np.dtype[Any]]
 Block = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
@@ -39,6 +43,41 @@ class BlockEncoder:
         block[is_missing(cells)] = np.nan
         return block[:, self.is_kept]
 
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """All that was learned, as arrays by name."""
+        arrays: dict[str, Array] = {"is_kept": self.is_kept}
+        if self.column.kind is Kind.TEXT:
+            vectorizer = self.encoder.vectorizer_
+            letters = "\0".join(vectorizer.get_feature_names_out())
+            arrays["letters"] = np.frombuffer(letters.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+            arrays["idf"], arrays["scale"] = vectorizer.idf_, np.array([self.encoder.scaling_factor_], dtype=np.float64)
+            if hasattr(self.encoder, "tsvd_"):
+                arrays["components"] = self.encoder.tsvd_.components_
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, column: Column, arrays: Mapping[str, Array]) -> Self:
+        """Return the encoder of a column whose `arrays` these are.
+
+        Raises:
+            ValueError, KeyError: They are not those of an encoder of such a column.
+        """
+        encoder = _new_encoder(column.kind)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if column.kind is Kind.DATETIME:
+                encoder.fit(pd.Series([pd.Timestamp(0), pd.Timestamp(1)], name="cell"))
+            else:
+                _restore_text_encoder(encoder, arrays)
+        is_kept = arrays["is_kept"].astype(bool)
+        n_parts = _encode(
+            encoder, _readable(pd.Series(["2024-01-01"], dtype=object), replace(column, written=""))
+        ).shape[1]
+        if is_kept.shape != (n_parts,) or not is_kept.any():
+            raise ValueError("there must be a mark for each number of the block")
+        return cls(column, encoder, is_kept)
+
 
 def fit_block(column: Column, cells: AnySeries) -> BlockEncoder:
     """Learn how to turn the cells of one column into numbers.
@@ -62,13 +101,7 @@ def fit_block(column: Column, cells: AnySeries) -> BlockEncoder:
         >>> fit_block(column, days).transform(days).shape
         (30, 6)
     """
-    from skrub import DatetimeEncoder, StringEncoder  # half a second that tables of numbers and categories don't pay
-
-    encoder: Any
-    if column.kind is Kind.DATETIME:
-        encoder = DatetimeEncoder(add_weekday=True, add_day_of_year=True, periodic_encoding="circular")
-    else:
-        encoder = StringEncoder(n_components=N_TEXT_PARTS, random_state=0)
+    encoder = _new_encoder(column.kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few texts have fewer components
         readable = _readable(cells, column)
@@ -80,6 +113,39 @@ def fit_block(column: Column, cells: AnySeries) -> BlockEncoder:
     return BlockEncoder(column, encoder, is_kept)
 
 
+def _new_encoder(kind: Kind) -> Any:
+    from skrub import DatetimeEncoder, StringEncoder  # half a second that tables of numbers and categories don't pay
+
+    if kind is Kind.DATETIME:
+        # total seconds in its single precision would be good to two minutes only: `_encode` adds them
+        return DatetimeEncoder(
+            add_total_seconds=False, add_weekday=True, add_day_of_year=True, periodic_encoding="circular"
+        )
+    return StringEncoder(n_components=N_TEXT_PARTS, random_state=0)
+
+
+def _restore_text_encoder(encoder: Any, arrays: Mapping[str, Array]) -> None:
+    """Fit an encoder on anything, then give it what it had learned."""
+    encoder.fit(pd.Series(["any text"], dtype="str", name="cell"))
+    letters = arrays["letters"].astype(np.uint8).tobytes().decode("utf-8", "surrogatepass").split("\0")
+    idf, components = arrays["idf"].astype(np.float64), arrays.get("components")
+    if idf.shape != (len(letters),) or len(set(letters)) != len(letters):
+        raise ValueError("there must be a frequency for each group of letters")
+    parameters = encoder.vectorizer_.get_params() | {"vocabulary": letters}
+    encoder.vectorizer_ = TfidfVectorizer(**parameters)
+    encoder.vectorizer_.idf_ = idf
+    if hasattr(encoder, "tsvd_"):
+        del encoder.tsvd_
+    if components is not None:
+        if components.shape != (N_TEXT_PARTS, len(letters)):
+            raise ValueError("there must be singular components for each group of letters")
+        encoder.tsvd_ = TruncatedSVD(n_components=N_TEXT_PARTS, random_state=0)
+        encoder.tsvd_.components_, encoder.tsvd_.n_features_in_ = components, len(letters)
+    encoder.n_components_ = N_TEXT_PARTS if components is not None else min(N_TEXT_PARTS, len(letters))
+    encoder.scaling_factor_ = float(arrays["scale"].reshape(-1)[0])
+    encoder.all_outputs_ = encoder.get_feature_names_out()
+
+
 def _readable(cells: AnySeries, column: Column) -> AnySeries:
     if column.kind is Kind.DATETIME:
         return as_times(cells, column.name, column.written).rename("cell").reset_index(drop=True)
@@ -87,4 +153,8 @@ def _readable(cells: AnySeries, column: Column) -> AnySeries:
 
 
 def _encode(encoder: Any, cells: AnySeries) -> Block:
-    return pd.DataFrame(encoder.transform(cells)).to_numpy(dtype=np.float64).copy()
+    encoded: Block = pd.DataFrame(encoder.transform(cells)).to_numpy(dtype=np.float64).copy()
+    if not pd.api.types.is_datetime64_any_dtype(cells):
+        return encoded
+    elapsed = (cells - pd.Timestamp(0)).dt.total_seconds().to_numpy(dtype=np.float64)
+    return np.column_stack([elapsed, encoded])

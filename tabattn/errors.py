@@ -33,6 +33,10 @@ class OutputError(TabAttnError):
     """Results can't be written where they were asked for."""
 
 
+class ModelFileError(TabAttnError):
+    """A file is not a saved model, or not one that can be read."""
+
+
 class TabAttnWarning(UserWarning):
     """Base of this package's warnings."""
 

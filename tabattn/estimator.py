@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -26,20 +27,21 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from tabattn.errors import ColumnError, ParameterError, TableError, TargetError
+from tabattn.errors import ColumnError, ModelFileError, ParameterError, TableError, TargetError
 from tabattn.importance.aggregation import Scores, normalize_rows, normalize_scores
 from tabattn.importance.background import Background, read_background
 from tabattn.importance.maps import AttentionMaps, head_table
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method, Question
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
-from tabattn.merging import merge_rows, whole_counts
 from tabattn.nn.losses import average_members
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
+from tabattn.ordering import ordered_rows
+from tabattn.persistence import SavedState, model_state, read_state, restore_model, write_state
 from tabattn.preprocessing import Preprocessor
 from tabattn.reading import as_pandas, refuse_duplicate_names
-from tabattn.schema import Kind, infer_schema
+from tabattn.schema import Kind, TableSchema, infer_schema
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, resolve_device, train
 from tabattn.training.holdout import held_out_rows
@@ -59,13 +61,13 @@ MAX_OWN_TOKEN_ROWS, MAX_OWN_TOKEN_COLUMNS = 8_192, 1_000
 
 
 @dataclass(frozen=True)
-class _DistinctRows:
-    """Different rows with their target.
+class _OrderedRows:
+    """Rows with their target, in an order that depends on their cells only.
 
     Args:
         frame: Features.
         y: Target.
-        weight: Weight of all occurrences of the row together.
+        weight: Weight of each row.
         loss_weight: The same times the weight of its class.
     """
 
@@ -131,8 +133,7 @@ class _TabAttnEstimator(BaseEstimator):
         member has column tokens of its own and holds out other rows; on larger ones all share tokens, which are
         computed once, and hold out the same rows.
 
-        Equal rows with the same target count as one row of their weight together, and the order of the rows does not
-        matter: the same rows give the same model.
+        The same rows give the same model, whatever their order.
 
         Args:
             X: Table of pandas, Polars or PyArrow, or array, of shape (n_rows, n_columns); numbers, strings, booleans,
@@ -159,7 +160,7 @@ class _TabAttnEstimator(BaseEstimator):
             raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         previous: TabAttnModel | None = self.__dict__.pop("model_", None)  # a fit that fails leaves no model behind
         previous = previous if self.warm_start else None
-        learned = self._distinct_rows(X, y, sample_weight, reset=previous is None)
+        learned = self._ordered_rows(X, y, sample_weight, reset=previous is None)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)
         with unread_cells_ignored():
@@ -198,8 +199,8 @@ class _TabAttnEstimator(BaseEstimator):
             raise KeyboardInterrupt
         return self
 
-    def _distinct_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> _DistinctRows:
-        """Check what `fit` got, and merge equal rows."""
+    def _ordered_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> _OrderedRows:
+        """Check what `fit` got, and put the rows in order."""
         frame = self._as_frame(X, reset=reset)
         values = self._check_target(y)
         check_consistent_length(frame, values)
@@ -211,25 +212,24 @@ class _TabAttnEstimator(BaseEstimator):
                 f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
             )
         frame, values, weight, class_weight = (each[is_used] for each in (frame, values, weight, class_weight))
-        merged = merge_rows(frame, values, weight)
-        return _DistinctRows(
-            frame=frame.iloc[merged.positions],
-            y=values[merged.positions],
-            weight=merged.weight,
-            loss_weight=merged.weight * class_weight[merged.positions],
+        positions, written = ordered_rows(frame, values, weight)
+        return _OrderedRows(
+            frame=frame.iloc[positions],
+            y=values[positions],
+            weight=written,
+            loss_weight=written * class_weight[positions],
         )
 
-    def _learn_columns(self, learned: _DistinctRows) -> None:
+    def _learn_columns(self, learned: _OrderedRows) -> None:
         """Learn what the columns and the target hold."""
-        counts = whole_counts(learned.weight)
         self._learn_target(learned)
-        self.schema_ = infer_schema(learned.frame, self.schema, counts)
+        self.schema_ = infer_schema(learned.frame, self.schema)
         if not self.schema_.token_positions:
             raise ColumnError(
                 "X must have at least one column with more than one value, "
                 f"got {len(self.schema_.columns)} constant column(s)."
             )
-        self.preprocessor_ = Preprocessor(self.schema_).fit(learned.frame, counts)
+        self.preprocessor_ = Preprocessor(self.schema_).fit(learned.frame)
 
     def _with_judges(self, learned: Rows, weight: Tensor, eval_set: tuple[Any, Any]) -> tuple[Rows, Tensor]:
         """Add the rows that decide when to stop, and return the weights of all rows too."""
@@ -327,6 +327,78 @@ class _TabAttnEstimator(BaseEstimator):
         )
         return head_table(self._spread((functools.reduce(torch.add, sums) / len(cells)).numpy()), self.schema_.names)
 
+    def save(self, path: str | Path) -> None:
+        """Write the fitted estimator to one file, which `tabattn.load` reads.
+
+        The file holds numbers and text only, nothing that is run when it is read. Rows to compare with, up to 256 of
+        the training rows as the model reads them, are in it.
+
+        Args:
+            path: The file; replaced if it exists.
+
+        Raises:
+            NotFittedError: This estimator is not fitted.
+            OutputError: The file can't be written.
+        """
+        check_is_fitted(self, "model_")
+        model = model_state(self.model_)
+        history = self.attention_history_
+        background = self._background_cells
+        arrays = {
+            **model.arrays,
+            **{f"preprocessor.{name}": torch.tensor(array) for name, array in self.preprocessor_.arrays.items()},
+            "importances": torch.tensor(self.feature_importances_),
+            "history.train": torch.tensor(history.loc["train"].to_numpy()),
+            "history.eval": torch.tensor(history.loc["eval"].to_numpy()),
+            "background.numeric": background.numeric,
+            "background.codes": background.codes,
+        }
+        if background.missing is not None:
+            arrays["background.missing"] = background.missing
+        settings = {
+            "estimator": type(self).__name__,
+            "parameters": _as_json({name: getattr(self, name) for name in self.get_params(deep=False)}),
+            "schema": self.schema_.settings,
+            "sizes": model.settings,
+            "target": self._target_settings(),
+            "n_features": self.n_features_in_,
+            "feature_names": list(getattr(self, "feature_names_in_", [])) or None,
+            "n_iter": self.n_iter_,
+            "best_epoch": self.best_epoch_,
+            "best_loss": self.best_loss_,
+        }
+        write_state(Path(path), SavedState(settings, arrays))
+
+    def _restore(self, state: SavedState) -> None:
+        """Take over what `save` wrote."""
+        settings, arrays = state.settings, state.arrays
+        self.schema_ = TableSchema.from_settings(settings["schema"])
+        learned = {
+            name.removeprefix("preprocessor."): array.numpy()
+            for name, array in arrays.items()
+            if name.startswith("preprocessor.")
+        }
+        self.preprocessor_ = Preprocessor.from_arrays(self.schema_, learned)
+        self._restore_target(settings["target"])
+        self.model_ = restore_model(settings["sizes"], arrays)
+        if self.model_.shape != self._model_shape(self.model_.shape.n_groups):
+            raise ValueError("the model does not belong to these columns")
+        self.n_features_in_ = int(settings["n_features"])
+        if settings["feature_names"] is not None:
+            self.feature_names_in_ = np.array([str(name) for name in settings["feature_names"]], dtype=object)
+        self.n_iter_, self.best_epoch_ = int(settings["n_iter"]), int(settings["best_epoch"])
+        self.best_loss_ = float(settings["best_loss"])
+        self.attention_history_ = self._history_table(
+            {mode: arrays[f"history.{mode}"].numpy() for mode in ("train", "eval")}
+        )
+        self.feature_importances_ = arrays["importances"].numpy()
+        cells = (arrays["background.numeric"], arrays["background.codes"], arrays.get("background.missing"))
+        self._background_cells = Cells(*cells)
+        n_features = len(self.schema_.columns)
+        if len(self.feature_importances_) != n_features or self.n_features_in_ != n_features:
+            raise ValueError("there must be an importance for each column")
+        self.model_(self._background_cells)  # cells of other columns can't be read
+
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that missing cells and categories are welcome."""
         tags = super().__sklearn_tags__()
@@ -352,7 +424,15 @@ class _TabAttnEstimator(BaseEstimator):
         """Return a target as the model sees it."""
 
     @abstractmethod
-    def _learn_target(self, learned: _DistinctRows) -> None:
+    def _target_settings(self) -> dict[str, Any]:
+        """Return what was learned of the target as JSON can hold it."""
+
+    @abstractmethod
+    def _restore_target(self, settings: Mapping[str, Any]) -> None:
+        """Take over what `_target_settings` returned."""
+
+    @abstractmethod
+    def _learn_target(self, learned: _OrderedRows) -> None:
         """Learn the scale of the target, or its classes."""
 
     @property
@@ -478,9 +558,12 @@ class _TabAttnEstimator(BaseEstimator):
 
     def _name_history(self, trained: Trained) -> pd.DataFrame:
         by_mode = {"train": trained.train_attention, "eval": trained.eval_attention}
+        return self._history_table({mode: self._spread(each.double().numpy()) for mode, each in by_mode.items()})
+
+    def _history_table(self, by_mode: Mapping[str, Array]) -> pd.DataFrame:
         frames = [
             pd.DataFrame(
-                self._spread(attention.double().numpy()),
+                attention,
                 index=pd.MultiIndex.from_product([[mode], range(1, len(attention) + 1)], names=["mode", "epoch"]),
                 columns=self._feature_index(),
             )
@@ -596,7 +679,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         checked: Array = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=np.float64, input_name="y")
         return checked
 
-    def _learn_target(self, learned: _DistinctRows) -> None:
+    def _learn_target(self, learned: _OrderedRows) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             self._target_mean = float(np.average(learned.y, weights=learned.weight))
             variance = float(np.average((learned.y - self._target_mean) ** 2, weights=learned.weight))
@@ -606,6 +689,12 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
                 f"y must have a finite variance, got values up to {np.abs(learned.y).max():.3g}. "
                 "Divide y by a power of ten."
             )
+
+    def _target_settings(self) -> dict[str, Any]:
+        return {"mean": self._target_mean, "scale": self._target_scale}
+
+    def _restore_target(self, settings: Mapping[str, Any]) -> None:
+        self._target_mean, self._target_scale = float(settings["mean"]), float(settings["scale"])
 
     @property
     def _n_outputs(self) -> int:
@@ -715,10 +804,19 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
             ) from error
         return values
 
-    def _learn_target(self, learned: _DistinctRows) -> None:
+    def _learn_target(self, learned: _OrderedRows) -> None:
         self.classes_ = np.unique(learned.y)
         if len(self.classes_) < 2:
             raise TargetError(f"y must have at least two classes, got one class: '{self.classes_[0]}'.")
+
+    def _target_settings(self) -> dict[str, Any]:
+        return {"dtype": self.classes_.dtype.str, "classes": self.classes_.tolist()}
+
+    def _restore_target(self, settings: Mapping[str, Any]) -> None:
+        dtype = np.dtype(settings["dtype"])
+        if dtype.kind not in "biufUO" or dtype.hasobject != (dtype.kind == "O"):
+            raise ValueError("classes must be numbers or strings")
+        self.classes_ = np.array(settings["classes"], dtype=dtype)
 
     @property
     def _n_outputs(self) -> int:
@@ -730,6 +828,64 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
             shown = ", ".join(repr(str(each)) for each in unknown[:5])
             raise TargetError(f"y must hold classes that fit has seen, got {shown}. Leave these rows out.")
         return torch.from_numpy(np.searchsorted(self.classes_, values).astype(np.int64))
+
+
+def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
+    """Read an estimator that `save` wrote.
+
+    Nothing is unpickled and nothing in the file is run. On the same machine the estimator predicts and reads attention
+    bit by bit as the one that was saved.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The fitted estimator.
+
+    Raises:
+        ModelFileError: The file is not a saved estimator, was damaged, or was written by a later version.
+
+    Example:
+        >>> import tempfile
+        >>> X = pd.DataFrame({"heat": np.arange(40.0), "line": ["A", "B"] * 20})
+        >>> est = TabAttnRegressor(n_members=2, d_token=8, max_epochs=3, random_state=0).fit(X, X["heat"])
+        >>> path = Path(tempfile.mkdtemp(), "model.tabattn")
+        >>> est.save(path)
+        >>> bool((load(path).predict(X) == est.predict(X)).all())
+        True
+    """
+    state = read_state(Path(path))
+    try:
+        estimator = {each.__name__: each for each in (TabAttnRegressor, TabAttnClassifier)}[state.settings["estimator"]]
+        loaded = estimator(**_from_json(state.settings["parameters"]))
+        loaded._check_parameters()
+        loaded._restore(state)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise ModelFileError(
+            f"The model must be as est.save() wrote it, got {str(path)!r}, whose parts do not fit together. "
+            "Save it again."
+        ) from error
+    return loaded
+
+
+def _as_json(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a constructor as JSON can hold them: a source of random numbers is left out."""
+    held: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            pairs = [[_as_number(key), _as_number(each)] for key, each in value.items()]
+            held[name] = {"pairs": pairs}
+        else:
+            held[name] = None if isinstance(value, np.random.RandomState) else _as_number(value)
+    return held
+
+
+def _from_json(held: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: dict(value["pairs"]) if isinstance(value, Mapping) else value for name, value in held.items()}
+
+
+def _as_number(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _class_weights(setting: ClassWeight, values: Array, weight: Array) -> Array:

@@ -1,6 +1,7 @@
 """DataFrame and schema to `Cells`: the arrays that the model reads."""
 
-from typing import Self
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from tabattn.nn.tokens import LIMIT, Cells
 from tabattn.schema import Kind, TableSchema
 from tabattn.values import Numbers, as_levels, as_numbers, as_seconds
 
+Array = np.ndarray[Any, np.dtype[Any]]
 MAX_QUANTILES = 1000
 ROWS_PER_QUANTILE = 30
 MIN_QUANTILES = 10
@@ -49,12 +51,11 @@ class Preprocessor:
         """Numbers per cell of each column of dates or texts."""
         return tuple(block.n_parts for block in self._blocks)
 
-    def fit(self, X: pd.DataFrame, counts: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None) -> Self:
+    def fit(self, X: pd.DataFrame) -> Self:
         """Learn the blocks of dates and texts and the quantiles of all numbers.
 
         Args:
             X: Training rows.
-            counts: How often each row occurs; None for once.
 
         Returns:
             This object.
@@ -63,11 +64,47 @@ class Preprocessor:
         self._blocks = tuple(fit_block(columns[i], X.iloc[:, i]) for i in self.schema.block_positions)
         numbers = self.numbers(X)
         if numbers.shape[1]:
-            occurring = numbers if counts is None else np.repeat(numbers, counts, axis=0)
-            n_rows = len(occurring)
-            n_quantiles = int(np.clip(n_rows // ROWS_PER_QUANTILE, MIN_QUANTILES, MAX_QUANTILES))
-            self._quantiles = QuantileTransformer(n_quantiles=min(n_quantiles, n_rows), subsample=None).fit(occurring)
+            n_quantiles = int(np.clip(len(X) // ROWS_PER_QUANTILE, MIN_QUANTILES, MAX_QUANTILES))
+            self._quantiles = QuantileTransformer(n_quantiles=min(n_quantiles, len(X)), subsample=None).fit(numbers)
         return self
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """All that was learned, as arrays by name."""
+        arrays = {f"block_{i}.{name}": array for i, each in self._by_position() for name, array in each.arrays.items()}
+        if self._quantiles is not None:
+            arrays["quantiles"] = self._quantiles.quantiles_
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, schema: TableSchema, arrays: Mapping[str, Array]) -> Self:
+        """Return the preprocessor of a schema whose `arrays` these are.
+
+        Args:
+            schema: The columns.
+            arrays: What `arrays` returned, perhaps among others.
+
+        Raises:
+            ValueError, KeyError: They are not those of a preprocessor of this schema.
+        """
+        preprocessor = cls(schema)
+        blocks = []
+        for i in schema.block_positions:
+            prefix = f"block_{i}."
+            own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            blocks.append(BlockEncoder.from_arrays(schema.columns[i], own))
+        preprocessor._blocks = tuple(blocks)
+        n_numbers = len(schema.number_positions) + sum(preprocessor.n_parts)
+        if n_numbers:
+            quantiles = arrays["quantiles"]
+            if quantiles.ndim != 2 or quantiles.shape[1] != n_numbers or len(quantiles) < 2:
+                raise ValueError("there must be quantiles of each number")
+            transformer = QuantileTransformer(n_quantiles=len(quantiles), subsample=None)
+            transformer.n_quantiles_, transformer.quantiles_ = len(quantiles), quantiles
+            transformer.references_ = np.linspace(0, 1, len(quantiles))
+            transformer.n_features_in_ = n_numbers
+            preprocessor._quantiles = transformer
+        return preprocessor
 
     def transform(self, X: pd.DataFrame) -> Cells:
         """Return the cells of some rows.
@@ -106,8 +143,7 @@ class Preprocessor:
             X: Rows with the columns of the schema, in its order.
         """
         columns = [self._read_number(X, i) for i in self.schema.number_positions]
-        positions = self.schema.block_positions
-        blocks = [block.transform(X.iloc[:, i]) for i, block in zip(positions, self._blocks, strict=True)]
+        blocks = [block.transform(X.iloc[:, i]) for i, block in self._by_position()]
         return np.column_stack([np.empty((len(X), 0)), *columns, *blocks])
 
     def codes(
@@ -127,6 +163,9 @@ class Preprocessor:
             codes[:, j] = np.array([*(code_of.get(name, 0) for name in names), 0])[level_positions]
             missing[:, j] = level_positions < 0
         return codes, missing
+
+    def _by_position(self) -> Iterator[tuple[int, BlockEncoder]]:
+        return zip(self.schema.block_positions, self._blocks, strict=True)
 
     def _read_number(self, X: pd.DataFrame, position: int) -> Numbers:
         column = self.schema.columns[position]

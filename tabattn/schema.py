@@ -1,8 +1,9 @@
 """DataFrame to `TableSchema`: what kind of thing every column is, decided once, on training rows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,25 @@ class TableSchema:
 
     columns: tuple[Column, ...]
 
+    @classmethod
+    def from_settings(cls, settings: Sequence[Mapping[str, Any]]) -> Self:
+        """Return the schema whose `settings` these are.
+
+        Raises:
+            ValueError, TypeError: They are not those of a schema.
+        """
+        columns = []
+        for each in settings:
+            column = Column(**each)
+            categories = tuple(str(level) for level in column.categories)
+            columns.append(replace(column, kind=Kind(column.kind), categories=categories))
+        return cls(tuple(columns))
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """The columns as JSON can hold them."""
+        return [asdict(column) for column in self.columns]
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all columns."""
@@ -104,11 +124,7 @@ class TableSchema:
         return tuple(column.name for column in self.columns if column.is_constant)
 
 
-def infer_schema(
-    X: pd.DataFrame,
-    kinds: Mapping[str, str] | None = None,
-    counts: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None,
-) -> TableSchema:
+def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TableSchema:
     """Find out what kind of column each one is.
 
     Numbers are numeric, also those written as strings, with marks between thousands or a decimal comma; strings of
@@ -119,7 +135,6 @@ def infer_schema(
     Args:
         X: Training rows, features only.
         kinds: Kinds of columns by name, where they are not to be inferred.
-        counts: How often each row occurs; None for once.
 
     Returns:
         One `Column` per column of X.
@@ -135,7 +150,7 @@ def infer_schema(
     """
     given = _check_kinds(kinds or {}, [str(name) for name in X.columns])
     return TableSchema(
-        tuple(_infer_column(str(name), X.iloc[:, i], given.get(str(name)), counts) for i, name in enumerate(X.columns))
+        tuple(_infer_column(str(name), X.iloc[:, i], given.get(str(name))) for i, name in enumerate(X.columns))
     )
 
 
@@ -191,18 +206,11 @@ def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> dict[str, Kind]:
     return checked
 
 
-def _infer_column(
-    name: str,
-    column: AnySeries,
-    given: Kind | None,
-    row_counts: np.ndarray[tuple[int], np.dtype[np.int64]] | None,
-) -> Column:
+def _infer_column(name: str, column: AnySeries, given: Kind | None) -> Column:
     kind, written = _infer_kind(name, column) if given is None else (given, _written(column, given))
     if kind is Kind.CATEGORICAL:
         positions, names = as_levels(column)
-        is_present = positions >= 0
-        weights = None if row_counts is None else row_counts[is_present]
-        counts = np.bincount(positions[is_present], weights, minlength=len(names))
+        counts = np.bincount(positions[positions >= 0], minlength=len(names))
         kept = sorted(level for level, count in zip(names, counts, strict=True) if count >= MIN_LEVEL_COUNT)
         return Column(name, kind, tuple(kept), is_constant=len(np.unique(positions)) <= 1)
     if kind is Kind.TEXT:

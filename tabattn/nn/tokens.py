@@ -77,7 +77,7 @@ class NumericEmbeddings(nn.Module):
         n_features = 2 * N_FREQUENCIES + N_BINS
         bound = n_features**-0.5
         self.weight = nn.Parameter(torch.empty(n_columns, n_features, d_token).uniform_(-bound, bound))
-        edges = torch.distributions.Normal(0.0, 1.0).icdf(torch.linspace(0, 1, N_BINS + 1)).clamp(-LIMIT, LIMIT)
+        edges = torch.special.ndtri(torch.linspace(0, 1, N_BINS + 1)).clamp(-LIMIT, LIMIT)
         self.register_buffer("slope", 1 / edges.diff(), persistent=False)
         self.register_buffer("offset", -edges[:-1] / edges.diff(), persistent=False)
 
@@ -122,7 +122,8 @@ class ColumnTokens(nn.Module):
         self.n_numeric = n_numeric
         self.n_blocks = len(n_parts)
         self.numeric = NumericEmbeddings(n_groups * n_numbers, d_token) if n_numbers else None
-        block_of = torch.repeat_interleave(torch.arange(len(n_parts)), torch.tensor(n_parts, dtype=torch.long))
+        repeats = torch.tensor(n_parts, dtype=torch.long)
+        block_of = torch.repeat_interleave(torch.arange(len(n_parts)), repeats, output_size=sum(n_parts))
         self.register_buffer("block_of", block_of, persistent=False)
         self.levels = None
         if n_levels:

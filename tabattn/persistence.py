@@ -1,0 +1,157 @@
+"""Models to files and back: one safetensors file, weights and arrays in it as tensors, all else as JSON in its header.
+
+Nothing is ever pickled, and nothing in a file is run: it holds numbers and text only. A checksum over everything tells
+files that were damaged. Sizes are compared with what the file really holds before anything is built from them, so that
+no small file can ask for a large model.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tabattn.errors import ModelFileError
+from tabattn.files import write_whole
+from tabattn.nn.model import ModelShape, TabAttnModel
+from tabattn.version import __version__
+
+FORMAT = 1
+WEIGHTS = "model."
+HEADER = "tabattn"
+CHECKSUM = "sha256"
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """What a file holds.
+
+    Args:
+        settings: All that is not an array: numbers, text, lists and dictionaries of them.
+        arrays: Arrays by name.
+    """
+
+    settings: dict[str, Any]
+    arrays: dict[str, Tensor]
+
+
+def write_state(path: Path, state: SavedState) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        path: The file; replaced if it exists.
+        state: What to write; settings must be what JSON can hold.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+    header = {"format": FORMAT, "version": __version__, "settings": state.settings}
+    text = json.dumps(header, ensure_ascii=False)
+    arrays = {name: array.detach().cpu().contiguous().clone() for name, array in state.arrays.items()}
+    metadata = {HEADER: text, CHECKSUM: _checksum(text, arrays)}
+    write_whole(path, lambda staged: save_file(arrays, staged, metadata))
+
+
+def read_state(path: Path) -> SavedState:
+    """Read a file that `write_state` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        ModelFileError: There is no such file, it is not one of ours, it was damaged, or a later version wrote it.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"The model must be an existing file, got {str(path)!r}. Check the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _no_model(path) from error
+    if HEADER not in metadata:
+        raise _no_model(path)
+    try:
+        header = json.loads(metadata[HEADER])
+        written, version, settings = int(header["format"]), str(header["version"]), dict(header["settings"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _damaged(path) from error
+    if written > FORMAT:
+        raise ModelFileError(
+            f"{str(path)!r} was saved by tabattn {version}, which is newer than this one ({__version__}). "
+            "Update tabattn."
+        )
+    if metadata.get(CHECKSUM) != _checksum(metadata[HEADER], arrays):
+        raise _damaged(path)
+    return SavedState(settings, arrays)
+
+
+def model_state(model: TabAttnModel) -> SavedState:
+    """Return the sizes and the weights of a model.
+
+    Args:
+        model: The model.
+    """
+    weights = {WEIGHTS + name: value for name, value in model.state_dict().items()}
+    return SavedState(asdict(model.shape), weights)
+
+
+def restore_model(sizes: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> TabAttnModel:
+    """Build a model from what `model_state` returned.
+
+    Args:
+        sizes: Its sizes.
+        arrays: Its weights, among others.
+
+    Returns:
+        The model in eval mode.
+
+    Raises:
+        ValueError: The weights do not belong to a model of these sizes.
+    """
+    arguments: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()
+    }
+    shape = ModelShape(**arguments)
+    weights = {name.removeprefix(WEIGHTS): value for name, value in arrays.items() if name.startswith(WEIGHTS)}
+    n_numbers = sum(value.numel() for value in weights.values())
+    counts = [value for value in (*asdict(shape).values(), *shape.n_parts, *shape.n_levels) if isinstance(value, int)]
+    if shape.n_layers > len(weights) or any(count > n_numbers or count < 0 for count in counts):
+        raise ValueError("the sizes are larger than the weights")
+    with torch.device("meta"):
+        expected = {name: value.shape for name, value in TabAttnModel(shape).state_dict().items()}
+    if expected != {name: value.shape for name, value in weights.items()}:
+        raise ValueError("the weights have other shapes")
+    with torch.random.fork_rng(devices=[]):
+        model = TabAttnModel(shape)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _checksum(text: str, arrays: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {tuple(arrays[name].shape)}".encode())
+        digest.update(arrays[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _no_model(path: Path) -> ModelFileError:
+    return ModelFileError(
+        f"The model must be a file that est.save() wrote, got {str(path)!r}, which is none, or not whole."
+    )
+
+
+def _damaged(path: Path) -> ModelFileError:
+    return ModelFileError(
+        f"The model must be as est.save() wrote it, got {str(path)!r}, which was changed. Save it again."
+    )

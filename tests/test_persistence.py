@@ -1,0 +1,193 @@
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import tabattn
+from tabattn import TabAttnClassifier, TabAttnRegressor, load, persistence
+from tabattn.errors import ModelFileError, OutputError
+from tabattn.importance.methods import METHODS
+from tests.conftest import FAST
+
+
+@pytest.fixture(scope="module")
+def everything(mixed: pd.DataFrame) -> pd.DataFrame:
+    """Columns of every kind."""
+    rng = np.random.default_rng(0)
+    words = rng.choice(["belt", "oil", "leaks", "pump", "stops", "valve", "hot"], (len(mixed), 4))
+    return mixed.assign(
+        when=pd.Timestamp("2024-03-01") + pd.to_timedelta(rng.integers(0, 500, len(mixed)), unit="h"),
+        spell=pd.to_timedelta(rng.integers(0, 500, len(mixed)), unit="s"),
+        note=[" ".join(row) + f" {i}" for i, row in enumerate(words)],
+        price=[f"1,{i:03}.5" for i in range(len(mixed))],
+        여백=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def saved(everything: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> tuple[TabAttnClassifier, Path]:
+    y = pd.cut(everything["y"], 3, labels=["낮음", "mid", "high"]).astype(str)
+    est = TabAttnClassifier(
+        **FAST, random_state=0, class_weight={"mid": 2.0, "낮음": 1.0, "high": 1.0}, schema={"flag": "numeric"}
+    )
+    path = tmp_path_factory.mktemp("saved") / "model.tabattn"
+    est.fit(everything.drop(columns="y").assign(flag=everything["flag"].astype(int)), y).save(path)
+    return est, path
+
+
+def changed_copy(path: Path, to: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], None]) -> Path:
+    """Change what a file holds, and put its checksum right."""
+    with safe_open(path, framework="pt") as file:
+        header, arrays = json.loads(file.metadata()["tabattn"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(header, arrays)
+    text = json.dumps(header)
+    save_file(arrays, to, {"tabattn": text, "sha256": persistence._checksum(text, arrays)})
+    return to
+
+
+def test_a_loaded_estimator_is_the_same_bit_by_bit(
+    saved: tuple[TabAttnClassifier, Path], everything: pd.DataFrame
+) -> None:
+    est, path = saved
+    X = everything.drop(columns="y").assign(flag=everything["flag"].astype(int))
+    loaded = load(path)
+    assert isinstance(loaded, TabAttnClassifier)
+    assert loaded.get_params() == est.get_params()
+    assert loaded.predict(X).tolist() == est.predict(X).tolist()
+    assert loaded.predict_proba(X).tobytes() == est.predict_proba(X).tobytes()
+    assert loaded.attention(X).weights.tobytes() == est.attention(X).weights.tobytes()
+    for method in METHODS:
+        pd.testing.assert_frame_equal(loaded.explain(X, method=method), est.explain(X, method=method), check_exact=True)
+    pd.testing.assert_frame_equal(loaded.attention_history_, est.attention_history_, check_exact=True)
+    np.testing.assert_array_equal(loaded.feature_importances_, est.feature_importances_)
+    assert loaded.schema_ == est.schema_
+    assert loaded.feature_names_in_.tolist() == est.feature_names_in_.tolist()
+    assert (loaded.n_iter_, loaded.best_epoch_, loaded.best_loss_) == (est.n_iter_, est.best_epoch_, est.best_loss_)
+    again = path.with_name("again.tabattn")
+    loaded.save(again)
+    assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("labels", [[0, 3], [False, True], [1.0, 2.0], ["a", "b"]])
+def test_targets_of_any_type_are_kept(mixed: pd.DataFrame, labels: list[object], tmp_path: Path) -> None:
+    X, y = mixed[["heat"]].to_numpy(), np.array(labels)[(mixed["y"] > 0).astype(int)]
+    est = TabAttnClassifier(**FAST, random_state=np.random.RandomState(0)).fit(X, y)
+    est.save(tmp_path / "model.tabattn")
+    loaded = load(tmp_path / "model.tabattn")
+    assert loaded.predict(X).dtype == est.predict(X).dtype
+    assert loaded.predict(X).tolist() == est.predict(X).tolist()
+    assert not hasattr(loaded, "feature_names_in_")
+    assert loaded.random_state is None
+    numbers = TabAttnRegressor(**FAST, random_state=0).fit(X, mixed["y"])
+    numbers.save(tmp_path / "model.tabattn")
+    assert load(tmp_path / "model.tabattn").predict(X).tobytes() == numbers.predict(X).tobytes()
+
+
+def test_a_loaded_estimator_can_be_fitted_on(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    X, y = mixed.drop(columns="y"), mixed["y"]
+    est = TabAttnRegressor(**FAST, random_state=0, warm_start=True).fit(X, y)
+    est.save(tmp_path / "model.tabattn")
+    loaded = load(tmp_path / "model.tabattn").fit(X, y)
+    assert loaded.predict(X).tobytes() == est.fit(X, y).predict(X).tobytes()
+
+
+def test_damaged_and_foreign_files_are_refused(saved: tuple[TabAttnClassifier, Path], tmp_path: Path) -> None:
+    whole = saved[1].read_bytes()
+    rng = np.random.default_rng(0)
+    flipped = [bytearray(whole) for _ in range(60)]
+    for copy in flipped:
+        place = int(rng.integers(len(whole)))
+        copy[place] ^= 1 << int(rng.integers(8))
+    foreign = [b"", b"no model", whole[:100], whole[: len(whole) // 2], whole + b"\0", b"PK\x03\x04" + whole]
+    foreign.append(pickle.dumps({"weights": [1.0]}))
+    path = tmp_path / "model.tabattn"
+    for data in [*foreign, *map(bytes, flipped)]:
+        path.write_bytes(data)
+        with pytest.raises(ModelFileError, match=r"model\.tabattn"):
+            load(path)
+    with pytest.raises(ModelFileError, match="existing file"):
+        load(tmp_path / "absent")
+    with pytest.raises(ModelFileError, match="existing file"):
+        load(tmp_path)
+
+
+def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'run'}",)
+
+    path = tmp_path / "model.tabattn"
+    for write in (lambda: path.write_bytes(pickle.dumps(Bomb())), lambda: torch.save({"x": Bomb()}, path)):
+        write()
+        with pytest.raises(ModelFileError):
+            load(path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_of_a_later_version_are_named(saved: tuple[TabAttnClassifier, Path], tmp_path: Path) -> None:
+    def later(header: dict[str, Any], arrays: dict[str, torch.Tensor]) -> None:
+        header.update(format=99, version="9.9")
+
+    with pytest.raises(
+        ModelFileError, match=rf"saved by tabattn 9\.9, .* newer than this one \({tabattn.__version__}\)"
+    ):
+        load(changed_copy(saved[1], tmp_path / "m", later))
+
+
+CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
+    "another class": lambda s, _: s.update(estimator="os.system"),
+    "an unknown parameter": lambda s, _: s["parameters"].update(evil=1),
+    "a parameter out of range": lambda s, _: s["parameters"].update(n_layers=-1),
+    "a billion layers": lambda s, _: s["sizes"].update(n_layers=10**9),
+    "a billion numbers in a block": lambda s, _: s["sizes"].update(n_parts=[10**9]),
+    "a billion levels": lambda s, _: s["sizes"].update(n_levels=[10**9]),
+    "wide tokens": lambda s, _: s["sizes"].update(d_token=10**6),
+    "a fraction of a layer": lambda s, _: s["sizes"].update(n_layers=0.5),
+    "fewer columns": lambda s, _: s["schema"].pop(),
+    "an unknown kind": lambda s, _: s["schema"][0].update(kind="image"),
+    "objects as classes": lambda s, _: s["target"].update(dtype="O,O"),
+    "no target": lambda s, _: s.pop("target"),
+    "one class": lambda s, _: s["target"].update(classes=["a"]),
+    "lost weights": lambda _, a: a.pop("model.encoder.cls"),
+    "lost letters": lambda _, a: a.update(
+        {next(k for k in a if k.endswith("letters")): torch.zeros(3, dtype=torch.uint8)}
+    ),
+    "lost quantiles": lambda _, a: a.pop("preprocessor.quantiles"),
+    "one quantile": lambda _, a: a.update({"preprocessor.quantiles": a["preprocessor.quantiles"][:1].clone()}),
+    "other importances": lambda _, a: a.update(importances=torch.ones(1)),
+    "other rows": lambda _, a: a.update({"background.numeric": torch.ones(3, 1)}),
+    "levels that are none": lambda _, a: a["background.codes"].fill_(10**9),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_files_made_by_hand_are_refused(saved: tuple[TabAttnClassifier, Path], tmp_path: Path, what: str) -> None:
+    def change(header: dict[str, Any], arrays: dict[str, torch.Tensor]) -> None:
+        CHANGES[what](header["settings"], arrays)
+
+    path = changed_copy(saved[1], tmp_path / "model.tabattn", change)
+    with pytest.raises(ModelFileError, match=r"model\.tabattn"):
+        load(path)
+
+
+def test_the_global_random_state_is_left_alone(saved: tuple[TabAttnClassifier, Path]) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    load(saved[1])
+    assert torch.rand(2).tolist() == expected.tolist()
+
+
+def test_a_place_that_can_not_be_written_is_refused(saved: tuple[TabAttnClassifier, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="can't be written"):
+        saved[0].save(tmp_path / "file" / "model.tabattn")
