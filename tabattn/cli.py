@@ -150,7 +150,9 @@ def _report(ranking: Ranking, target: str, out: Path) -> None:
     console.print("\nWhich columns drive the target?")
     console.print(_importance_table(ranking))
     console.print(f"\nDo attention and permutation importance agree?\n{_agreement_line(ranking)}")
-    console.print(f"\nFiles: {escape(str(out))}/ (importance.csv, comparison.csv, training_attention.csv, plots/)")
+    console.print(
+        f"\nFiles: {escape(str(out))}/ (importance.csv, comparison.csv, training_attention.csv, model.tabattn, plots/)"
+    )
 
 
 def _scores_table(ranking: Ranking) -> Table:

@@ -584,6 +584,9 @@ class _TabAttnEstimator(BaseEstimator):
         X = as_pandas(X)
         if isinstance(X, pd.DataFrame):
             refuse_duplicate_names(X)
+            n_strings = sum(isinstance(name, str) for name in X.columns)
+            if 0 < n_strings < len(X.columns):  # scikit-learn knows columns by strings, or by their places
+                X = X.set_axis(X.columns.map(str), axis=1)
         else:
             X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)

@@ -25,7 +25,6 @@ from tabattn.version import __version__
 FORMAT = 1
 WEIGHTS = "model."
 HEADER = "tabattn"
-CHECKSUM = "sha256"
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,10 @@ def write_state(path: Path, state: SavedState) -> None:
     Raises:
         OutputError: The file can't be written.
     """
-    header = {"format": FORMAT, "version": __version__, "settings": state.settings}
-    text = json.dumps(header, ensure_ascii=False)
     arrays = {name: array.detach().cpu().contiguous().clone() for name, array in state.arrays.items()}
-    metadata = {HEADER: text, CHECKSUM: _checksum(text, arrays)}
+    content = {"format": FORMAT, "version": __version__, "settings": state.settings}
+    header = {"sha256": _checksum(content, arrays)} | content
+    metadata = {HEADER: json.dumps(header, ensure_ascii=False)}  # one entry: the order of several would be random
     write_whole(path, lambda staged: save_file(arrays, staged, metadata))
 
 
@@ -82,15 +81,16 @@ def read_state(path: Path) -> SavedState:
         raise _no_model(path)
     try:
         header = json.loads(metadata[HEADER])
-        written, version, settings = int(header["format"]), str(header["version"]), dict(header["settings"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        checksum, written, version = str(header.pop("sha256")), int(header["format"]), str(header["version"])
+        settings = dict(header["settings"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(path) from error
     if written > FORMAT:
         raise ModelFileError(
             f"{str(path)!r} was saved by tabattn {version}, which is newer than this one ({__version__}). "
             "Update tabattn."
         )
-    if metadata.get(CHECKSUM) != _checksum(metadata[HEADER], arrays):
+    if checksum != _checksum(header, arrays):
         raise _damaged(path)
     return SavedState(settings, arrays)
 
@@ -137,8 +137,8 @@ def restore_model(sizes: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Tab
     return model.eval()
 
 
-def _checksum(text: str, arrays: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(text.encode())
+def _checksum(content: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {tuple(arrays[name].shape)}".encode())
         digest.update(arrays[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -107,7 +107,7 @@ class Ranking:
         return plot_importance(self.table, ax)
 
     def write(self, directory: str | Path) -> None:
-        """Write all tables and plots, whole or not at all.
+        """Write all tables and plots and the model, whole or not at all.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
@@ -130,7 +130,7 @@ class Ranking:
         for name, draw in plots.items():
             ax = draw()
             writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
-        write_all(Path(directory), writers)
+        write_all(Path(directory), writers | {"model.tabattn": self.estimator.save})
 
 
 def rank(

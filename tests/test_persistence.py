@@ -49,8 +49,9 @@ def changed_copy(path: Path, to: Path, change: Callable[[dict[str, Any], dict[st
     with safe_open(path, framework="pt") as file:
         header, arrays = json.loads(file.metadata()["tabattn"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     change(header, arrays)
-    text = json.dumps(header)
-    save_file(arrays, to, {"tabattn": text, "sha256": persistence._checksum(text, arrays)})
+    del header["sha256"]
+    header["sha256"] = persistence._checksum(header, arrays)
+    save_file(arrays, to, {"tabattn": json.dumps(header)})
     return to
 
 

@@ -27,6 +27,7 @@ FILES = {
     "importance.csv",
     "comparison.csv",
     "training_attention.csv",
+    "model.tabattn",
     *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),
 }
 

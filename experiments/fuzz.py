@@ -1,0 +1,126 @@
+"""Does a damaged file ever show a traceback?
+
+    python -m experiments.fuzz                      # 1,000 mutations of the tables of data/, a quarter of an hour
+    python -m experiments.fuzz --data DIR --n 200   # of the tables of a catalog
+
+Each mutation takes some lines of a table, changes their bytes (some flipped, cut out, doubled, or replaced by marks
+that mean something in a file: separators, quotes, line ends, zero bytes, byte order marks, bad UTF-8, huge numbers), and
+asks `tabattn rank` for its ranking with a small model, one epoch and one repeat. It must end with 0, or with 2 and one
+line that says why. Anything else is a defect, and its bytes are kept. Outcomes are counted in results/fuzz.csv.
+"""
+
+import argparse
+import gzip
+import tempfile
+import traceback
+import warnings
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+from typer.testing import CliRunner
+
+from experiments.machine import CODE, describe_machine
+from tabattn import TabAttnClassifier, TabAttnRegressor
+from tabattn.cli import app
+
+RESULTS = Path(__file__).parent / "results"
+DATA = Path(__file__).parent.parent / "data"
+TARGETS = {"wine": "cultivar", "process": "thickness_um", "friedman": "y", "diabetes": "progression"}
+N_LINES, N_MUTATIONS, SHARE_CUT_OFF = 60, 1_000, 0.1
+MARKS = (
+    *(",", ";", "\t", "|", '"', "'", "\n", "\r\n", "\r", "\0", " ", "-", "NaN", "inf", "-inf", "1e400", "9" * 400),
+    *("1,234.5", "12%", "없음", "2024-02-30", "08:30", "=1+1", "#", "\ufeff", "🙂"),
+)
+TOKENS = (*(mark.encode() for mark in MARKS), b"\xff\xfe", b"\xfe\xff", b"\xff", b"\xc3\x28", b"\0\0\0")
+SMALL = {"n_members": 1, "n_layers": 1, "d_token": 4}
+
+
+def mutate(data: bytes, random: np.random.Generator) -> bytes:
+    """Change some bytes of a file, here and there."""
+    for _ in range(int(random.integers(1, 9))):
+        start = int(random.integers(len(data) + 1))
+        end = min(len(data), start + int(random.integers(1, 30)))
+        what = random.integers(5)
+        if what == 0:
+            flipped = bytes(byte ^ (1 << int(random.integers(8))) for byte in data[start:end])
+            data = data[:start] + flipped + data[end:]
+        elif what == 1:
+            data = data[:start] + data[end:]
+        elif what == 2:
+            data = data[:end] + data[start:]
+        elif what == 3:
+            data = data[:start] + TOKENS[int(random.integers(len(TOKENS)))] + data[start:]
+        else:
+            old, new = (TOKENS[int(i)] for i in random.integers(len(TOKENS), size=2))
+            data = data.replace(old, new, int(random.integers(1, 50)))
+    return data[: int(random.integers(len(data) + 1))] if random.random() < SHARE_CUT_OFF else data
+
+
+def outcome(path: Path, target: str, out: Path) -> str:
+    """Rank a file and say how it ended; an exception that is no exit is passed on."""
+    command = ["rank", str(path), "--target", target, "--out", str(out), "--max-epochs", "1", "--repeats", "1"]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("tabattn: warning:")]
+    if result.exit_code == 0 and not lines:
+        return "ranked"
+    if result.exit_code == 2 and len(lines) == 1 and lines[0].startswith("tabattn: "):
+        return "refused"
+    raise AssertionError(f"exit code {result.exit_code}, said {lines}")
+
+
+def sources(data: Path | None) -> dict[str, tuple[bytes, str]]:
+    """Return the first lines of the tables to change, and the names of their targets."""
+    if data is None:
+        return {name: ((DATA / f"{name}.csv").read_bytes(), target) for name, target in TARGETS.items()}
+    catalog = pd.read_csv(data / "catalog.csv")
+    return {
+        row.name: (gzip.decompress((data / row.file).read_bytes()), row.target)
+        for row in catalog.itertuples(index=False, name="Row")
+        if row.columns <= 100
+    }
+
+
+def main() -> None:
+    """Change files, rank them, and count how it ended."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, help="directory with catalog.csv; the tables of data/ if not given")
+    parser.add_argument("--n", type=int, default=N_MUTATIONS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=RESULTS / "fuzz.csv")
+    arguments = parser.parse_args()
+    random = np.random.default_rng(arguments.seed)
+    tables = sources(arguments.data)
+    outcomes: Counter[tuple[str, str]] = Counter()
+    small: dict[str, Any] = {each.__name__: partial(each, **SMALL) for each in (TabAttnRegressor, TabAttnClassifier)}
+    with tempfile.TemporaryDirectory() as directory, patch.multiple("tabattn.ranking", **small):
+        for number in range(arguments.n):
+            name = sorted(tables)[number % len(tables)]
+            whole, target = tables[name]
+            head, *lines = whole.splitlines(keepends=True)
+            chosen = random.choice(len(lines), N_LINES, replace=False)
+            data = mutate(b"".join([head, *(lines[i] for i in chosen)]), random)
+            path = Path(directory, "table.csv")
+            path.write_bytes(data)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)
+                    ended = outcome(path, target, Path(directory, "out"))
+            except Exception:  # noqa: BLE001  # whatever it is, it is a defect
+                ended = "defect"
+                kept = arguments.out.with_name(f"fuzz_defect_{number}.csv")
+                kept.write_bytes(data)
+                print(f"{kept}, target {target!r}\n{traceback.format_exc()}", flush=True)
+            outcomes[name, ended] += 1
+    rows = [{"table": name, "outcome": ended, "files": count} for (name, ended), count in sorted(outcomes.items())]
+    note = f"# python -m experiments.fuzz --n {arguments.n} --seed {arguments.seed}; {describe_machine()}; {CODE}\n"
+    arguments.out.write_text(note + pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    print(pd.DataFrame(rows).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

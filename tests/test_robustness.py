@@ -1,0 +1,94 @@
+"""Tables of all sorts: a fit either works or is refused in our words, and what it says obeys the same laws."""
+
+import datetime as dt
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tabattn import TabAttnClassifier, TabAttnRegressor
+from tabattn.errors import TabAttnError
+from tabattn.importance.methods import METHODS
+
+TINY: dict[str, Any] = {"n_layers": 1, "n_members": 2, "n_heads": 1, "d_token": 4, "max_epochs": 1, "random_state": 0}
+N_EXAMPLES = 25
+
+numbers = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=False),
+    st.integers(-(2**70), 2**70),
+    st.sampled_from([0, 1, -0.0, 1e300, -1e300, 1e-320, 2**53 + 1]),
+)
+texts = st.one_of(
+    st.text(max_size=6), st.sampled_from(["A", "B", "", " ", "-", "N/A", "없음", "1,5", "007", "1e5", "NaN"])
+)
+whens = st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1))
+cells = {
+    "numbers": numbers,
+    "small": st.integers(0, 3),
+    "flags": st.booleans(),
+    "texts": texts,
+    "sentences": st.lists(st.sampled_from(["hot", "cold", "belt", "oil"]), min_size=3, max_size=5).map(" ".join),
+    "dates": whens,
+    "times": st.timedeltas(dt.timedelta(-999), dt.timedelta(999)),
+    "anything": st.one_of(numbers, texts, st.booleans(), whens),
+}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Draw 2 to 30 rows of 1 to 5 columns, any of them with holes."""
+    n_rows = draw(st.integers(2, 30))
+    names = draw(st.lists(st.one_of(st.text(max_size=4), st.integers(0, 9)), min_size=1, max_size=5, unique_by=str))
+    columns = {}
+    for name in names:
+        kind = draw(st.sampled_from(sorted(cells)))
+        values = draw(st.lists(st.one_of(cells[kind], cells[kind], st.none()), min_size=n_rows, max_size=n_rows))
+        columns[name] = pd.Series(values, dtype=object)
+        if draw(st.booleans()):
+            columns[name] = columns[name].infer_objects()
+    return pd.DataFrame(columns)
+
+
+def fit(X: pd.DataFrame, y: Any) -> TabAttnRegressor | TabAttnClassifier | None:
+    """Fit, or return None if the table is refused in our words."""
+    model = TabAttnRegressor if isinstance(y[0], float) else TabAttnClassifier
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return model(**TINY).fit(X, y)
+        except TabAttnError:
+            return None
+
+
+def target(n_rows: int, seed: int, *, is_regression: bool) -> Any:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=n_rows) if is_regression else rng.permutation(np.arange(n_rows) % 2)
+
+
+@settings(max_examples=N_EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(tables(), st.booleans())
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_any_table_is_ranked_or_refused(X: pd.DataFrame, is_regression: bool) -> None:
+    y = target(len(X), 0, is_regression=is_regression)
+    est = fit(X, y)
+    if est is None:
+        return
+    tables = [est.importance_table(X, y, method=method)["importance"].to_numpy() for method in METHODS]
+    for importances in [est.feature_importances_, *tables]:
+        assert np.isfinite(importances).all()
+        assert (importances >= 0).all()
+        assert importances.sum() == pytest.approx(1)
+    order = np.random.default_rng(1).permutation(len(X))
+    read = est.predict_proba if isinstance(est, TabAttnClassifier) else est.predict
+    np.testing.assert_allclose(read(X.iloc[order]), read(X)[order], rtol=1e-4, atol=1e-5)
+    assert np.isfinite(read(X)).all()
+    padded = X.assign(**{"a column with one value": 7})
+    again = fit(padded, y)
+    assert again is not None
+    ranked = again.importance_table(padded, y)["feature"]
+    assert ranked[ranked != "a column with one value"].tolist() == est.importance_table(X, y)["feature"].tolist()
