@@ -4,9 +4,9 @@
     python -m experiments.fuzz --data DIR --n 200   # of the tables of a catalog
 
 Each mutation takes some lines of a table, changes their bytes (some flipped, cut out, doubled, or replaced by marks
-that mean something in a file: separators, quotes, line ends, zero bytes, byte order marks, bad UTF-8, huge numbers), and
-asks `tabattn rank` for its ranking with a small model, one epoch and one repeat. It must end with 0, or with 2 and one
-line that says why. Anything else is a defect, and its bytes are kept. Outcomes are counted in results/fuzz.csv.
+that mean something in a file: separators, quotes, line ends, zero bytes, byte order marks, bad UTF-8, huge numbers),
+and asks `tabattn rank` for its ranking with a small model, one epoch and one repeat. It must end with 0, or with 2 and
+one line that says why. Anything else is a defect, and its bytes are kept. Outcomes are counted in results/fuzz.csv.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from tabattn.cli import app
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(__file__).parent.parent / "data"
 TARGETS = {"wine": "cultivar", "process": "thickness_um", "friedman": "y", "diabetes": "progression"}
-N_LINES, N_MUTATIONS, SHARE_CUT_OFF = 60, 1_000, 0.1
+N_LINES, N_MUTATIONS, SHARE_CUT_OFF, MAX_COLUMNS = 60, 1_000, 0.1, 100
 MARKS = (
     *(",", ";", "\t", "|", '"', "'", "\n", "\r\n", "\r", "\0", " ", "-", "NaN", "inf", "-inf", "1e400", "9" * 400),
     *("1,234.5", "12%", "없음", "2024-02-30", "08:30", "=1+1", "#", "\ufeff", "🙂"),
@@ -77,12 +77,13 @@ def sources(data: Path | None) -> dict[str, tuple[bytes, str]]:
     """Return the first lines of the tables to change, and the names of their targets."""
     if data is None:
         return {name: ((DATA / f"{name}.csv").read_bytes(), target) for name, target in TARGETS.items()}
-    catalog = pd.read_csv(data / "catalog.csv")
-    return {
-        row.name: (gzip.decompress((data / row.file).read_bytes()), row.target)
-        for row in catalog.itertuples(index=False, name="Row")
-        if row.columns <= 100
+    catalog = pd.read_csv(data / "catalog.csv", dtype=str).astype({"columns": int})
+    narrow = catalog[catalog["columns"] <= MAX_COLUMNS]
+    read = {
+        name: gzip.decompress((data / file).read_bytes())
+        for name, file in zip(narrow["name"], narrow["file"], strict=True)
     }
+    return {name: (read[name], target) for name, target in zip(narrow["name"], narrow["target"], strict=True)}
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ Every model has the defaults; scores are read from rows that it was not fitted o
   of true columns among those to be found, and share of false ones among those selected, means over rows, in %;
   "anywhere" is the test over all rows to select, and a column is true if it drives any row.
 - noise: California housing, Jannis, House 16H and Higgs with as many columns added that say nothing new (Cherepanova et
-  al. 2023); 10,000 rows to fit, up to 20,000 to read. Measure: ROC-AUC of telling real columns from added ones by their scores.
+  al. 2023); 10,000 rows to fit, up to 20,000 to read. Measure: ROC-AUC of telling real columns from added ones by
+  their scores.
 - wide: 1,000 rows, 128 or 512 columns of which 2 or 4 decide the class (Passemiers et al. 2023). Measure: share of the
   k true columns among the first k.
 - real: Madelon, Waveform and Fried of --data. Measure: the same.

@@ -12,6 +12,7 @@ from experiments import (
     agreement,
     contenders,
     defaults,
+    fuzz,
     gpu,
     ground_truth,
     overhead,
@@ -310,3 +311,25 @@ def test_ground_truth_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_directory_without_a_catalog_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"must be a directory with catalog\.csv"):
         load_catalog(tmp_path)
+
+
+def test_changed_files_are_ranked_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", f"fuzz --n 8 --seed 1 --out {tmp_path / 'fuzz.csv'}".split())
+    fuzz.main()
+    counts = pd.read_csv(tmp_path / "fuzz.csv", comment="#")
+    assert counts["files"].sum() == 8
+    assert set(counts["outcome"]) == {"ranked", "refused"}
+    whole = b"a,b\n1,2\n" * 20
+    changed = [fuzz.mutate(whole, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(each != whole for each in changed)
+
+
+def test_a_traceback_is_a_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("no")
+
+    monkeypatch.setattr("tabattn.cli.rank", broken)
+    monkeypatch.setattr("sys.argv", f"fuzz --n 1 --out {tmp_path / 'fuzz.csv'}".split())
+    fuzz.main()
+    assert pd.read_csv(tmp_path / "fuzz.csv", comment="#")["outcome"].tolist() == ["defect"]
+    assert (tmp_path / "fuzz_defect_0.csv").exists()
