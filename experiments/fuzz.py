@@ -37,7 +37,7 @@ MARKS = (
     *("1,234.5", "12%", "없음", "2024-02-30", "08:30", "=1+1", "#", "\ufeff", "🙂"),
 )
 TOKENS = (*(mark.encode() for mark in MARKS), b"\xff\xfe", b"\xfe\xff", b"\xff", b"\xc3\x28", b"\0\0\0")
-SMALL = {"n_members": 1, "n_layers": 1, "d_token": 4}
+SMALL: dict[str, Any] = {"n_members": 1, "n_layers": 1, "d_token": 4}
 
 
 def mutate(data: bytes, random: np.random.Generator) -> bytes:
@@ -79,11 +79,8 @@ def sources(data: Path | None) -> dict[str, tuple[bytes, str]]:
         return {name: ((DATA / f"{name}.csv").read_bytes(), target) for name, target in TARGETS.items()}
     catalog = pd.read_csv(data / "catalog.csv", dtype=str).astype({"columns": int})
     narrow = catalog[catalog["columns"] <= MAX_COLUMNS]
-    read = {
-        name: gzip.decompress((data / file).read_bytes())
-        for name, file in zip(narrow["name"], narrow["file"], strict=True)
-    }
-    return {name: (read[name], target) for name, target in zip(narrow["name"], narrow["target"], strict=True)}
+    files = [gzip.decompress((data / file).read_bytes()) for file in narrow["file"]]
+    return dict(zip(narrow["name"], zip(files, narrow["target"], strict=True), strict=True))
 
 
 def main() -> None:
