@@ -156,5 +156,6 @@ def _encode(encoder: Any, cells: AnySeries) -> Block:
     encoded: Block = pd.DataFrame(encoder.transform(cells)).to_numpy(dtype=np.float64).copy()
     if not pd.api.types.is_datetime64_any_dtype(cells):
         return encoded
-    elapsed = (cells - pd.Timestamp(0)).dt.total_seconds().to_numpy(dtype=np.float64)
+    microseconds = cells.to_numpy().astype("datetime64[us]")  # nanoseconds end in 2262
+    elapsed = np.where(np.isnat(microseconds), np.nan, microseconds.astype(np.int64) / 1e6)
     return np.column_stack([elapsed, encoded])

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabattn.blocks import fit_block
 from tabattn.estimator import TabAttnRegressor
 from tabattn.preprocessing import Preprocessor
-from tabattn.schema import Kind, infer_schema
+from tabattn.schema import Column, Kind, infer_schema
 from tests.conftest import FAST
 
 
@@ -78,3 +79,11 @@ def test_missing_or_not_may_be_all_that_varies() -> None:
     cells = preprocessor.transform(X)
     assert cells.missing is not None
     assert cells.missing[:, 1].tolist() == [False, True] * 15
+
+
+def test_elapsed_time_is_exact_to_the_second_in_any_century() -> None:
+    for start, unit in (("2024-05-01", "ns"), ("1500-01-01", "us")):
+        times = pd.Series(pd.date_range(start, periods=20, freq="s", unit=unit))
+        column = Column("when", Kind.DATETIME, (), is_constant=False)
+        elapsed = fit_block(column, times).transform(times)[:, 0]
+        assert np.diff(elapsed).tolist() == [1.0] * 19

@@ -1,7 +1,9 @@
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tabattn.errors import TabAttnError
@@ -67,6 +69,7 @@ CELLS = st.one_of(
 
 
 @settings(deadline=None, max_examples=150)
+@example([(None, None), (None, dt.date(2263, 1, 1))])
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=2, max_size=8))
 def test_any_table_is_read_or_refused(rows: list[tuple[object, object]]) -> None:
     X = pd.DataFrame(rows, columns=["a", "b"])
