@@ -82,8 +82,8 @@ def test_missing_or_not_may_be_all_that_varies() -> None:
 
 
 def test_elapsed_time_is_exact_to_the_second_in_any_century() -> None:
-    for start, unit in (("2024-05-01", "ns"), ("1500-01-01", "us")):
-        times = pd.Series(pd.date_range(start, periods=20, freq="s", unit=unit))
+    for start in ("2024-05-01", "1500-01-01"):
+        times = pd.Series(np.datetime64(start, "s") + np.arange(20))
         column = Column("when", Kind.DATETIME, (), is_constant=False)
         elapsed = fit_block(column, times).transform(times)[:, 0]
         assert np.diff(elapsed).tolist() == [1.0] * 19
