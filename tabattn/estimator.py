@@ -32,7 +32,7 @@ from tabattn.importance.aggregation import Scores, normalize_rows, normalize_sco
 from tabattn.importance.background import Background, read_background
 from tabattn.importance.maps import AttentionMaps, head_table
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method, Question
-from tabattn.importance.permutation import PermutationScores
+from tabattn.importance.permutation import PermutationScores, permutation_scores
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.nn.losses import average_members
 from tabattn.nn.model import ModelShape, TabAttnModel
@@ -272,6 +272,31 @@ class _TabAttnEstimator(BaseEstimator):
         scores = self._score(cells, self._target_of(y, len(cells)), method)
         return importance_table(self.schema_, scores, permutation)
 
+    def permutation_scores(
+        self, X: Any, y: Any, *, n_repeats: int = 10, random_state: int | None = 0
+    ) -> PermutationScores:
+        """Measure how much worse the model gets when one column at a time is shuffled.
+
+        These are the numbers of `tabattn.importance.permutation.permutation_scores`, from scikit-learn's own function;
+        but cells are read once, and not again for every column and repeat.
+
+        Args:
+            X: Rows that the model was not trained on.
+            y: Their target.
+            n_repeats: Shuffles per column, at least 1.
+            random_state: Seed of the shuffles.
+
+        Returns:
+            The fall of R^2 or of minus the log loss at each repeat, columns in the order of the table.
+
+        Raises:
+            ParameterError: `n_repeats` is less than 1.
+        """
+        cells = self._cells(X)
+        places = np.repeat(np.arange(len(cells))[:, None], len(self.schema_.columns), axis=1)
+        reader = _ShuffledReader(self, cells)
+        return permutation_scores(reader, places, y, n_repeats=n_repeats, random_state=random_state)
+
     def explain(self, X: Any, y: Any = None, *, method: Method = DEFAULT_METHOD) -> pd.DataFrame:
         """Score every column for every row.
 
@@ -467,8 +492,12 @@ class _TabAttnEstimator(BaseEstimator):
             show_progress=self.verbose,
         )
 
-    def _predict_members(self, X: Any) -> Tensor:
-        return torch.cat(list(self._read(self._cells(X), lambda model, batch, _: model(batch).prediction)))
+    def _predict_members(self, cells: Cells) -> Tensor:
+        return torch.cat(list(self._read(cells, lambda model, batch, _: model(batch).prediction)))
+
+    @abstractmethod
+    def _predict_cells(self, cells: Cells) -> Array:
+        """Predict numbers or class probabilities."""
 
     def _score(
         self,
@@ -674,7 +703,10 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         Returns:
             Array of shape (n_rows,), in the units of y.
         """
-        standardized = average_members(self._predict_members(X), is_regression=True).squeeze(1)
+        return self._predict_cells(self._cells(X))
+
+    def _predict_cells(self, cells: Cells) -> Array:
+        standardized = average_members(self._predict_members(cells), is_regression=True).squeeze(1)
         predicted: Array = standardized.double().numpy() * self._target_scale + self._target_mean
         return predicted
 
@@ -791,7 +823,10 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         Returns:
             Array of shape (n_rows, n_classes) in the order of `classes_`; rows sum to 1.
         """
-        probabilities: Array = average_members(self._predict_members(X).double(), is_regression=False).numpy()
+        return self._predict_cells(self._cells(X))
+
+    def _predict_cells(self, cells: Cells) -> Array:
+        probabilities: Array = average_members(self._predict_members(cells).double(), is_regression=False).numpy()
         return probabilities
 
     def _check_target(self, y: Any) -> Array:
@@ -831,6 +866,42 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
             shown = ", ".join(repr(str(each)) for each in unknown[:5])
             raise TargetError(f"y must hold classes that fit has seen, got {shown}. Leave these rows out.")
         return torch.from_numpy(np.searchsorted(self.classes_, values).astype(np.int64))
+
+
+class _ShuffledReader(BaseEstimator):
+    """Predicts rows given by the places that their cells come from.
+
+    Args:
+        estimator: A fitted estimator.
+        cells: The cells of some rows, as the model reads them.
+    """
+
+    def __init__(self, estimator: _TabAttnEstimator, cells: Cells) -> None:
+        self.estimator = estimator
+        self.cells = cells
+
+    def __sklearn_tags__(self) -> Tags:
+        return self.estimator.__sklearn_tags__()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, places: Array, y: Any) -> Self:
+        """Refuse: scikit-learn asks for this method, but never calls it here."""
+        raise NotImplementedError
+
+    @property
+    def classes_(self) -> Array:
+        """The classes of a classifier."""
+        return self.estimator.classes_
+
+    def predict(self, places: Array) -> Array:
+        """Predict numbers; for each row and column, `places` has the number of the row that the cell comes from."""
+        return self.estimator._predict_cells(self.estimator.preprocessor_.exchanged(self.cells, places))
+
+    def predict_proba(self, places: Array) -> Array:
+        """Predict class probabilities."""
+        return self.predict(places)
 
 
 def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:

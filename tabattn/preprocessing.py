@@ -136,6 +136,34 @@ class Preprocessor:
             missing=torch.from_numpy(missing) if missing.any() else None,
         )
 
+    def exchanged(self, cells: Cells, places: np.ndarray[tuple[int, int], np.dtype[np.intp]]) -> Cells:
+        """Return the cells of rows whose columns come from other rows: what `transform` would return for them.
+
+        Args:
+            cells: The cells of some rows.
+            places: For each row and column of the table, the number of the row that the cell comes from.
+
+        Returns:
+            As many rows, without reading a cell of the table again.
+        """
+        numeric, codes = cells.numeric.clone(), cells.codes.clone()
+        missing = None if cells.missing is None else cells.missing.clone()
+        first_parts = np.cumsum([0, *[1] * len(self.schema.number_positions), *self.n_parts])
+        n_numbered = len(first_parts) - 1
+        is_moved = (places != np.arange(len(places))[:, None]).any(axis=0)
+        for position, column in enumerate(self.schema.model_positions):
+            if not is_moved[column]:
+                continue
+            rows = torch.from_numpy(places[:, column])
+            if position < n_numbered:
+                parts = slice(first_parts[position], first_parts[position + 1])
+                numeric[:, parts] = cells.numeric[rows, parts]
+            else:
+                codes[:, position - n_numbered] = cells.codes[rows, position - n_numbered]
+            if missing is not None and cells.missing is not None:
+                missing[:, position] = cells.missing[rows, position]
+        return Cells(numeric, codes, missing)
+
     def numbers(self, X: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """Return all numbers as they are, NaN where missing: those of one number per column, then the blocks.
 

@@ -23,7 +23,6 @@ from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_whole
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
-from tabattn.importance.permutation import permutation_scores
 from tabattn.importance.table import ImportanceTable
 from tabattn.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
 from tabattn.preprocessing import Preprocessor
@@ -212,8 +211,8 @@ def rank(
         )
         estimator.fit(X.iloc[train], y.iloc[train])
         X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
-        permutation = permutation_scores(
-            estimator, X_held_out, y_held_out, n_repeats=n_repeats, random_state=random_state
+        permutation = estimator.permutation_scores(
+            X_held_out, y_held_out, n_repeats=n_repeats, random_state=random_state
         )
         importance = estimator.importance_table(X_held_out, y_held_out, method=method, permutation=permutation)
         rivals = {

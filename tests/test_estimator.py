@@ -26,6 +26,8 @@ from tabattn.errors import (
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.importance.methods import METHODS
+from tabattn.importance.permutation import permutation_scores
+from tabattn.preprocessing import Preprocessor
 from tabattn.training.data import Rows
 from tabattn.training.module import TrainingModule
 from tests.conftest import FAST
@@ -367,3 +369,25 @@ def test_an_interruption_leaves_the_best_weights_so_far(mixed: pd.DataFrame, mon
     assert len(est.attention_history_.loc["train"]) == est.n_iter_
     assert est.score(X, y) > 0.5
     assert est.feature_importances_.sum() == pytest.approx(1)
+
+
+def test_permutation_importance_reads_cells_once_and_says_the_same(
+    regressor: TabAttnRegressor, mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = mixed.drop(columns="y").assign(when=pd.date_range("2024-01-01", periods=300, freq="D"), same=1)
+    y = np.where(mixed["y"] > 0, "high", "low")
+    classifier = TabAttnClassifier(**FAST, random_state=0).fit(X, y)
+    for est, table, target in ((classifier, X, y), (regressor, mixed.drop(columns="y"), mixed["y"])):
+        expected = permutation_scores(est, table, target, n_repeats=2, random_state=3)
+        n_read, transform = 0, Preprocessor.transform
+
+        def counted(self: Preprocessor, X: pd.DataFrame, transform: Any = transform) -> Any:
+            nonlocal n_read
+            n_read += 1
+            return transform(self, X)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Preprocessor, "transform", counted)
+            measured = est.permutation_scores(table, target, n_repeats=2, random_state=3)
+        np.testing.assert_array_equal(measured.repeats, expected.repeats)
+        assert (measured.scoring, n_read) == (expected.scoring, 1)

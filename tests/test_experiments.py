@@ -12,6 +12,7 @@ from experiments import (
     agreement,
     contenders,
     defaults,
+    every_table,
     fuzz,
     gpu,
     ground_truth,
@@ -333,3 +334,21 @@ def test_a_traceback_is_a_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     fuzz.main()
     assert pd.read_csv(tmp_path / "fuzz.csv", comment="#")["outcome"].tolist() == ["defect"]
     assert (tmp_path / "fuzz_defect_0.csv").exists()
+
+
+@pytest.mark.slow
+def test_every_table_is_ranked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (DATA / "wine.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "wine.csv").write_text("\n".join([lines[0], *lines[1::4]]), encoding="utf-8")
+    (tmp_path / "broken.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    catalog = "name,file,target,task\nwine,wine.csv,cultivar,multiclass\nbroken,broken.csv,b,regression\n"
+    (tmp_path / "catalog.csv").write_text(catalog, encoding="utf-8")
+    out = tmp_path / "every_table.csv"
+    monkeypatch.setattr("sys.argv", ["every_table", "--data", str(tmp_path), "--out", str(out)])
+    every_table.main()
+    first = out.read_bytes()
+    every_table.main()
+    assert out.read_bytes() == first
+    results = pd.read_csv(out, comment="#").set_index("table")
+    assert results["exit_code"].to_dict() == {"broken": 2, "wine": 0}
+    assert results["tabattn"].to_dict()["wine"] > results["dummy"].to_dict()["wine"]

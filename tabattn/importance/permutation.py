@@ -1,18 +1,14 @@
 """Permutation importance of any fitted estimator, by scikit-learn's own function: the judge of every other score."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import is_classifier
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss, r2_score
 
 from tabattn.errors import ParameterError
-
-Scorer = Callable[[Any, pd.DataFrame, Any], float]
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class PermutationScores:
 
 
 def permutation_scores(
-    estimator: Any, X: pd.DataFrame, y: Any, *, n_repeats: int = 10, random_state: int | None = 0
+    estimator: Any, X: Any, y: Any, *, n_repeats: int = 10, random_state: int | None = 0
 ) -> PermutationScores:
     """Measure how much worse a fitted estimator gets when one column at a time is shuffled.
 
@@ -78,9 +74,9 @@ def permutation_scores(
     return PermutationScores(repeats=result.importances, scoring=scoring)
 
 
-def _r2(estimator: Any, X: pd.DataFrame, y: Any) -> float:
+def _r2(estimator: Any, X: Any, y: Any) -> float:
     return float(r2_score(y, estimator.predict(X)))
 
 
-def _neg_log_loss(estimator: Any, X: pd.DataFrame, y: Any) -> float:
+def _neg_log_loss(estimator: Any, X: Any, y: Any) -> float:
     return -float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
