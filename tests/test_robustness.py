@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -92,3 +94,59 @@ def test_any_table_is_ranked_or_refused(X: pd.DataFrame, is_regression: bool) ->
     assert again is not None
     ranked = again.importance_table(padded, y)["feature"]
     assert ranked[ranked != "a column with one value"].tolist() == est.importance_table(X, y)["feature"].tolist()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_five_thousand_columns_are_ranked() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 5_000)), columns=[f"x{i}" for i in range(5_000)])
+    est = TabAttnRegressor(**TINY).fit(X, X["x7"])
+    assert len(est.importance_table(X.head(5), X["x7"].head(5))) == 5_000
+
+
+def test_extreme_cells_spoil_nothing() -> None:
+    rng = np.random.default_rng(0)
+    plain = pd.DataFrame({"heat": rng.normal(size=200), "dust": rng.normal(size=200)})
+    y = plain["heat"].to_numpy()
+    settings = TINY | {"max_epochs": 20, "learning_rate": 1e-2, "d_token": 8}
+    spoiled = plain.copy()
+    spoiled.loc[::50, "heat"] = [1e300, -1e300, 1e-300, 1e308]
+    scores = [TabAttnRegressor(**settings).fit(X, y).score(X.iloc[1:50], y[1:50]) for X in (plain, spoiled)]
+    assert scores[1] > 0.9 * scores[0] > 0.5
+
+
+def test_integers_beyond_all_doubles_keep_their_order() -> None:
+    big = pd.DataFrame({"n": [2**53 + 2 * i for i in range(40)], "u": pd.Series(range(40), dtype="UInt64") + 2**63})
+    est = TabAttnRegressor(**TINY).fit(big, np.arange(40.0))
+    cells = est.preprocessor_.transform(big)
+    assert cells.numeric[:, 0].diff().gt(0).all()
+    assert cells.missing is None
+
+
+def test_names_of_any_sort_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    names = ["", " ", "온도 (°C)", "a,b\n", 3, 2.5, None, ("x", 1)]
+    X = pd.DataFrame(rng.normal(size=(40, len(names))))
+    X.columns = pd.Index(names, dtype=object, tupleize_cols=False)
+    est = TabAttnRegressor(**TINY).fit(X, X[3])
+    assert set(est.importance_table(X)["feature"]) == {str(name) for name in names}
+
+
+@pytest.mark.parametrize("package", ["polars", "pyarrow"])
+def test_tables_of_other_packages_are_the_same_tables(package: str) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "speed": np.where(rng.random(80) < 0.1, np.nan, rng.normal(size=80)),
+            "line": pd.Categorical(rng.choice(["A", "B"], 80)),
+            "flag": rng.random(80) < 0.5,
+            "when": pd.date_range("2024-01-01", periods=80, freq="h"),
+        }
+    )
+    y = rng.normal(size=80)
+    other = pa.Table.from_pandas(frame) if package == "pyarrow" else pl.from_pandas(frame)
+    if package == "polars":
+        other = other.with_columns(pl.col("line").cast(pl.Enum(["A", "B", "C"])))
+    expected, est = (TabAttnRegressor(**TINY).fit(X, y) for X in (frame, other))
+    assert [column.kind for column in est.schema_.columns] == [column.kind for column in expected.schema_.columns]
+    np.testing.assert_array_equal(est.predict(other), expected.predict(frame))
