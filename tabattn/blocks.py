@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +14,8 @@ from tabattn.schema import Column, Kind
 from tabattn.values import AnySeries, as_texts, as_times, is_missing
 
 N_TEXT_PARTS = 30
+MOMENTS = pd.Series([pd.Timestamp(1970, 1, 1, hour) for hour in (0, 1)], name="cell")
+DAYS = pd.Series([pd.Timestamp(1970, 1, day) for day in (1, 2)], name="cell")
 Array = np.ndarray[Any, np.dtype[Any]]
 Block = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
@@ -63,17 +65,19 @@ class BlockEncoder:
         Raises:
             ValueError, KeyError: They are not those of an encoder of such a column.
         """
+        is_kept = arrays["is_kept"].astype(bool)
         encoder = _new_encoder(column.kind)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if column.kind is Kind.DATETIME:
-                encoder.fit(pd.Series([pd.Timestamp(0), pd.Timestamp(1)], name="cell"))
-            else:
+            if column.kind is Kind.TEXT:
                 _restore_text_encoder(encoder, arrays)
-        is_kept = arrays["is_kept"].astype(bool)
-        n_parts = _encode(
-            encoder, _readable(pd.Series(["2024-01-01"], dtype=object), replace(column, written=""))
-        ).shape[1]
+                n_parts = int(encoder.n_components_)
+            else:  # skrub leaves out the hour if every training row is a day
+                for probe in (MOMENTS, DAYS):
+                    encoder.fit(probe)
+                    n_parts = _encode(encoder, probe).shape[1]
+                    if is_kept.shape == (n_parts,):
+                        break
         if is_kept.shape != (n_parts,) or not is_kept.any():
             raise ValueError("there must be a mark for each number of the block")
         return cls(column, encoder, is_kept)

@@ -139,9 +139,10 @@ class _TabAttnEstimator(BaseEstimator):
             X: Table of pandas, Polars or PyArrow, or array, of shape (n_rows, n_columns); numbers, strings, booleans,
                 dates, durations, texts, missing cells.
             y: Target of each row.
-            sample_weight: Weight of each row in the loss, not negative; None for equal weights. A row of weight 2 is
-                the same as two rows.
-            eval_set: X and y of other rows that decide when to stop and rank the columns; then none of X is held out.
+            sample_weight: Weight of each row in the loss, not negative; None for equal weights. Where all are whole
+                numbers, and not more than a million together, a row of weight 2 is the same as two rows.
+            eval_set: X and y of other rows, all of the same weight, that decide when to stop and rank the columns; then
+                none of X is held out.
 
         Returns:
             This estimator, fitted.
@@ -155,19 +156,43 @@ class _TabAttnEstimator(BaseEstimator):
             KeyboardInterrupt: Training was interrupted; if an epoch was over, the estimator is fitted with the best
                 weights until then.
         """
+        before = dict(self.__dict__)
+        previous: TabAttnModel | None = self.__dict__.pop("model_", None)
+        self.__dict__.pop("feature_importances_", None)
+        try:
+            was_interrupted = self._fit(X, y, sample_weight, eval_set, previous if self.warm_start else None)
+        except BaseException:
+            if self.warm_start:
+                self.__dict__ = before
+            else:  # a model of other rows would be worse than none
+                self.__dict__.pop("model_", None)
+            raise
+        if was_interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        eval_set: tuple[Any, Any] | None,
+        previous: TabAttnModel | None,
+    ) -> bool:
+        """Fit, from the weights of a previous model if there is one, and return whether training was interrupted."""
         self._check_parameters()
         if y is None:
             raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        previous: TabAttnModel | None = self.__dict__.pop("model_", None)  # a fit that fails leaves no model behind
-        previous = previous if self.warm_start else None
         learned = self._ordered_rows(X, y, sample_weight, reset=previous is None)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)
-        with unread_cells_ignored():
-            if previous is None:
-                self._learn_columns(learned)
-            target = self._as_learned(learned.y)
+        if previous is None:
+            self._learn_columns(learned)
+            with unread_cells_ignored():
+                cells = self.preprocessor_.transform(learned.frame)
+        else:
             cells = self.preprocessor_.transform(learned.frame)
+        target = self._as_learned(learned.y)
         n_columns = len(self.schema_.token_positions)
         own_tokens = has_own_tokens(len(target), n_columns) if previous is None else previous.shape.n_groups > 1
         shape = self._model_shape(n_groups=self.n_members if own_tokens else 1)
@@ -195,9 +220,7 @@ class _TabAttnEstimator(BaseEstimator):
         judges = rows.held_out[judged].float()
         scores = self._score(rows.cells.take(judged), rows.target[judged], DEFAULT_METHOD, judges, weight[judged])
         self.feature_importances_ = scores.importance
-        if trained.was_interrupted:
-            raise KeyboardInterrupt
-        return self
+        return trained.was_interrupted
 
     def _ordered_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> _OrderedRows:
         """Check what `fit` got, and put the rows in order."""
@@ -205,19 +228,28 @@ class _TabAttnEstimator(BaseEstimator):
         values = self._check_target(y)
         check_consistent_length(frame, values)
         weight = _check_sample_weight(sample_weight, frame, dtype=np.float64, ensure_non_negative=True)
+        is_used = weight > 0
+        frame = frame[is_used]
+        values, weight = values[is_used], weight[is_used]
         class_weight = _class_weights(self.class_weight, values, weight)
-        is_used = weight * class_weight > 0
+        is_used = class_weight > 0
         if is_used.sum() < 2:
             raise TableError(
                 f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
             )
-        frame, values, weight, class_weight = (each[is_used] for each in (frame, values, weight, class_weight))
-        positions, written = ordered_rows(frame, values, weight)
+        frame = frame[is_used]
+        values, weight, class_weight = (each[is_used] for each in (values, weight, class_weight))
+        try:
+            positions, written = ordered_rows(frame, values, weight)
+        except (TypeError, ValueError, NotImplementedError):
+            infer_schema(frame, self.schema)  # refuses by name what is no cell
+            raise
+        loss_weight = written * (class_weight[positions] / class_weight.max())
         return _OrderedRows(
             frame=frame.iloc[positions],
             y=values[positions],
-            weight=written,
-            loss_weight=written * class_weight[positions],
+            weight=written / written.max(),
+            loss_weight=loss_weight / loss_weight.max(),
         )
 
     def _learn_columns(self, learned: _OrderedRows) -> None:
@@ -229,7 +261,8 @@ class _TabAttnEstimator(BaseEstimator):
                 "X must have at least one column with more than one value, "
                 f"got {len(self.schema_.columns)} constant column(s)."
             )
-        self.preprocessor_ = Preprocessor(self.schema_).fit(learned.frame)
+        with unread_cells_ignored():  # `infer_schema` has warned of them
+            self.preprocessor_ = Preprocessor(self.schema_).fit(learned.frame)
 
     def _with_judges(self, learned: Rows, weight: Tensor, eval_set: tuple[Any, Any]) -> tuple[Rows, Tensor]:
         """Add the rows that decide when to stop, and return the weights of all rows too."""
@@ -237,7 +270,8 @@ class _TabAttnEstimator(BaseEstimator):
             raise ParameterError(f"eval_set must be a pair of X and y, got {type(eval_set).__name__}.")
         frame = self._as_frame(eval_set[0], reset=False)
         cells, target = self.preprocessor_.transform(frame), self._target_of(eval_set[1], len(frame))
-        assert target is not None, "the target of a pair that passes its check is known"
+        if target is None:
+            raise TargetError("eval_set must be a pair of X and y, got None for y. The rows judge by their target.")
         rows = learned.judged_by(cells, target)
         return rows, torch.cat([weight, torch.ones(len(target), dtype=weight.dtype)])
 
@@ -406,23 +440,27 @@ class _TabAttnEstimator(BaseEstimator):
         self.preprocessor_ = Preprocessor.from_arrays(self.schema_, learned)
         self._restore_target(settings["target"])
         self.model_ = restore_model(settings["sizes"], arrays)
-        if self.model_.shape != self._model_shape(self.model_.shape.n_groups):
+        expected = self._model_shape(self.model_.shape.n_groups)
+        of_table = ("n_numeric", "n_parts", "n_levels", "n_outputs")
+        if any(getattr(self.model_.shape, name) != getattr(expected, name) for name in of_table):
             raise ValueError("the model does not belong to these columns")
         self.n_features_in_ = int(settings["n_features"])
         if settings["feature_names"] is not None:
             self.feature_names_in_ = np.array([str(name) for name in settings["feature_names"]], dtype=object)
         self.n_iter_, self.best_epoch_ = int(settings["n_iter"]), int(settings["best_epoch"])
         self.best_loss_ = float(settings["best_loss"])
-        self.attention_history_ = self._history_table(
-            {mode: arrays[f"history.{mode}"].numpy() for mode in ("train", "eval")}
-        )
-        self.feature_importances_ = arrays["importances"].numpy()
-        cells = (arrays["background.numeric"], arrays["background.codes"], arrays.get("background.missing"))
-        self._background_cells = Cells(*cells)
         n_features = len(self.schema_.columns)
-        if len(self.feature_importances_) != n_features or self.n_features_in_ != n_features:
+        history = {mode: arrays[f"history.{mode}"].double().numpy() for mode in ("train", "eval")}
+        if any(each.shape != (self.n_iter_, n_features) for each in history.values()):
+            raise ValueError("there must be attention to each column in each epoch")
+        self.attention_history_ = self._history_table(history)
+        self.feature_importances_ = arrays["importances"].double().numpy()
+        if self.feature_importances_.shape != (n_features,) or self.n_features_in_ != n_features:
             raise ValueError("there must be an importance for each column")
-        self.model_(self._background_cells)  # cells of other columns can't be read
+        self._background_cells = Cells(
+            arrays["background.numeric"], arrays["background.codes"], arrays.get("background.missing")
+        )
+        _check_cells(self._background_cells, self.model_.shape)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that missing cells and categories are welcome."""
@@ -472,13 +510,13 @@ class _TabAttnEstimator(BaseEstimator):
             n_parts=self.preprocessor_.n_parts,
             n_levels=tuple(schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL)),
             n_outputs=self._n_outputs,
-            n_layers=self.n_layers,
-            n_members=self.n_members,
-            n_groups=n_groups,
-            n_heads=self.n_heads,
-            d_token=self.d_token,
-            attention_dropout=self.attention_dropout,
-            ffn_dropout=self.ffn_dropout,
+            n_layers=int(self.n_layers),
+            n_members=int(self.n_members),
+            n_groups=int(n_groups),
+            n_heads=int(self.n_heads),
+            d_token=int(self.d_token),
+            attention_dropout=float(self.attention_dropout),
+            ffn_dropout=float(self.ffn_dropout),
         )
 
     def _training_settings(self, n_rows: int, seed: int) -> TrainingSettings:
@@ -711,6 +749,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         return predicted
 
     def _check_target(self, y: Any) -> Array:
+        _refuse_times(y)
         checked: Array = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=np.float64, input_name="y")
         return checked
 
@@ -830,6 +869,7 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         return probabilities
 
     def _check_target(self, y: Any) -> Array:
+        _refuse_times(y)
         values: Array = column_or_1d(y, warn=True)
         if pd.isna(values).any():
             raise TargetError("y must have no missing value, got NaN. Drop these rows first.")
@@ -852,9 +892,11 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
 
     def _restore_target(self, settings: Mapping[str, Any]) -> None:
         dtype = np.dtype(settings["dtype"])
-        if dtype.kind not in "biufUO" or dtype.hasobject != (dtype.kind == "O"):
+        if dtype.kind not in "biufUO" or dtype.names or dtype.subdtype:
             raise ValueError("classes must be numbers or strings")
-        self.classes_ = np.array(settings["classes"], dtype=dtype)
+        self.classes_ = np.array(settings["classes"], dtype=None if dtype.kind == "U" else dtype)
+        if self.classes_.ndim != 1 or self.classes_.dtype.kind != dtype.kind:
+            raise ValueError("classes must be of one type")
 
     @property
     def _n_outputs(self) -> int:
@@ -931,15 +973,39 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
     state = read_state(Path(path))
     try:
         estimator = {each.__name__: each for each in (TabAttnRegressor, TabAttnClassifier)}[state.settings["estimator"]]
-        loaded = estimator(**_from_json(state.settings["parameters"]))
+        parameters = _from_json(state.settings["parameters"])
+        if parameters.get("device") == "cuda" and not torch.cuda.is_available():
+            parameters["device"] = "auto"
+        loaded = estimator(**parameters)
         loaded._check_parameters()
         loaded._restore(state)
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError) as error:
         raise ModelFileError(
             f"The model must be as est.save() wrote it, got {str(path)!r}, whose parts do not fit together. "
             "Save it again."
         ) from error
     return loaded
+
+
+def _check_cells(cells: Cells, shape: ModelShape) -> None:
+    """Refuse cells that a model of this shape can't read.
+
+    Raises:
+        ValueError: They are too many, or of other columns.
+    """
+    n_rows = len(cells)
+    levels = torch.tensor(shape.n_levels, dtype=torch.long)
+    is_whole = (
+        0 < n_rows <= N_BACKGROUND
+        and cells.numeric.shape == (n_rows, shape.n_numeric + sum(shape.n_parts))
+        and cells.codes.shape == (n_rows, len(shape.n_levels))
+        and cells.numeric.dtype == torch.float32
+        and cells.codes.dtype == torch.int64
+        and bool(((cells.codes >= 0) & (cells.codes < levels)).all())
+    )
+    mask = cells.missing
+    if not is_whole or not (mask is None or (mask.shape == (n_rows, shape.n_columns) and mask.dtype == torch.bool)):
+        raise ValueError("the rows to compare with are of other columns")
 
 
 def _as_json(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -966,14 +1032,24 @@ def _class_weights(setting: ClassWeight, values: Array, weight: Array) -> Array:
     """Return what the weight of each row is multiplied by for the sake of its class."""
     if setting is None:
         return np.ones(len(values))
-    if not (setting == "balanced" or isinstance(setting, Mapping)):
+    if not (isinstance(setting, Mapping) or (isinstance(setting, str) and setting == "balanced")):
         raise ParameterError(f"class_weight must be None, 'balanced' or a weight for each class, got {setting!r}.")
     classes, codes = np.unique(values, return_inverse=True)
-    weights = compute_class_weight(setting, classes=classes, y=values, sample_weight=weight)
+    try:
+        weights = compute_class_weight(setting, classes=classes, y=values, sample_weight=weight).astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ParameterError(
+            f"class_weight must hold weights of the classes of y, got {setting!r}: {error}."
+        ) from error
     if not (np.isfinite(weights) & (weights >= 0)).all():
         raise ParameterError(f"class_weight must hold finite weights of at least 0, got {setting!r}.")
     by_row: Array = weights[codes]
     return by_row
+
+
+def _refuse_times(y: Any) -> None:
+    if getattr(getattr(y, "dtype", None), "kind", "") in {"m", "M"}:
+        raise TargetError(f"y must hold numbers or classes, got times ({y.dtype}). Turn them into seconds or strings.")
 
 
 def _draw(weight: Tensor, n_drawn: int, generator: torch.Generator) -> Tensor:

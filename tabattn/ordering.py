@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabattn.values import AnySeries, Numbers
+from tabattn.values import AnySeries, Numbers, level_name
 
 MAX_WRITTEN_OUT = 1_000_000
-NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na"})
+NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na", "decimal"})
 Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
 Keys = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
@@ -41,17 +41,21 @@ def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Num
     keys = pd.util.hash_pandas_object(pd.DataFrame(np.column_stack(varying)), index=False).to_numpy()
     order = keys.argsort(kind="stable")
     weight = weight[order]
-    if (weight != np.floor(weight)).any() or weight.sum() > max(MAX_WRITTEN_OUT, len(weight)):
+    with np.errstate(over="ignore"):
+        is_too_long = weight.sum() > max(MAX_WRITTEN_OUT, len(weight))
+    if is_too_long or (weight != np.floor(weight)).any():
         return order, weight
     return np.repeat(order, weight.astype(np.intp)), np.ones(int(weight.sum()))
 
 
 def _keys(column: AnySeries) -> Keys:
-    """A number for each cell, the same for equal cells, whatever the type that holds them."""
+    """A number for each cell, the same for the same numbers, names and times, whatever the type of the column."""
     if pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
         with suppress(OverflowError):  # integers beyond all floats are told apart by their digits
             numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # there is one zero, and one NaN
             return pd.util.hash_array(np.where(np.isnan(numbers), np.nan, numbers))
+    if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
+        column = column.map(level_name, na_action="ignore")
     positions, values = pd.factorize(column, use_na_sentinel=True)
-    names = np.array([*(str(value) for value in values), ""], dtype=object)
+    names = np.array([*(level_name(value) for value in values), ""], dtype=object)
     return pd.util.hash_array(names, categorize=False)[positions]

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tabattn.errors import ModelFileError
+from tabattn.errors import ModelFileError, OutputError
 from tabattn.files import write_whole
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.version import __version__
@@ -53,8 +53,17 @@ def write_state(path: Path, state: SavedState) -> None:
     arrays = {name: array.detach().cpu().contiguous().clone() for name, array in state.arrays.items()}
     content = {"format": FORMAT, "version": __version__, "settings": state.settings}
     header = {"sha256": _checksum(content, arrays)} | content
-    metadata = {HEADER: json.dumps(header, ensure_ascii=False)}  # one entry: the order of several would be random
-    write_whole(path, lambda staged: save_file(arrays, staged, metadata))
+    metadata = {HEADER: json.dumps(header)}  # one entry: the order of several would be random
+
+    def write(staged: Path) -> None:
+        try:
+            save_file(arrays, staged, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+    if not path.name:
+        raise OutputError(f"The model must be written to a file, got the directory {str(path)!r}. Name a file in it.")
+    write_whole(path, write)
 
 
 def read_state(path: Path) -> SavedState:
@@ -74,7 +83,7 @@ def read_state(path: Path) -> SavedState:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # no view of the file
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise _no_model(path) from error
     if HEADER not in metadata:
@@ -83,7 +92,7 @@ def read_state(path: Path) -> SavedState:
         header = json.loads(metadata[HEADER])
         checksum, written, version = str(header.pop("sha256")), int(header["format"]), str(header["version"])
         settings = dict(header["settings"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise _damaged(path) from error
     if written > FORMAT:
         raise ModelFileError(

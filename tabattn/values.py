@@ -17,6 +17,7 @@ Numbers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
 MISSING_MARKS = frozenset(
     {"", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "없음", "결측"}
 )
+BEYOND_INTEGERS = 2**64
 MIN_READ_SHARE = 0.95
 MIN_READ_NUMBERS = 10
 _SIGN, _EXPONENT = r"[+\-\u2212]?", r"(?:[eE][+-]?\d+)?"
@@ -155,12 +156,14 @@ def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.int
     missing = is_missing(column)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
+    if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
+        column = column.mask(missing, None).map(level_name, na_action="ignore")
     positions, values = pd.factorize(column, use_na_sentinel=True)
     position_of: dict[str, int] = {}
     present = np.unique(positions[~missing])
     renumbered = np.full(len(values) + 1, -1, dtype=np.intp)
     for position in present:
-        renumbered[position] = position_of.setdefault(_level_name(values[position]), len(position_of))
+        renumbered[position] = position_of.setdefault(level_name(values[position]), len(position_of))
     return np.where(missing, -1, renumbered[positions]), list(position_of)
 
 
@@ -292,7 +295,7 @@ def _warn_unread(
 ) -> None:
     if not is_unread.any():
         return
-    first = reprlib.repr(str(column[is_unread].iloc[0]))
+    first = reprlib.repr(level_name(column[is_unread].iloc[0]))
     if (is_unread | missing).all():
         raise ColumnError(
             f"Column {name!r} must hold {what}, as when the model was fitted, got {first}. "
@@ -319,7 +322,17 @@ def _clock_text(cell: object) -> object:
     return str(cell) if hasattr(cell, "isoformat") and hasattr(cell, "microsecond") else cell
 
 
-def _level_name(cell: object) -> str:
+def level_name(cell: object) -> str:
+    """Return the name of the level that a cell stands for: "1" for 1, 1.0 and "1".
+
+    Args:
+        cell: Not missing.
+
+    Returns:
+        Text that UTF-8 can hold.
+    """
     if isinstance(cell, float | np.floating) and float(cell).is_integer():
         return str(int(cell))
-    return str(cell)
+    if isinstance(cell, int) and abs(cell) >= BEYOND_INTEGERS:
+        return hex(cell)  # str() refuses thousands of digits
+    return str(cell).encode("utf-8", "backslashreplace").decode()

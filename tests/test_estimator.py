@@ -391,3 +391,67 @@ def test_permutation_importance_reads_cells_once_and_says_the_same(
             measured = est.permutation_scores(table, target, n_repeats=2, random_state=3)
         np.testing.assert_array_equal(measured.repeats, expected.repeats)
         assert (measured.scoring, n_read) == (expected.scoring, 1)
+
+
+def test_a_fit_that_fails_leaves_nothing_half_done(mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    warm = TabAttnRegressor(**FAST, warm_start=True, random_state=0).fit(X, y)
+    expected = warm.predict(X)
+    with pytest.raises(ValueError, match="feature names"):
+        warm.fit(X.rename(columns={"heat": "heet"}), y)
+    np.testing.assert_array_equal(warm.predict(X), expected)
+    cold = TabAttnRegressor(**FAST, random_state=0).fit(X, y)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TabAttnRegressor, "_score", interrupted)
+    for est in (cold, warm):
+        with pytest.raises(KeyboardInterrupt):
+            est.fit(X, y)
+    np.testing.assert_array_equal(warm.predict(X), expected)
+    assert warm.feature_importances_.sum() == pytest.approx(1)
+    with pytest.raises(NotFittedError):
+        cold.predict(X)
+    assert not hasattr(cold, "feature_importances_")
+
+
+def test_only_ratios_of_weights_matter(mixed: pd.DataFrame) -> None:
+    X, y, ratio = mixed[["heat", "noise"]], mixed["y"], np.linspace(0.5, 1.5, 300)
+    first, *others = [
+        TabAttnRegressor(**FAST, random_state=0).fit(X, y, sample_weight=scale * ratio).predict(X)
+        for scale in (1.0, 2.0**130, 2.0**-160)
+    ]
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-5)
+    classes = np.where(mixed["heat"] > 0, "high", "low")
+    absent = np.where(classes == "high", 1.0, 0.0)
+    balanced = TabAttnClassifier(**FAST, class_weight="balanced", random_state=0)
+    with pytest.raises(TargetError, match="at least two classes"):
+        balanced.fit(X, classes, sample_weight=absent)
+    with pytest.raises(ParameterError, match="class_weight must hold weights of the classes of y"):
+        TabAttnClassifier(**FAST, class_weight={"high": 1.0, "other": 2.0}).fit(X, classes)
+
+
+def test_equal_cells_of_two_types_are_read_alike_in_any_row(mixed: pd.DataFrame) -> None:
+    X = pd.DataFrame({"z": pd.Series([0, False, "a", "b"] * 15, dtype=object), "heat": mixed["heat"][:60]})
+    est = TabAttnRegressor(**FAST, random_state=0).fit(X, mixed["y"][:60])
+    order = [1, 0, *range(2, 60)]
+    np.testing.assert_allclose(est.predict(X.iloc[order]), est.predict(X)[order], rtol=1e-5)
+    again = TabAttnRegressor(**FAST, random_state=0).fit(X.iloc[order], mixed["y"].iloc[order])
+    np.testing.assert_array_equal(again.predict(X), est.predict(X))
+
+
+def test_what_is_no_cell_is_refused_by_name(mixed: pd.DataFrame) -> None:
+    X, y = mixed[["heat"]], mixed["y"]
+    for cells in ([[1], [2]], [{"a": 1}, "b"], [np.zeros(2), np.ones(2)]):
+        with pytest.raises(ColumnError, match="'z'"):
+            TabAttnRegressor(**FAST).fit(X.assign(z=pd.Series(cells * 150, dtype=object)), y)
+    odd = X.assign(z=pd.Series(["\ud800", "b"] * 150, dtype=object), n=pd.Series([10**5000, 2] * 150, dtype=object))
+    with pytest.warns(UnreadCellsWarning, match="'n' holds numbers, and 150 cell"):
+        est = TabAttnRegressor(**FAST).fit(odd, y)
+    assert "z" in est.schema_.names
+    with pytest.raises(TargetError, match=r"numbers or classes, got times \(datetime64"):
+        TabAttnRegressor(**FAST).fit(X, np.array(["2020", "NaT"] * 150, dtype="M8[ns]"))
+    with pytest.raises(TargetError, match="eval_set must be a pair of X and y, got None for y"):
+        TabAttnRegressor(**FAST).fit(X, y, eval_set=(X, None))

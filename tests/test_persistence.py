@@ -28,6 +28,7 @@ def everything(mixed: pd.DataFrame) -> pd.DataFrame:
         when=pd.Timestamp("2024-03-01") + pd.to_timedelta(rng.integers(0, 500, len(mixed)), unit="h"),
         spell=pd.to_timedelta(rng.integers(0, 500, len(mixed)), unit="s"),
         note=[" ".join(row) + f" {i}" for i, row in enumerate(words)],
+        day=pd.date_range("2024-01-01", periods=len(mixed)),
         price=[f"1,{i:03}.5" for i in range(len(mixed))],
         여백=1,
     )
@@ -91,6 +92,29 @@ def test_targets_of_any_type_are_kept(mixed: pd.DataFrame, labels: list[object],
     numbers = TabAttnRegressor(**FAST, random_state=0).fit(X, mixed["y"])
     numbers.save(tmp_path / "model.tabattn")
     assert load(tmp_path / "model.tabattn").predict(X).tobytes() == numbers.predict(X).tobytes()
+
+
+def test_arguments_of_any_type_are_kept(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    X, y = mixed[["heat"]], mixed["y"]
+    parameters = FAST | {"n_layers": np.int64(1), "attention_dropout": np.float32(0.1), "random_state": 0}
+    est = TabAttnRegressor(**parameters).fit(X, y)
+    est.save(tmp_path / "model.tabattn")
+    loaded = load(tmp_path / "model.tabattn")
+    assert loaded.predict(X).tobytes() == est.predict(X).tobytes()
+    est.set_params(attention_dropout=0.0, device="cuda").save(tmp_path / "model.tabattn")
+    assert load(tmp_path / "model.tabattn").attention_dropout == 0.0
+
+
+def test_a_loaded_estimator_does_not_hang_on_its_file(
+    saved: tuple[TabAttnClassifier, Path], everything: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.tabattn"
+    path.write_bytes(saved[1].read_bytes())
+    loaded = load(path)
+    importances = loaded.feature_importances_.tolist()
+    with path.open("r+b") as file:
+        file.write(b"\xff" * path.stat().st_size)
+    assert loaded.feature_importances_.tolist() == importances
 
 
 def test_a_loaded_estimator_can_be_fitted_on(mixed: pd.DataFrame, tmp_path: Path) -> None:
@@ -166,6 +190,11 @@ CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
     "one quantile": lambda _, a: a.update({"preprocessor.quantiles": a["preprocessor.quantiles"][:1].clone()}),
     "other importances": lambda _, a: a.update(importances=torch.ones(1)),
     "other rows": lambda _, a: a.update({"background.numeric": torch.ones(3, 1)}),
+    "endless epochs": lambda s, _: s.update(n_iter=float("inf")),
+    "a loss beyond all floats": lambda s, _: s.update(best_loss=10**400),
+    "wide classes": lambda s, _: s["target"].update(dtype="<U100000000", classes=[1, 2, 3]),
+    "a long history": lambda _, a: a.update({"history.train": torch.zeros(10**7, 0)}),
+    "many rows": lambda _, a: a.update({k: a[k].repeat(999, 1) for k in a if k.startswith("background")}),
     "levels that are none": lambda _, a: a["background.codes"].fill_(10**9),
 }
 
@@ -192,3 +221,5 @@ def test_a_place_that_can_not_be_written_is_refused(saved: tuple[TabAttnClassifi
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="can't be written"):
         saved[0].save(tmp_path / "file" / "model.tabattn")
+    with pytest.raises(OutputError, match="got the directory"):
+        saved[0].save(Path())

@@ -103,7 +103,7 @@ def test_durations_are_seconds(cells: object, seconds: list[float]) -> None:
 
 def test_one_level_whatever_its_type() -> None:
     positions, names = as_levels(pd.Series([1.0, "1", True, "True", np.nan, "  ", "N/A"], dtype=object))
-    assert [names[i] if i >= 0 else None for i in positions] == ["1", "1", "1", "True", None, None, None]
+    assert [names[i] if i >= 0 else None for i in positions] == ["1", "1", "True", "True", None, None, None]
 
 
 def test_texts_are_strings_or_missing() -> None:

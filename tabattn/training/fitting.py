@@ -102,7 +102,8 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabA
     if settings.show_progress:
         callbacks.append(ProgressLine())
     was_interrupted = False
-    with isolate_rng(), _quiet_lightning():
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices), isolate_rng(), _quiet_lightning():  # isolate_rng forgets after an error
         torch.manual_seed(settings.seed)
         model = TabAttnModel(shape)
         if start is not None:

@@ -145,8 +145,10 @@ def test_an_interruption_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(TrainingModule, "training_step", interrupted)
     handler = signal.getsignal(signal.SIGINT)
+    state = torch.get_rng_state()
     with pytest.raises(KeyboardInterrupt):
         fit()
+    assert torch.equal(torch.get_rng_state(), state)
     assert signal.getsignal(signal.SIGINT) is handler
 
 
