@@ -51,7 +51,7 @@ from tabattn.values import unread_cells_ignored
 Array = np.ndarray[Any, np.dtype[Any]]
 ClassWeight = Mapping[Any, float] | Literal["balanced"] | None
 MAX_READ_ELEMENTS = 8_000_000
-MAX_READ_ROWS = 4096
+MAX_READ_ROWS, BLOCK_ROWS = 4096, 32
 N_BACKGROUND, N_PAIRS, MAX_PARTNERS = 256, 4096, 64
 MAX_BACKGROUND_ELEMENTS = 32_000_000
 MIN_STEPS, MAX_SMALL_BATCH = 32, 256
@@ -531,7 +531,11 @@ class _TabAttnEstimator(BaseEstimator):
         )
 
     def _predict_members(self, cells: Cells) -> Tensor:
-        return torch.cat(list(self._read(cells, lambda model, batch, _: model(batch).prediction)))
+        """Predict in blocks that are always full: how a product is rounded depends on its number of rows."""
+        n_rows = len(cells)
+        n_missing = -n_rows % BLOCK_ROWS
+        full = cells.take(torch.arange(n_rows + n_missing) % n_rows) if n_missing else cells
+        return torch.cat(list(self._read(full, lambda model, batch, _: model(batch).prediction)))[:n_rows]
 
     @abstractmethod
     def _predict_cells(self, cells: Cells) -> Array:
@@ -610,7 +614,8 @@ class _TabAttnEstimator(BaseEstimator):
         """Number of rows that are read at once: the weights of all layers and a few arrays as wide as tokens fit."""
         shape = self.model_.shape
         n_weights = shape.n_columns * shape.n_layers * shape.n_members * shape.n_heads
-        return min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // (4 * self._n_token_elements() + n_weights)))
+        n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // (4 * self._n_token_elements() + n_weights)))
+        return n_rows - n_rows % BLOCK_ROWS if n_rows > BLOCK_ROWS else n_rows
 
     def _n_token_elements(self) -> int:
         """Numbers in the tokens of one row."""
@@ -744,8 +749,8 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         return self._predict_cells(self._cells(X))
 
     def _predict_cells(self, cells: Cells) -> Array:
-        standardized = average_members(self._predict_members(cells), is_regression=True).squeeze(1)
-        predicted: Array = standardized.double().numpy() * self._target_scale + self._target_mean
+        standardized = average_members(self._predict_members(cells).double(), is_regression=True).squeeze(1)
+        predicted: Array = standardized.numpy() * self._target_scale + self._target_mean
         return predicted
 
     def _check_target(self, y: Any) -> Array:

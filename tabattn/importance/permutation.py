@@ -58,6 +58,7 @@ def permutation_scores(
         ParameterError: `n_repeats` is less than 1.
 
     Example:
+        >>> import pandas as pd
         >>> from sklearn.linear_model import LinearRegression
         >>> X = pd.DataFrame({"a": [0.0, 1, 2, 3], "b": [0.0, 0, 0, 0]})
         >>> permutation_scores(LinearRegression().fit(X, X["a"]), X, X["a"], n_repeats=3).mean[1].item()
