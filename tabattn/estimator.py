@@ -241,7 +241,7 @@ class _TabAttnEstimator(BaseEstimator):
         values, weight, class_weight = (each[is_used] for each in (values, weight, class_weight))
         try:
             positions, written = ordered_rows(frame, values, weight)
-        except (TypeError, ValueError, NotImplementedError):
+        except (TypeError, ValueError, NotImplementedError):  # the last is PyArrow's word for lists and structures
             infer_schema(frame, self.schema)  # refuses by name what is no cell
             raise
         loss_weight = written * (class_weight[positions] / class_weight.max())
@@ -933,9 +933,9 @@ class _ShuffledReader(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def fit(self, places: Array, y: Any) -> Self:
-        """Refuse: scikit-learn asks for this method, but never calls it here."""
-        raise NotImplementedError
+    def fit(self, places: Array, y: Any) -> Self:  # noqa: ARG002
+        """Return this reader: it has nothing to learn, but scikit-learn calls only what can be fitted an estimator."""
+        return self
 
     @property
     def classes_(self) -> Array:

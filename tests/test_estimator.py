@@ -1,9 +1,11 @@
+import inspect
 import pickle
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import BaseEstimator, clone
@@ -447,6 +449,9 @@ def test_what_is_no_cell_is_refused_by_name(mixed: pd.DataFrame) -> None:
     for cells in ([[1], [2]], [{"a": 1}, "b"], [np.zeros(2), np.ones(2)]):
         with pytest.raises(ColumnError, match="'z'"):
             TabAttnRegressor(**FAST).fit(X.assign(z=pd.Series(cells * 150, dtype=object)), y)
+    lists = pd.Series(pd.arrays.ArrowExtensionArray(pa.array([[1], [2]] * 150)))
+    with pytest.raises(ColumnError, match="'z'"):
+        TabAttnRegressor(**FAST).fit(X.assign(z=lists), y)
     odd = X.assign(z=pd.Series(["\ud800", "b"] * 150, dtype=object), n=pd.Series([10**5000, 2] * 150, dtype=object))
     with pytest.warns(UnreadCellsWarning, match="'n' holds numbers, and 150 cell"):
         est = TabAttnRegressor(**FAST).fit(odd, y)
@@ -455,3 +460,12 @@ def test_what_is_no_cell_is_refused_by_name(mixed: pd.DataFrame) -> None:
         TabAttnRegressor(**FAST).fit(X, np.array(["2020", "NaT"] * 150, dtype="M8[ns]"))
     with pytest.raises(TargetError, match="eval_set must be a pair of X and y, got None for y"):
         TabAttnRegressor(**FAST).fit(X, y, eval_set=(X, None))
+
+
+def test_both_estimators_have_the_same_defaults() -> None:
+    regressor, classifier = (
+        {name: parameter.default for name, parameter in inspect.signature(each).parameters.items()}
+        for each in (TabAttnRegressor, TabAttnClassifier)
+    )
+    assert classifier.pop("class_weight") is None
+    assert classifier == regressor
