@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from experiments.splits import SplitTable
 from tabattn import TabAttnClassifier, TabAttnRegressor
-from tabattn.estimator import auto_batch_size
-from tabattn.nn.losses import average_members, ensemble_losses, row_losses
+from tabattn.nn.losses import loss_of
 from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
 from tabattn.schema import Kind, TableSchema, infer_schema
 from tabattn.training.data import Rows, ShuffledBatches
+from tabattn.training.sizes import auto_batch_size
 from tabattn.values import as_levels, as_numbers
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -248,12 +248,12 @@ class FittedNetwork(BaseEstimator):
         """Predict numbers, or the most probable class."""
         if self.classes_ is not None:
             return np.asarray(self.predict_proba(X).argmax(axis=1))
-        averaged = average_members(_predict_network(self.network, self.cells(X)), is_regression=True)
+        averaged = _predict_network(self.network, self.cells(X)).mean(dim=1)
         return np.asarray(averaged.double().numpy()[:, 0] * self.scale + self.mean)
 
     def predict_proba(self, X: pd.DataFrame) -> Array:
         """Predict class probabilities."""
-        averaged = average_members(_predict_network(self.network, self.cells(X)).double(), is_regression=False)
+        averaged = loss_of("classes").average(_predict_network(self.network, self.cells(X)).double())
         return np.asarray(averaged.numpy())
 
 
@@ -281,7 +281,8 @@ def _fit_network(
     indicated = no_cell_missing if cells.missing is None else cells.missing[:, :n_numeric].any(dim=0)
     cells = _with_indicators(cells, indicated)
     mean, scale = (float(y[table.train].mean()), float(y[table.train].std())) if is_regression else (0.0, 1.0)
-    target = torch.as_tensor((y - mean) / scale, dtype=torch.float32) if is_regression else torch.tensor(y)
+    target = torch.as_tensor((y - mean) / scale, dtype=torch.float32)[:, None] if is_regression else torch.tensor(y)
+    loss_function = loss_of("squared" if is_regression else "classes")
     n_outputs = 1 if is_regression else int(y.max()) + 1
     rows = Rows(cells, target, torch.ones(len(y)), torch.zeros(len(y), 0, dtype=torch.bool))
     train, validation = rows.take(torch.as_tensor(table.train)), rows.take(torch.as_tensor(table.validation))
@@ -293,10 +294,10 @@ def _fit_network(
         for _ in range(NEURAL_EPOCHS):
             for batch in batches:
                 optimizer.zero_grad()
-                row_losses(_forward(model, batch.cells), batch.target).mean().backward()
+                loss_function.of_members(_forward(model, batch.cells), batch.target).mean().backward()
                 optimizer.step()
             judged = _predict_network(model, validation.cells)
-            loss = float(ensemble_losses(judged, validation.target, torch.ones(judged.shape[:2])).mean())
+            loss = float(loss_function.of_average(loss_function.average(judged), validation.target).mean())
             n_worse = 0 if loss < best_loss else n_worse + 1
             if n_worse == 0:
                 best_loss, best_weights = loss, copy.deepcopy(model.state_dict())

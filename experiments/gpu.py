@@ -34,7 +34,7 @@ def rows_of(n_rows: int, n_members: int, device: torch.device) -> Rows:
     codes = torch.zeros(n_rows, 0, dtype=torch.long, device=device)
     held_out = torch.zeros(n_rows, n_members, dtype=torch.bool, device=device)
     held_out[:N_VALIDATION] = True
-    target = numeric[:, 0] - numeric[:, 1]
+    target = numeric[:, :1] - numeric[:, 1:2]
     return Rows(Cells(numeric, codes, None), target, torch.ones(n_rows, device=device), held_out)
 
 
@@ -46,6 +46,8 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
         n_numeric=N_COLUMNS,
         n_parts=(),
         n_levels=(),
+        loss="squared",
+        quantile=0.5,
         n_outputs=1,
         n_members=n_members,
         n_groups=1,

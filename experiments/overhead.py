@@ -27,7 +27,6 @@ import torch
 
 from experiments.machine import describe_machine
 from tabattn import TabAttnRegressor
-from tabattn.estimator import MAX_OWN_TOKEN_ROWS
 from tabattn.importance.methods import METHODS, Method
 from tabattn.importance.permutation import permutation_scores
 from tabattn.nn.model import ModelShape, TabAttnModel
@@ -35,6 +34,7 @@ from tabattn.nn.tokens import Cells
 from tabattn.training.data import Rows, ShuffledBatches
 from tabattn.training.fitting import TrainingSettings, train
 from tabattn.training.module import OptimizerSettings, TrainingModule
+from tabattn.training.sizes import MAX_OWN_TOKEN_ROWS
 
 RESULT = Path(__file__).parent / "results" / "overhead.csv"
 N_COLUMNS = 14
@@ -54,6 +54,8 @@ def model_shape(n_members: int) -> ModelShape:
         n_numeric=N_COLUMNS,
         n_parts=(),
         n_levels=(),
+        loss="squared",
+        quantile=0.5,
         n_outputs=1,
         n_members=n_members,
         n_groups=1,
@@ -68,7 +70,7 @@ def step_times(n_members: int, batch_size: int) -> dict[str, float]:
     held_out = torch.zeros(N_ROWS, n_members, dtype=torch.bool)
     held_out[0] = True
     cells = Cells(numeric, torch.zeros(N_ROWS, 0, dtype=torch.long), None)
-    rows = Rows(cells, numeric[:, 0], torch.ones(N_ROWS), held_out)
+    rows = Rows(cells, numeric[:, :1], torch.ones(N_ROWS), held_out)
     shape = model_shape(n_members)
     optimizer = OptimizerSettings(1e-3, 1e-5)
     n_steps = len(ShuffledBatches(rows, batch_size, 0))

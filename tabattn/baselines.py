@@ -1,5 +1,7 @@
 """What the model is held against: a constant, and scikit-learn's gradient boosting."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,32 +12,48 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
+from tabattn.nn.losses import LossName
 from tabattn.preprocessing import Preprocessor
 from tabattn.schema import Kind
 from tabattn.target import Task
 
 MAX_LEVELS = 254
+CONSTANTS: Mapping[LossName, str] = {"squared": "mean", "poisson": "mean", "absolute": "median", "pinball": "quantile"}
+BOOSTED: Mapping[LossName, str] = {
+    "squared": "squared_error",
+    "poisson": "poisson",
+    "absolute": "absolute_error",
+    "pinball": "quantile",
+}
 
 
-def dummy(task: Task) -> DummyClassifier | DummyRegressor:
-    """Return a model that predicts the mean, or the most frequent class, whatever the row.
+def dummy(task: Task, loss: LossName = "squared", quantile: float = 0.5) -> DummyClassifier | DummyRegressor:
+    """Return a model that predicts the same whatever the row: the best constant, or the shares of the classes.
 
     Args:
         task: Regression or classification.
+        loss: Loss of a regression.
+        quantile: Of the loss "pinball".
 
     Returns:
         An unfitted estimator.
     """
-    return DummyRegressor() if task == "regression" else DummyClassifier(strategy="prior")
+    if task == "classification":
+        return DummyClassifier(strategy="prior")
+    return DummyRegressor(strategy=CONSTANTS[loss], quantile=quantile)
 
 
-def gradient_boosting(task: Task, preprocessor: Preprocessor, random_state: int) -> Pipeline:
+def gradient_boosting(
+    task: Task, preprocessor: Preprocessor, random_state: int, loss: LossName = "squared", quantile: float = 0.5
+) -> Pipeline:
     """Return scikit-learn's histogram gradient boosting, which reads numbers, categories and missing cells as they are.
 
     Args:
         task: Regression or classification.
         preprocessor: Reads the columns; constant ones are left out.
         random_state: Seed.
+        loss: Loss of a regression.
+        quantile: Of the loss "pinball".
 
     Returns:
         An unfitted pipeline that takes DataFrames.
@@ -51,7 +69,11 @@ def gradient_boosting(task: Task, preprocessor: Preprocessor, random_state: int)
     categories = [("levels", levels, slice(n_numbers, None))] if n_categories else []
     columns = ColumnTransformer(categories, remainder="passthrough")
     is_categorical = [True] * n_categories + [False] * n_numbers
-    model = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    model = (
+        partial(HistGradientBoostingRegressor, loss=BOOSTED[loss], quantile=quantile if loss == "pinball" else None)
+        if task == "regression"
+        else HistGradientBoostingClassifier
+    )
     return make_pipeline(
         FunctionTransformer(_values, kw_args={"preprocessor": preprocessor}),
         columns,

@@ -51,6 +51,15 @@ class MethodName(StrEnum):
     rollout = "rollout"
 
 
+class LossChoice(StrEnum):
+    """Choices of --loss."""
+
+    squared = "squared"
+    absolute = "absolute"
+    poisson = "poisson"
+    pinball = "pinball"
+
+
 class EncoderName(StrEnum):
     """Choices of --encoder."""
 
@@ -91,9 +100,21 @@ def rank_command(
             help="Read a column as numeric, categorical, datetime, duration or text; may be repeated.",
         ),
     ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="Rank a column as part of a group; repeat for its other columns."),
+    ] = None,
     test_fraction: Annotated[float, typer.Option(help="Share of rows to hold out, between 0 and 1.")] = 0.2,
     max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
     task: Annotated[TaskName, typer.Option(help="What to do with the target.")] = TaskName.auto,
+    loss: Annotated[
+        LossChoice,
+        typer.Option(
+            help="What a regression learns: the mean (squared; poisson for counts), median (absolute) or a quantile "
+            "(pinball)."
+        ),
+    ] = LossChoice.squared,
+    quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
 ) -> None:
     """Rank the columns of TABLE by how much they drive the target, and set permutation importance beside it.
 
@@ -108,6 +129,9 @@ def rank_command(
                 target,
                 drop=drop or (),
                 schema=_kinds(kind or []),
+                groups=_groups(group or []),
+                loss=loss.value,
+                quantile=quantile,
                 task=task.value,
                 method=method.value,
                 encoder=encoder.value,
@@ -134,6 +158,17 @@ def _kinds(options: list[str]) -> dict[str, str]:
         if "=" not in option:
             raise ParameterError(f"--kind must be COLUMN=KIND, got {option!r}.")
     return {name: kind for name, _, kind in (option.rpartition("=") for option in options)}
+
+
+def _groups(options: list[str]) -> dict[str, list[str]]:
+    """Split NAME=COLUMN at the first sign, and put the columns of a name together."""
+    groups: dict[str, list[str]] = {}
+    for option in options:
+        name, sign, column = option.partition("=")
+        if not sign:
+            raise ParameterError(f"--group must be NAME=COLUMN, got {option!r}.")
+        groups.setdefault(name, []).append(column)
+    return groups
 
 
 def _report(ranking: Ranking, target: str, out: Path) -> None:
@@ -185,7 +220,7 @@ def _importance_table(ranking: Ranking) -> Table:
 
 def _agreement_line(ranking: Ranking) -> str:
     agreement = ranking.agreement
-    k = top_k(len(ranking.estimator.schema_.token_positions))
+    k = top_k(len(ranking.units.scored))
     return (
         f"Spearman {agreement['spearman']:.2f} (p = {agreement['p_value']:.2g}), Kendall {agreement['kendall']:.2f}, "
         f"weighted Kendall {agreement['weighted_kendall']:.2f}, NDCG {agreement['ndcg']:.2f}, "

@@ -23,7 +23,7 @@ def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Num
 
     Args:
         X: Features; columns with the same cell in all rows don't matter.
-        y: Target.
+        y: Target, shape (row,) or (row, output).
         weight: Positive weight of each row. If all are whole numbers, up to a million in all or as many as there are
             rows, a row of weight w is written out w times.
 
@@ -36,7 +36,8 @@ def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Num
         >>> sorted(positions.tolist()), weight.tolist()
         ([0, 1, 1], [1.0, 1.0, 1.0])
     """
-    columns = [_keys(X.iloc[:, i]) for i in range(X.shape[1])] + [_keys(pd.Series(y))]
+    columns = [_keys(X.iloc[:, i]) for i in range(X.shape[1])]
+    columns += [_keys(pd.Series(each)) for each in y.reshape(len(y), -1).T]
     varying = [keys for keys in columns if (keys != keys[0]).any()] or columns
     keys = pd.util.hash_pandas_object(pd.DataFrame(np.column_stack(varying)), index=False).to_numpy()
     order = keys.argsort(kind="stable")

@@ -51,6 +51,13 @@ class Preprocessor:
         """Numbers per cell of each column of dates or texts."""
         return tuple(block.n_parts for block in self._blocks)
 
+    @property
+    def sizes(self) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+        """Number of columns of one number, parts of the blocks, codes of the categories: what a model is built for."""
+        schema = self.schema
+        n_levels = tuple(schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL))
+        return len(schema.number_positions), self.n_parts, n_levels
+
     def fit(self, X: pd.DataFrame) -> Self:
         """Learn the blocks of dates and texts and the quantiles of all numbers.
 

@@ -19,11 +19,13 @@ from tabattn.errors import (
     UninformativeColumnWarning,
     UntrustedRankingWarning,
 )
-from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.estimator import SCORINGS, Groups, RegressionLoss, TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_whole
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
+from tabattn.importance.permutation import score_of
 from tabattn.importance.table import ImportanceTable
+from tabattn.importance.units import Units, units_of
 from tabattn.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
 from tabattn.preprocessing import Preprocessor
 from tabattn.reading import as_pandas, read_table
@@ -48,6 +50,7 @@ class Ranking:
         models: Scores on held-out rows of the fitted estimator, of a constant and of gradient boosting.
         mean_attention: Attention averaged over members and held-out rows, layers and heads against features.
         estimator: The fitted estimator.
+        units: The columns and groups that were ranked, in the order of the table.
         problem: Features and target as they were used.
         n_train: Number of rows fitted.
         n_held_out: Number of rows that scores and rankings come from.
@@ -58,6 +61,7 @@ class Ranking:
     models: pd.DataFrame
     mean_attention: pd.DataFrame
     estimator: TabAttnRegressor | TabAttnClassifier
+    units: Units
     problem: Problem
     n_train: int
     n_held_out: int
@@ -114,7 +118,7 @@ class Ranking:
         Raises:
             OutputError: A file can't be written.
         """
-        warn_of_missing_glyphs(tuple(self.table["feature"]))
+        warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
         tables = {
             "importance.csv": self.table,
             "comparison.csv": self.comparison,
@@ -138,9 +142,12 @@ def rank(
     *,
     drop: Sequence[str] = (),
     schema: Mapping[str, str] | None = None,
+    groups: Groups = None,
     task: TaskChoice = "auto",
     method: Method = DEFAULT_METHOD,
     encoder: Literal["class"] = "class",
+    loss: RegressionLoss = "squared",
+    quantile: float = 0.5,
     test_fraction: float = 0.2,
     n_repeats: int = 10,
     max_epochs: int = 100,
@@ -159,9 +166,14 @@ def rank(
         drop: Names of columns to leave out.
         schema: Kinds of columns by name, where they are not to be inferred: "numeric", "categorical", "datetime",
             "duration" or "text".
+        groups: Names of columns by the name of their group; the columns of a group are ranked as one, and shuffled
+            together for permutation importance.
         task: "regression", "classification", or "auto" to choose by the target.
         method: How attention becomes importance, see `TabAttnRegressor.importance_table`.
         encoder: Kind of transformer.
+        loss: What a regression learns: "squared", "absolute", "poisson" or "pinball", see `TabAttnRegressor`. Both
+            rankings go by it.
+        quantile: Which quantile "pinball" is for.
         test_fraction: Share of rows to hold out, greater than 0 and less than 1.
         n_repeats: Shuffles per column for permutation importance.
         max_epochs: Passes over the training rows at most.
@@ -203,39 +215,53 @@ def rank(
     problem = pose_problem(table, target, drop=drop, task=task)
     train, held_out = _split(problem, test_fraction, random_state)
     X, y = problem.X, problem.y
-    infer_schema(X, schema)  # warns of unread cells of all rows, once
+    units_of(infer_schema(X, schema), groups)  # warns of unread cells of all rows, once, and refuses wrong groups
     with unread_cells_ignored():
-        model = TabAttnRegressor if problem.task == "regression" else TabAttnClassifier
-        estimator = model(
-            encoder=encoder, schema=schema, max_epochs=max_epochs, random_state=random_state, verbose=verbose
-        )
+        settings: dict[str, Any] = {
+            "encoder": encoder,
+            "schema": schema,
+            "max_epochs": max_epochs,
+            "random_state": random_state,
+            "verbose": verbose,
+        }
+        if problem.task == "regression":
+            estimator = TabAttnRegressor(loss=loss, quantile=quantile, **settings)
+        elif loss == "squared":
+            estimator = TabAttnClassifier(**settings)
+        else:
+            raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
         estimator.fit(X.iloc[train], y.iloc[train])
         X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
         permutation = estimator.permutation_scores(
-            X_held_out, y_held_out, n_repeats=n_repeats, random_state=random_state
+            X_held_out, y_held_out, groups=groups, n_repeats=n_repeats, random_state=random_state
         )
-        importance = estimator.importance_table(X_held_out, y_held_out, method=method, permutation=permutation)
-        rivals = {
-            "dummy": dummy(problem.task),
-            "hist_gradient_boosting": gradient_boosting(problem.task, estimator.preprocessor_, random_state),
-        }
+        importance = estimator.importance_table(
+            X_held_out, y_held_out, method=method, groups=groups, permutation=permutation
+        )
+        units = units_of(estimator.schema_, groups)
+        boosting = gradient_boosting(problem.task, estimator.preprocessor_, random_state, loss, quantile)
+        rivals = {"dummy": dummy(problem.task, loss, quantile), "hist_gradient_boosting": boosting}
         fitted = {"tabattn": estimator} | {
             name: rival.fit(X.iloc[train], y.iloc[train]) for name, rival in rivals.items()
         }
         models = pd.DataFrame(
-            [{"model": name, **_held_out_scores(each, X_held_out, y_held_out)} for name, each in fitted.items()]
+            [
+                {"model": name, **_held_out_scores(each, X_held_out, y_held_out, loss, quantile)}
+                for name, each in fitted.items()
+            ]
         )
         identifiers = identifier_names(X.iloc[train], estimator.schema_)
-        leaks = _leaks(importance, problem, estimator.schema_, train, held_out)
+        leaks = _leaks(importance, units, problem, estimator.schema_, train, held_out)
     _warn_of_identifiers(identifiers)
     _warn_of_leaks(leaks)
-    _warn(models, estimator.schema_.constant_names)
+    _warn(models, loss, estimator.schema_.constant_names)
     return Ranking(
         table=importance,
-        agreement=_agreement(importance, estimator),
+        agreement=_agreement(importance, units),
         models=models,
         mean_attention=estimator.mean_attention(X_held_out),
         estimator=estimator,
+        units=units,
         problem=problem,
         n_train=len(train),
         n_held_out=len(held_out),
@@ -267,19 +293,22 @@ def _split(
     return np.sort(train), np.sort(held_out)
 
 
-def _agreement(importance: ImportanceTable, estimator: TabAttnRegressor | TabAttnClassifier) -> Agreement:
-    """Compare the rankings of the columns that vary, in the order of the table, so that ties favour neither."""
-    schema = estimator.schema_
-    compared = importance.set_index("feature").loc[[schema.names[i] for i in schema.token_positions]]
+def _agreement(importance: ImportanceTable, units: Units) -> Agreement:
+    """Compare the rankings of what varies, in the order of the table, so that ties favour neither."""
+    compared = importance.set_index("feature").loc[[units.names[i] for i in sorted(units.scored)]]
     return compare_rankings(-compared["rank"].to_numpy(np.float64), compared["permutation_mean"].to_numpy())
 
 
-def _held_out_scores(model: Any, X: pd.DataFrame, y: AnySeries) -> dict[str, float]:
+def _held_out_scores(
+    model: Any, X: pd.DataFrame, y: AnySeries, loss: RegressionLoss, quantile: float
+) -> dict[str, float]:
     if hasattr(model, "predict_proba"):
-        loss = log_loss(y, model.predict_proba(X), labels=model.classes_)
-        return {"accuracy": accuracy_score(y, model.predict(X)), "log_loss": loss}
+        nats = log_loss(y, model.predict_proba(X), labels=model.classes_)
+        return {"accuracy": accuracy_score(y, model.predict(X)), "log_loss": nats}
     predicted = model.predict(X)
-    return {"r2": r2_score(y, predicted), "rmse": root_mean_squared_error(y, predicted)}
+    scores = {"r2": r2_score(y, predicted), "rmse": root_mean_squared_error(y, predicted)}
+    scoring = SCORINGS[loss]
+    return scores if scoring == "r2" else {scoring: score_of(scoring, y, predicted, quantile=quantile)} | scores
 
 
 def _warn_of_identifiers(names: list[str]) -> None:
@@ -294,6 +323,7 @@ def _warn_of_identifiers(names: list[str]) -> None:
 
 def _leaks(
     importance: ImportanceTable,
+    units: Units,
     problem: Problem,
     schema: TableSchema,
     train: np.ndarray[Any, np.dtype[np.int64]],
@@ -303,8 +333,8 @@ def _leaks(
     is_first = (importance["rank"] <= N_LEAKS) | (importance["permutation_rank"] <= N_LEAKS)
     known = problem.y.iloc[held_out]
     leaks = []
-    for name in importance["feature"][is_first & (importance["importance"] > 0)]:
-        position = schema.names.index(name)
+    firsts = {units.names.index(name) for name in importance["feature"][is_first & (importance["importance"] > 0)]}
+    for position in (i for i in schema.token_positions if units.of_column[i] in firsts):
         fitted, judged = (problem.X.iloc[rows, [position]] for rows in (train, held_out))
         preprocessor = Preprocessor(TableSchema((schema.columns[position],))).fit(fitted)
         alone = gradient_boosting(problem.task, preprocessor, random_state=0).fit(fitted, problem.y.iloc[train])
@@ -312,7 +342,7 @@ def _leaks(
         is_regression = problem.task == "regression"
         score = r2_score(known, predicted) if is_regression else _mean_recall(known, predicted)
         if score >= LEAK_SCORE:
-            leaks.append(name)
+            leaks.append(schema.names[position])
     return leaks
 
 
@@ -336,7 +366,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names[:10]) + (", ..." if len(names) > 10 else "")
 
 
-def _warn(models: pd.DataFrame, constant_names: tuple[str, ...]) -> None:
+def _warn(models: pd.DataFrame, loss: RegressionLoss, constant_names: tuple[str, ...]) -> None:
     if constant_names:
         warnings.warn(
             f"{len(constant_names)} column(s) have no value, or only one, in the fitted rows; ranked last: "
@@ -344,11 +374,12 @@ def _warn(models: pd.DataFrame, constant_names: tuple[str, ...]) -> None:
             UninformativeColumnWarning,
             stacklevel=3,
         )
-    loss = "log_loss" if "log_loss" in models else "rmse"
-    by_model = models.set_index("model")[loss]
-    if not by_model["tabattn"] < by_model["dummy"]:
+    measure = "log_loss" if "log_loss" in models else "rmse" if loss == "squared" else SCORINGS[loss]
+    by_model = models.set_index("model")[measure]
+    sign = 1 if measure in {"log_loss", "rmse"} else -1
+    if not sign * by_model["tabattn"] < sign * by_model["dummy"]:
         warnings.warn(
-            f"The model predicts no better than a constant ({loss} {by_model['tabattn']:.4g} against "
+            f"The model predicts no better than a constant ({measure} {by_model['tabattn']:.4g} against "
             f"{by_model['dummy']:.4g} on held-out rows): do not trust this ranking. "
             "More rows, other columns or another target may help.",
             UntrustedRankingWarning,

@@ -42,6 +42,8 @@ def small_shape(**changes: Any) -> ModelShape:
         "n_numeric": 2,
         "n_parts": (),
         "n_levels": (3,),
+        "loss": "squared",
+        "quantile": 0.5,
         "n_outputs": 1,
         "n_layers": 2,
         "n_members": 3,

@@ -159,3 +159,15 @@ def test_version_and_help() -> None:
     text = run("rank", "--help").out
     for option in ("--target", "--out", "--method", "--encoder", "--repeats", "--seed", "--drop", "--test-fraction"):
         assert option in text
+
+
+def test_groups_and_losses(tmp_path: Path) -> None:
+    options = ("--group", "fat=bmi", "--group", "fat=s5", "--loss", "pinball", "--quantile", "0.8")
+    done = rank(DATA / "diabetes.csv", "progression", tmp_path / "out", *options)
+    assert done.code == 0, done.err
+    importance = pd.read_csv(tmp_path / "out" / "importance.csv")
+    assert importance.set_index("feature")["kind"]["fat"] == "group"
+    assert not {"bmi", "s5"} & set(importance["feature"])
+    assert "d2_pinball" in done.out
+    done = rank(DATA / "diabetes.csv", "progression", tmp_path / "out", "--group", "bmi")
+    assert (done.code, done.err) == (2, "tabattn: --group must be NAME=COLUMN, got 'bmi'.\n")

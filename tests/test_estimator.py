@@ -153,7 +153,7 @@ def test_rows_are_read_in_batches_of_any_size(
         return [regressor.predict(X), regressor.explain(X), regressor.mean_attention(X), *tables]
 
     whole = read()
-    monkeypatch.setattr("tabattn.estimator.MAX_READ_ROWS", 7)
+    monkeypatch.setattr("tabattn.importance.reader.MAX_READ_ROWS", 7)
     for before, after in zip(whole, read(), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
@@ -468,4 +468,5 @@ def test_both_estimators_have_the_same_defaults() -> None:
         for each in (TabAttnRegressor, TabAttnClassifier)
     )
     assert classifier.pop("class_weight") is None
+    assert (regressor.pop("loss"), regressor.pop("quantile")) == ("squared", 0.5)
     assert classifier == regressor

@@ -12,6 +12,7 @@ from tabattn.importance.aggregation import normalize_scores
 from tabattn.importance.maps import head_table
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import importance_table
+from tabattn.importance.units import units_of
 from tabattn.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
 from tabattn.schema import Column, Kind, TableSchema
 
@@ -20,7 +21,7 @@ def make_table(n_columns: int, with_permutation: bool = True) -> pd.DataFrame:
     schema = TableSchema(tuple(Column(f"x{i}", Kind.NUMERIC, (), is_constant=False) for i in range(n_columns)))
     scores = normalize_scores(np.linspace(2, 0, n_columns)[None] * [[0.9], [1.1]])
     permutation = PermutationScores(np.linspace(1, -0.1, n_columns)[:, None] + [[0.0, 0.02]], "r2")
-    return importance_table(schema, scores, permutation if with_permutation else None)
+    return importance_table(units_of(schema), scores, permutation if with_permutation else None)
 
 
 def test_bars_have_the_lengths_of_the_table_with_rank_1_on_top() -> None:

@@ -1,6 +1,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -116,7 +117,7 @@ def test_csv_and_plot_of_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
 def test_a_model_that_a_constant_beats_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"]).assign(y=lambda t: t["a"] + t["b"])
-    monkeypatch.setattr("tabattn.ranking.dummy", lambda task: LinearRegression())
+    monkeypatch.setattr("tabattn.ranking.dummy", lambda *_: LinearRegression())
     with pytest.warns(UntrustedRankingWarning, match=r"no better than a constant \(rmse .*do not trust"):
         rank(table, "y", max_epochs=1, n_repeats=1)
 
@@ -196,3 +197,46 @@ def test_the_true_drivers_of_the_process_lead_both_rankings() -> None:
     assert set(ranking.table.sort_values("permutation_rank")["feature"][:6]) == drivers
     scores = ranking.models.set_index("model")["r2"]
     assert scores["tabattn"] > 0.9
+
+
+def test_a_quantile_and_groups_go_through_the_whole_job(tmp_path: Path) -> None:
+    table = pd.read_csv(DATA / "friedman.csv")
+    target = table.columns[-1]
+    found = rank(
+        table,
+        target,
+        groups={"product": list(table.columns[:2])},
+        loss="pinball",
+        quantile=0.9,
+        max_epochs=10,
+        n_repeats=1,
+    )
+    assert found.table["feature"][0] == "product"
+    assert found.table["permutation_rank"][0] == 1
+    assert len(found.table) == table.shape[1] - 2
+    assert list(found.models) == ["model", "d2_pinball", "r2", "rmse"]
+    scores = found.models.set_index("model")["d2_pinball"]
+    assert scores["tabattn"] > 0.3
+    assert scores["hist_gradient_boosting"] > 0.3
+    assert abs(scores["dummy"]) < 0.1
+    found.write(tmp_path)
+    assert files(tmp_path) == FILES
+
+
+@pytest.mark.parametrize("loss", ["absolute", "poisson"])
+def test_other_losses_are_compared_with_their_own_constants(loss: Literal["absolute", "poisson"]) -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(200, 2)), columns=["heat", "dust"])
+    table = X.assign(count=rng.poisson(np.exp(X["heat"])) + 0.5)
+    found = rank(table, "count", loss=loss, max_epochs=15, n_repeats=1)
+    scores = found.models.set_index("model")[f"d2_{loss}"]
+    assert scores["tabattn"] > 0.15
+    assert abs(scores["dummy"]) < 0.1
+    table["count"] = rng.permutation(table["count"])
+    with pytest.warns(UntrustedRankingWarning, match=f"d2_{loss}"):
+        rank(table.assign(count=rng.exponential(size=200)), "count", loss=loss, max_epochs=40, n_repeats=1)
+
+
+def test_a_loss_for_numbers_is_refused_for_classes() -> None:
+    with pytest.raises(ParameterError, match="loss must be left out for a classification, got 'absolute'"):
+        rank(DATA / "wine.csv", "cultivar", loss="absolute")

@@ -4,10 +4,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+def join(values: Float[Tensor, "*axes column"], units: Int[Tensor, " column"] | None) -> Float[Tensor, "*axes unit"]:
+    """Sum values over the columns that are scored as one.
+
+    Args:
+        values: One for each column, on the last axis.
+        units: The unit of each column, from 0 on; None where every column stands for itself.
+
+    Example:
+        >>> join(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 1, 0])).tolist()
+        [4.0, 2.0]
+    """
+    if units is None:
+        return values
+    sums = values.new_zeros(*values.shape[:-1], int(units.max()) + 1)
+    return sums.index_add(values.ndim - 1, units, values)
 
 
 def mean_scores(

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
 from tabattn.nn.attention import carried_along
-from tabattn.nn.losses import average_members, ensemble_losses
+from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel, Trace
 from tabattn.nn.tokens import Cells
+
+N_BACKGROUND = 256
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Background:
         tokens: Their column tokens, normalized.
         weights: Layer by layer, the attention that was paid to them.
         typical: Layer by layer, what each stream reads from each column on average, its token times its weight.
-        averaged: The prediction of the ensemble, numbers or class probabilities.
+        averaged: The prediction of the ensemble: numbers, rates or probabilities.
     """
 
     tokens: Float[Tensor, "group row column d"]
@@ -47,22 +49,22 @@ def read_background(model: TabAttnModel, cells: Cells) -> Background:
     trace = model.trace(tokens)
     weights = tuple(reading.weights.unflatten(0, tokens.shape[:2]) for reading in trace.readings)
     typical = tuple(torch.einsum("gbsc,gbcd->gscd", each, tokens) / len(cells) for each in weights)
-    averaged = average_members(trace.prediction, is_regression=model.shape.n_outputs == 1)
-    return Background(tokens, weights, typical, averaged)
+    return Background(tokens, weights, typical, model.loss.average(trace.prediction))
 
 
 def loss_gradients(
-    trace: Trace, target: Shaped[Tensor, " batch"], judges: Float[Tensor, "batch member"]
+    model: TabAttnModel, trace: Trace, target: Target, judges: Float[Tensor, "batch member"]
 ) -> tuple[Float[Tensor, "group_row stream d"], ...]:
     """Return the gradient of the loss of each row with respect to what each layer read.
 
     Args:
-        trace: What the model read, with gradients enabled.
-        target: Standardized numbers or class codes.
+        model: The model.
+        trace: What it read, with gradients enabled.
+        target: As the loss takes it.
         judges: Weight of each member in the average of a row, not all zero in any row.
     """
     with torch.enable_grad():
-        loss = ensemble_losses(trace.prediction, target, judges).sum()
+        loss = model.loss.ensemble(trace.prediction, target, judges).sum()
     return torch.autograd.grad(loss, [reading.mixture for reading in trace.readings])
 
 

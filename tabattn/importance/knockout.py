@@ -12,12 +12,13 @@ the one row, and its mean over all background rows is put in its place. A few co
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from tabattn.importance.aggregation import join
 from tabattn.importance.background import Background, carried, carried_typically, loss_gradients
-from tabattn.nn.losses import average_members, ensemble_losses, row_losses
+from tabattn.nn.attention import Exchanges
+from tabattn.nn.losses import Loss, Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 
@@ -29,9 +30,10 @@ def knockout_scores(
     background: Background,
     partners: Int[Tensor, "batch partner"],
     cells: Cells,
-    target: Shaped[Tensor, " batch"] | None,
+    target: Target | None,
     judges: Float[Tensor, "batch member"],
-) -> Float[Tensor, "batch member column"]:
+    units: Int[Tensor, " column"] | None = None,
+) -> Float[Tensor, "batch member unit"]:
     """Score columns by the rise of the loss when they come from another row.
 
     Args:
@@ -39,11 +41,12 @@ def knockout_scores(
         background: Rows that columns are taken from.
         partners: Numbers of the background rows that each row is compared with.
         cells: Rows to read.
-        target: Standardized numbers or class codes; None to take the target to be as the model predicts.
+        target: As the loss takes it; None to take the target to be as the model predicts.
         judges: Weight of each member in the average of a row, not all zero in any row.
+        units: The unit of each column, from 0 on, where some are scored as one: all of them come from the other row.
 
     Returns:
-        The share of each member in the score of each row and column: the rise of its own loss, and an equal part of
+        The share of each member in the score of each row and unit: the rise of its own loss, and an equal part of
         what that of the ensemble differs from the mean of these. Their sum is the score.
 
     Source: one column from another row, Breiman 2001 (Random Forests), section 10; the same inside a network,
@@ -54,47 +57,52 @@ def knockout_scores(
     with torch.set_grad_enabled(target is not None):
         trace = model.trace(tokens)
     whole = trace.prediction.detach()
-    scores = tokens.new_zeros(len(cells), model.shape.n_members, model.shape.n_columns)
-    gradients = None if target is None else loss_gradients(trace, target, judges)
+    units = torch.arange(model.shape.n_columns, device=tokens.device) if units is None else units
+    n_units = int(units.max()) + 1
+    scores = tokens.new_zeros(len(cells), model.shape.n_members, n_units)
+    gradients = None if target is None else loss_gradients(model, trace, target, judges)
     if gradients is not None:
-        scores += carried_typically(model, gradients, background)
+        scores += join(carried_typically(model, gradients, background), units)
     for rows in partners.T:
         others = background.tokens[:, rows]
         if gradients is not None:
             weights = [each[:, rows].flatten(0, 1) for each in background.weights]
-            scores -= carried(model, gradients, weights, others) / partners.shape[1]
-        for columns in _blocks(model, len(cells)):
-            changed = model.exchange(tokens, others, columns)
-            scores[:, :, columns] += _shares(changed, whole, target, judges) / partners.shape[1]
+            scores -= join(carried(model, gradients, weights, others), units) / partners.shape[1]
+        for start, stop in _blocks(model, len(cells), n_units):
+            columns = ((units >= start) & (units < stop)).nonzero().flatten()
+            changed = model.exchange(tokens, others, Exchanges(columns, units[columns] - start, stop - start))
+            scores[:, :, start:stop] += _shares(model.loss, changed, whole, target, judges) / partners.shape[1]
     return scores
 
 
-def _blocks(model: TabAttnModel, n_rows: int) -> Iterator[slice]:
-    """Blocks of columns whose exchanges fit into memory together."""
+def _blocks(model: TabAttnModel, n_rows: int, n_units: int) -> Iterator[tuple[int, int]]:
+    """Blocks of units whose exchanges fit into memory together, first and beyond the last."""
     shape = model.shape
     n_weights = n_rows * shape.n_members * shape.n_heads * shape.n_columns
     n_exchanged = max(1, MAX_WEIGHTS // n_weights)
-    for start in range(0, shape.n_columns, n_exchanged):
-        yield slice(start, min(start + n_exchanged, shape.n_columns))
+    for start in range(0, n_units, n_exchanged):
+        yield start, min(start + n_exchanged, n_units)
 
 
 def _shares(
+    loss: Loss,
     changed: Float[Tensor, "batch exchanged member output"],
     whole: Float[Tensor, "batch member output"],
-    target: Shaped[Tensor, " batch"] | None,
+    target: Target | None,
     judges: Float[Tensor, "batch member"],
 ) -> Float[Tensor, "batch member exchanged"]:
     """The rise of the loss of the ensemble, divided among members as `knockout_scores` says."""
-    own, rise = _rises(changed, whole, target, judges)
+    own, rise = _rises(loss, changed, whole, target, judges)
     share = (judges / judges.sum(dim=1, keepdim=True))[:, None]
     rest = rise - (own * share).sum(dim=2)
     return (share * (own + rest[:, :, None])).transpose(1, 2)
 
 
 def _rises(
+    loss: Loss,
     changed: Float[Tensor, "batch exchanged member output"],
     whole: Float[Tensor, "batch member output"],
-    target: Shaped[Tensor, " batch"] | None,
+    target: Target | None,
     judges: Float[Tensor, "batch member"],
 ) -> tuple[Float[Tensor, "batch exchanged member"], Float[Tensor, "batch exchanged"]]:
     """How much the losses of members and of the ensemble rise."""
@@ -102,8 +110,8 @@ def _rises(
     repeated_judges, flat = judges.repeat_interleave(n_exchanged, dim=0), changed.flatten(0, 1)
     repeated_target = None if target is None else target.repeat_interleave(n_exchanged, dim=0)
     repeated_whole = whole.repeat_interleave(n_exchanged, dim=0)
-    own, losses = _losses(flat, repeated_whole, repeated_target, repeated_judges)
-    own_whole, losses_whole = _losses(whole, whole, target, judges)
+    own, losses = _losses(loss, flat, repeated_whole, repeated_target, repeated_judges)
+    own_whole, losses_whole = _losses(loss, whole, whole, target, judges)
     return (
         own.unflatten(0, (-1, n_exchanged)) - own_whole[:, None],
         losses.unflatten(0, (-1, n_exchanged)) - losses_whole[:, None],
@@ -111,18 +119,15 @@ def _rises(
 
 
 def _losses(
+    loss: Loss,
     prediction: Float[Tensor, "batch member output"],
     whole: Float[Tensor, "batch member output"],
-    target: Shaped[Tensor, " batch"] | None,
+    target: Target | None,
     judges: Float[Tensor, "batch member"],
 ) -> tuple[Float[Tensor, "batch member"], Float[Tensor, " batch"]]:
     """The losses of members and of the ensemble; without a target, as far as the whole model's belief goes."""
+    averaged = loss.average(prediction, judges)
     if target is not None:
-        return row_losses(prediction, target), ensemble_losses(prediction, target, judges)
-    is_regression = prediction.shape[2] == 1
-    averaged = average_members(prediction, judges, is_regression=is_regression)
-    believed = average_members(whole, judges, is_regression=is_regression)
-    if is_regression:
-        return (prediction - whole).squeeze(-1).square(), (averaged - believed).squeeze(-1).square()
-    own = cross_entropy(prediction.transpose(1, 2), whole.softmax(dim=-1).transpose(1, 2), reduction="none")
-    return own, -(believed * averaged.clamp_min(torch.finfo(averaged.dtype).tiny).log()).sum(dim=1)
+        return loss.of_members(prediction, target), loss.of_average(averaged, target)
+    own_belief = loss.natural(whole).to(prediction.dtype)
+    return loss.of_members(prediction, own_belief), loss.of_average(averaged, loss.average(whole, judges))

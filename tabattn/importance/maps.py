@@ -1,5 +1,6 @@
 """Raw attention weights together with the names of the columns they were paid to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,3 +51,27 @@ def head_table(
     index = pd.MultiIndex.from_product([range(1, n_layers + 1), range(1, n_heads + 1)], names=["layer", "head"])
     columns = pd.Index(feature_names, name="feature", dtype="str")
     return pd.DataFrame(weights.reshape(n_layers * n_heads, n_columns), index=index, columns=columns)
+
+
+def history_table(
+    by_mode: Mapping[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]], feature_names: tuple[str, ...]
+) -> pd.DataFrame:
+    """Name the axes of mean attention at each epoch.
+
+    Args:
+        by_mode: Arrays of shape (epoch, column) by the name of the mode.
+        feature_names: Names of the columns.
+
+    Returns:
+        One row per mode and epoch (counted from 1), one column per feature.
+    """
+    columns = pd.Index(feature_names, name="feature", dtype="str")
+    frames = [
+        pd.DataFrame(
+            attention,
+            index=pd.MultiIndex.from_product([[mode], range(1, len(attention) + 1)], names=["mode", "epoch"]),
+            columns=columns,
+        )
+        for mode, attention in by_mode.items()
+    ]
+    return pd.concat(frames)

@@ -1,7 +1,7 @@
 """The scoring methods by name: what each reads from some rows.
 
-All answer alike: the share of each member in the score of each row and column. The sum over members is the local score
-of the row, its mean over rows the global one.
+All answer alike: the share of each member in the score of each row and column, or unit of columns. The sum over members
+is the local score of the row, its mean over rows the global one.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from tabattn.importance.aggregation import mean_scores, norm_scores, rollout_scores
+from tabattn.importance.aggregation import join, mean_scores, norm_scores, rollout_scores
 from tabattn.importance.background import Background
 from tabattn.importance.contribution import contribution_scores
 from tabattn.importance.knockout import knockout_scores
 from tabattn.nn.attention import carried_along
-from tabattn.nn.losses import average_members, ensemble_losses
+from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 
@@ -32,46 +32,48 @@ class Question:
 
     Args:
         cells: The rows.
-        target: Standardized numbers or class codes; None to take the target to be as the model predicts.
+        target: As the loss takes it; None to take the target to be as the model predicts.
         judges: Weight of each member in each row, not all zero in any row.
         background: Returns the rows to compare with; called only by the methods that compare.
         partners: Numbers of the background rows that each row is compared with; "knockout", which needs fewer, looks at
             every fourth.
+        units: The unit of each column, from 0 on, where some are scored as one; None where none are.
     """
 
     cells: Cells
-    target: Shaped[Tensor, " batch"] | None
+    target: Target | None
     judges: Float[Tensor, "batch member"]
     background: Callable[[], Background]
     partners: Int[Tensor, "batch partner"]
+    units: Int[Tensor, " column"] | None = None
 
 
 def _divide(scores: Float[Tensor, "batch member column"], question: Question) -> Tensor:
     share = question.judges / question.judges.sum(dim=1, keepdim=True)
-    return scores * share[..., None]
+    return join(scores * share[..., None], question.units)
 
 
 def _contribution(model: TabAttnModel, question: Question) -> Tensor:
-    return contribution_scores(
-        model, question.background(), question.partners, question.cells, question.target, question.judges
-    )
+    partners, asked = question.partners, (question.cells, question.target, question.judges, question.units)
+    return contribution_scores(model, question.background(), partners, *asked)
 
 
 def _knockout(model: TabAttnModel, question: Question) -> Tensor:
     partners = question.partners[:, ::KNOCKOUT_STRIDE]
-    return knockout_scores(model, question.background(), partners, question.cells, question.target, question.judges)
+    asked = (question.cells, question.target, question.judges, question.units)
+    return knockout_scores(model, question.background(), partners, *asked)
 
 
-def gradient_scores(model: TabAttnModel, question: Question) -> Float[Tensor, "batch member column"]:
+def gradient_scores(model: TabAttnModel, question: Question) -> Float[Tensor, "batch member unit"]:
     """Score columns by the length of attention times its gradient, summed over layers and heads.
 
     Args:
         model: The model.
-        question: The rows. Without a target the gradient is that of the prediction, or of the log probability of the
-            most probable class, instead of the loss.
+        question: The rows. Without a target the gradient is that of the prediction (numbers, log rates, or the log
+            probability of the most probable class) instead of the loss.
 
     Returns:
-        The share of each member in the score of each row and column, not negative.
+        The share of each member in the score of each row and unit, not negative.
 
     Source: Chefer et al. 2021 (arXiv 2103.15679), section 3; without its clamp, so that columns that speak against the
         target count too.
@@ -80,18 +82,17 @@ def gradient_scores(model: TabAttnModel, question: Question) -> Float[Tensor, "b
     with torch.enable_grad():
         trace = model.trace(tokens)
         if question.target is None:
-            is_regression = model.shape.n_outputs == 1
-            averaged = average_members(trace.prediction, question.judges, is_regression=is_regression)
-            objective = (averaged if is_regression else averaged.amax(dim=1).log()).sum()
+            objective = model.loss.belief(model.loss.average(trace.prediction, question.judges)).sum()
         else:
-            objective = ensemble_losses(trace.prediction, question.target, question.judges).sum()
+            objective = model.loss.ensemble(trace.prediction, question.target, question.judges).sum()
     gradients = torch.autograd.grad(objective, [reading.mixture for reading in trace.readings])
     flat = tokens.flatten(0, 1)
     layers = (
         carried_along(gradient, reading.weights.detach(), flat).abs()
         for gradient, reading in zip(gradients, trace.readings, strict=True)
     )
-    return torch.stack([each.sum(dim=2) for each in model.encoder.by_head(layers)]).sum(dim=0)
+    by_layer = torch.stack([each.sum(dim=2) for each in model.encoder.by_head(layers)])
+    return join(by_layer.sum(dim=0), question.units)
 
 
 def _norm(model: TabAttnModel, question: Question) -> Tensor:

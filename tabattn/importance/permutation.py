@@ -1,14 +1,25 @@
 """Permutation importance of any fitted estimator, by scikit-learn's own function: the judge of every other score."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import log_loss, r2_score
+from sklearn.metrics import (
+    d2_absolute_error_score,
+    d2_pinball_score,
+    d2_tweedie_score,
+    log_loss,
+    r2_score,
+)
 
 from tabattn.errors import ParameterError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Scoring: TypeAlias = Literal["r2", "d2_absolute", "d2_pinball", "d2_poisson", "neg_log_loss"]
 
 
 @dataclass(frozen=True)
@@ -17,11 +28,11 @@ class PermutationScores:
 
     Args:
         repeats: Fall of the score at each repeat, shape (column, repeat).
-        scoring: Name of the score: "r2" for regression, "neg_log_loss" (nats) for classification.
+        scoring: Name of the score, see `score_of`.
     """
 
     repeats: np.ndarray[tuple[int, int], np.dtype[np.float64]]
-    scoring: str
+    scoring: Scoring
 
     @property
     def mean(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -37,11 +48,18 @@ class PermutationScores:
 
 
 def permutation_scores(
-    estimator: Any, X: Any, y: Any, *, n_repeats: int = 10, random_state: int | None = 0
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    n_repeats: int = 10,
+    random_state: int | None = 0,
+    scoring: Scoring | None = None,
+    quantile: float = 0.5,
 ) -> PermutationScores:
     """Measure how much worse a fitted estimator gets when one column at a time is shuffled.
 
-    The score is the estimator's own loss with its sign turned: R² for regression (squared error on a fixed scale),
+    The score is the estimator's own loss with its sign turned, on a fixed scale: R² for regression by squared errors,
     negative log loss for classification, which sees changes that accuracy does not.
 
     Args:
@@ -50,6 +68,8 @@ def permutation_scores(
         y: Their target.
         n_repeats: Shuffles per column, at least 1.
         random_state: Seed of the shuffles.
+        scoring: The score, see `score_of`; None for "r2" of regressors and "neg_log_loss" of classifiers.
+        quantile: Of the score "d2_pinball".
 
     Returns:
         The fall of the score at each repeat.
@@ -68,16 +88,54 @@ def permutation_scores(
     """
     if n_repeats < 1:
         raise ParameterError(f"n_repeats must be at least 1, got {n_repeats}.")
-    scoring, scorer = ("neg_log_loss", _neg_log_loss) if is_classifier(estimator) else ("r2", _r2)
+    chosen: Scoring = ("neg_log_loss" if is_classifier(estimator) else "r2") if scoring is None else scoring
+
+    def scorer(fitted: Any, X: Any, y: Any) -> float:
+        is_probability = chosen == "neg_log_loss"
+        predicted = fitted.predict_proba(X) if is_probability else fitted.predict(X)
+        return score_of(chosen, y, predicted, classes=fitted.classes_ if is_probability else None, quantile=quantile)
+
     result = permutation_importance(
         estimator, X, y, scoring=scorer, n_repeats=n_repeats, random_state=random_state, n_jobs=None
     )
-    return PermutationScores(repeats=result.importances, scoring=scoring)
+    return PermutationScores(repeats=result.importances, scoring=chosen)
 
 
-def _r2(estimator: Any, X: Any, y: Any) -> float:
-    return float(r2_score(y, estimator.predict(X)))
+def score_of(
+    scoring: Scoring, y: Any, predicted: Array, *, classes: Array | None = None, quantile: float = 0.5
+) -> float:
+    """Return the score of predictions: 1 less the loss as a share of a constant's, or minus the log loss.
+
+    Args:
+        scoring: "r2" (squared errors), "d2_absolute" (absolute errors), "d2_pinball", "d2_poisson" (Poisson's
+            deviance), or "neg_log_loss" (nats).
+        y: The target; where there are several, the score is the mean of theirs.
+        predicted: Numbers, or for "neg_log_loss" probabilities of classes or labels.
+        classes: The classes, in the order of the probabilities.
+        quantile: Of "d2_pinball".
+
+    Returns:
+        At most 1, or at most 0 for "neg_log_loss"; higher is better.
+
+    Example:
+        >>> score_of("d2_absolute", np.array([1.0, 2.0, 9.0]), np.array([1.0, 2.0, 5.0]))
+        0.5
+
+    Source: scikit-learn's functions of these names.
+    """
+    known = np.asarray(y)
+    if scoring == "neg_log_loss":
+        if known.ndim == 1:
+            return -float(log_loss(known, predicted, labels=classes))
+        pairs = zip(known.T, predicted.T, strict=True)
+        return -float(np.mean([log_loss(label, share, labels=[0, 1]) for label, share in pairs]))
+    score = partial(d2_pinball_score, alpha=quantile) if scoring == "d2_pinball" else NUMBER_SCORES[scoring]
+    columns = zip(known.reshape(len(known), -1).T, predicted.reshape(len(known), -1).T, strict=True)
+    return float(np.mean([score(*pair) for pair in columns]))
 
 
-def _neg_log_loss(estimator: Any, X: Any, y: Any) -> float:
-    return -float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
+NUMBER_SCORES: Mapping[Scoring, Callable[[Array, Array], float]] = {
+    "r2": r2_score,
+    "d2_absolute": d2_absolute_error_score,
+    "d2_poisson": partial(d2_tweedie_score, power=1),
+}

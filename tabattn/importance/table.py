@@ -3,7 +3,7 @@
 Columns, in this order:
 
 - ``rank``: 1 is the most important; ties in the order of the table.
-- ``feature``, ``kind``: name and kind of the column.
+- ``feature``, ``kind``: name and kind of the column; a group of columns has the kind "group".
 - ``importance``: score by the chosen method; not negative, sums to 1.
 - ``std``: its standard deviation over the members of the model; empty for a model with one member.
 - ``ci_low``, ``ci_high``, ``p_value``, ``selected``: reserved for the tests of significance, empty for now.
@@ -17,9 +17,10 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from tabattn.errors import ParameterError
 from tabattn.importance.aggregation import Scores
 from tabattn.importance.permutation import PermutationScores
-from tabattn.schema import TableSchema
+from tabattn.importance.units import Units
 
 ImportanceTable: TypeAlias = pd.DataFrame
 COLUMNS = (
@@ -39,47 +40,56 @@ COLUMNS = (
 
 
 def importance_table(
-    schema: TableSchema,
+    units: Units,
     scores: Scores,
     permutation: PermutationScores | None = None,
 ) -> ImportanceTable:
     """Rank the columns of a table by their scores.
 
     Args:
-        schema: The columns.
-        scores: Scores of the columns of the schema, in its order; ranked by `raw`.
-        permutation: Permutation importance of the same columns, if measured.
+        units: What the scores are of.
+        scores: Their scores, in their order; ranked by `raw`.
+        permutation: Their permutation importance, if measured.
 
     Returns:
         The ImportanceTable, rank 1 first, see the head of this module.
 
+    Raises:
+        ParameterError: Permutation importance was measured of other columns or groups.
+
     Example:
         >>> from tabattn.importance.aggregation import normalize_scores
+        >>> from tabattn.importance.units import units_of
         >>> from tabattn.schema import infer_schema
-        >>> schema = infer_schema(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
+        >>> units = units_of(infer_schema(pd.DataFrame({"a": [1, 2], "b": [3, 4]})))
         >>> scores = normalize_scores(np.array([[0.2, 0.8]]))
-        >>> importance_table(schema, scores)[["rank", "feature", "importance"]]
+        >>> importance_table(units, scores)[["rank", "feature", "importance"]]
            rank feature  importance
         0     1       b         0.8
         1     2       a         0.2
     """
-    n_columns = len(schema.columns)
-    unknown = np.full(n_columns, np.nan)
+    n_units = len(units.names)
+    if permutation is not None and len(permutation.repeats) != n_units:
+        raise ParameterError(
+            f"permutation must be measured of the {n_units} columns and groups of the table, got "
+            f"{len(permutation.repeats)}. Give permutation_scores the same groups."
+        )
+    unknown = np.full(n_units, np.nan)
     table = pd.DataFrame(
         {
             "rank": _ranks(scores.raw),
-            "feature": pd.Series(schema.names, dtype="str"),
-            "kind": pd.Series([column.kind.value for column in schema.columns], dtype="str"),
+            "feature": pd.Series(units.names, dtype="str"),
+            "kind": pd.Series(units.kinds, dtype="str"),
             "importance": scores.importance,
             "std": scores.std,
             "ci_low": unknown,
             "ci_high": unknown,
             "p_value": unknown,
-            "selected": pd.array([None] * n_columns, dtype="boolean"),
+            "selected": pd.array([None] * n_units, dtype="boolean"),
             "permutation_mean": unknown if permutation is None else permutation.mean,
             "permutation_std": unknown if permutation is None else permutation.std,
             "permutation_rank": pd.array(
-                [None] * n_columns if permutation is None else _ranks(permutation.mean), dtype="Int64"
+                [None] * n_units if permutation is None else _ranks(permutation.mean), dtype="Int64"
             ),
         },
         columns=list(COLUMNS),

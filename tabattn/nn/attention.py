@@ -9,9 +9,25 @@ that makes the query: ``(W_k E_i) . (W_q z) = E_i . (W_k^T W_q z)``. In the same
 key or value is ever computed for a column.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+
+class Exchanges(NamedTuple):
+    """Which columns come from another row, in each of several exchanges.
+
+    Args:
+        columns: A column that is exchanged.
+        numbers: The exchange that this is done in, from 0 on; one exchange may take several columns.
+        n_exchanged: How many exchanges there are.
+    """
+
+    columns: Int[Tensor, " pair"]
+    numbers: Int[Tensor, " pair"]
+    n_exchanged: int
 
 
 def attention_weights(
@@ -61,31 +77,30 @@ def read_exchanged(
     query: Float[Tensor, "batch exchanged stream d"],
     tokens: Float[Tensor, "batch column d"],
     others: Float[Tensor, "batch column d"],
-    columns: slice,
+    exchanges: Exchanges,
 ) -> Float[Tensor, "batch exchanged stream d"]:
-    """What streams read from rows in which one column at a time is that of another row.
+    """What streams read from rows in which some columns at a time are those of another row.
 
-    All exchanges of a row are one product with its tokens, and only the score of the exchanged column is put right.
+    All exchanges of a row are one product with its tokens, and only the scores of exchanged columns are put right.
 
     Args:
         query: Queries in token space, for each exchange.
         tokens: Column tokens.
         others: Column tokens of the other rows.
-        columns: The columns to exchange, one after the other.
+        exchanges: What to exchange.
 
     Returns:
         What each stream read, in token space.
     """
+    columns, numbers = exchanges.columns, exchanges.numbers
     theirs, own = others[:, columns], tokens[:, columns]
-    n_exchanged = own.shape[1]
-    exchanged = torch.arange(n_exchanged, device=tokens.device)
     scale = query.shape[-1] ** -0.5
     scores = torch.bmm(tokens, query.flatten(1, 2).transpose(1, 2)).mul_(scale).unflatten(2, query.shape[1:3])
-    scores[:, columns.start + exchanged, exchanged] = torch.einsum("bxsd,bxd->bxs", query, theirs) * scale
+    scores[:, columns, numbers] = torch.einsum("bpsd,bpd->bps", query[:, numbers], theirs) * scale
     weights = scores.softmax(dim=1)
-    to_exchanged = weights[:, columns.start + exchanged, exchanged]
+    to_exchanged = weights[:, columns, numbers]
     mixture = read_columns(weights.flatten(2).transpose(1, 2), tokens).unflatten(1, query.shape[1:3])
-    changed: Tensor = mixture + to_exchanged[..., None] * (theirs - own)[:, :, None]
+    changed: Tensor = mixture.index_add(1, numbers, to_exchanged[..., None] * (theirs - own)[:, :, None])
     return changed
 
 

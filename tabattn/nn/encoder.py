@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, relu
 
-from tabattn.nn.attention import attention_weights, read_columns, read_exchanged, value_norms
+from tabattn.nn.attention import Exchanges, attention_weights, read_columns, read_exchanged, value_norms
 from tabattn.nn.dropout import dropout
 
 FFN_WIDTH = 4 / 3
@@ -112,20 +112,19 @@ class ClassAttentionLayer(nn.Module):
         state: Float[Tensor, "member #batch_exchanged d"],
         tokens: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-        columns: slice,
+        exchanges: Exchanges,
     ) -> Float[Tensor, "member batch_exchanged d"]:
-        """Return the new CLS states of rows in which one column at a time is that of another row.
+        """Return the new CLS states of rows in which some columns at a time are those of another row.
 
         Args:
             state: CLS states, for each row one per exchange; one for all where they do not differ yet.
             tokens: Column tokens.
             others: Column tokens of the other rows.
-            columns: The columns to exchange, one after the other.
+            exchanges: What to exchange.
         """
-        n_rows, n_exchanged = tokens.shape[1], tokens[0, 0, columns].shape[0]
-        query = self._split_heads(self.query(normalize(state)), n_rows * n_exchanged)
-        by_row = query.unflatten(0, (-1, n_exchanged))
-        mixture = read_exchanged(by_row, tokens.flatten(0, 1), others.flatten(0, 1), columns)
+        query = self._split_heads(self.query(normalize(state)), tokens.shape[1] * exchanges.n_exchanged)
+        by_row = query.unflatten(0, (-1, exchanges.n_exchanged))
+        mixture = read_exchanged(by_row, tokens.flatten(0, 1), others.flatten(0, 1), exchanges)
         return self._take_in(state, mixture.flatten(0, 1))
 
     def _take_in(
@@ -216,18 +215,18 @@ class ClassAttentionEncoder(nn.Module):
         self,
         tokens: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-        columns: slice,
+        exchanges: Exchanges,
     ) -> Float[Tensor, "member batch_exchanged d"]:
-        """Return the last CLS states of rows in which one column at a time is that of another row.
+        """Return the last CLS states of rows in which some columns at a time are those of another row.
 
         Args:
             tokens: Column tokens, normalized by `normalize`.
             others: Those of the other rows.
-            columns: The columns to exchange, one after the other.
+            exchanges: What to exchange.
         """
         state: Tensor = self.cls
         for layer in self._class_layers():
-            state = layer.exchange(state, tokens, others, columns)
+            state = layer.exchange(state, tokens, others, exchanges)
         return normalize(state)
 
     def by_head(

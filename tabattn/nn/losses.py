@@ -1,70 +1,460 @@
-"""Losses of rows and members, and of the ensemble that members make together."""
+"""Losses: what a prediction costs, for each member, for the ensemble that members make together, and after a change.
+
+A loss also says what the outputs of a model mean. Members are averaged where averages mean something: numbers, rates
+and probabilities, not logarithms of them. Changes are followed where they add up: numbers, logarithms of rates, log
+odds and log probabilities, the *canonical* outputs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid, softplus
+from typing_extensions import override
+
+LossName = Literal["squared", "absolute", "pinball", "poisson", "classes", "labels"]
+Target: TypeAlias = Shaped[Tensor, "batch *target"]
+MAX_CLASSES_FOLLOWED = 3
 
 
-def row_losses(
-    prediction: Float[Tensor, "batch member output"], target: Shaped[Tensor, " batch"]
-) -> Float[Tensor, "batch member"]:
-    """Squared error of numbers, cross-entropy of class codes, for each row and member.
+class Loss(ABC):
+    """A loss with everything that depends on it.
+
+    Targets are numbers of shape (batch, output), but for `ClassLoss`. The loss of several outputs is their mean.
+    """
+
+    @abstractmethod
+    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+        """Return what outputs of the model stand for: numbers, rates or probabilities."""
+
+    @abstractmethod
+    def of_members(
+        self, outputs: Float[Tensor, "batch member output"], target: Target
+    ) -> Float[Tensor, "batch member"]:
+        """Return the loss of each row and member.
+
+        Args:
+            outputs: Outputs of the model.
+            target: As the class says.
+
+        Returns:
+            Losses, not negative but for Poisson's.
+        """
+
+    @abstractmethod
+    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+        """Return the loss of each row.
+
+        Args:
+            averaged: What `average` returned.
+            target: As the class says.
+        """
+
+    @abstractmethod
+    def canonical(
+        self, averaged: Float[Tensor, "batch output"], followed: Int[Tensor, "batch followed"]
+    ) -> Float[Tensor, "batch canonical"]:
+        """Return outputs on a scale on which changes add up.
+
+        Args:
+            averaged: What `average` returned.
+            followed: What `followed` returned for these rows.
+        """
+
+    @abstractmethod
+    def divergence(
+        self,
+        canonical: Float[Tensor, "batch canonical"],
+        change: Float[Tensor, "batch canonical column"],
+        target: Target | None,
+    ) -> Float[Tensor, "batch column"]:
+        """Return by how much more than its tangent the loss rises, which does not depend on most losses' target.
+
+        Args:
+            canonical: Canonical outputs.
+            change: What is added to them.
+            target: As the class says; None to take the outputs themselves for true.
+
+        Returns:
+            Not negative, because losses are convex in canonical outputs.
+        """
+
+    @abstractmethod
+    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+        """Return how much the divergence of each canonical output grows with the square of a small change."""
+
+    @abstractmethod
+    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+        """Return one number for each row that stands for the prediction where there is no target."""
+
+    def ensemble(
+        self,
+        outputs: Float[Tensor, "batch member output"],
+        target: Target,
+        judges: Float[Tensor, "batch member"],
+    ) -> Float[Tensor, " batch"]:
+        """Return the loss of the averaged prediction.
+
+        Args:
+            outputs: Outputs of the model.
+            target: As the class says.
+            judges: Weight of each member in the average of a row, not all zero in any row.
+        """
+        return self.of_average(self.average(outputs, judges), target)
+
+    def average(
+        self, outputs: Float[Tensor, "batch member output"], judges: Float[Tensor, "batch member"] | None = None
+    ) -> Float[Tensor, "batch output"]:
+        """Average numbers, rates or probabilities over members.
+
+        Args:
+            outputs: Outputs of the model.
+            judges: Weight of each member in the average of a row, not all zero in any row; None for equal weights.
+
+        Returns:
+            The prediction of the ensemble.
+        """
+        values = self.natural(outputs)
+        if judges is None:
+            return values.mean(dim=1)
+        share = judges * (judges.shape[1] / judges.sum(dim=1, keepdim=True))
+        return (values * share[..., None]).mean(dim=1)
+
+    def followed(self, averaged: Float[Tensor, "batch output"]) -> Int[Tensor, "batch followed"]:
+        """Choose the outputs whose changes are followed: all of them, where there is no reason to choose."""
+        return torch.arange(averaged.shape[1], device=averaged.device).expand(averaged.shape)
+
+    def limits(
+        self,
+        others: Float[Tensor, "row output"],
+        followed: Int[Tensor, "batch followed"],  # noqa: ARG002
+    ) -> tuple[Float[Tensor, "#batch canonical"], Float[Tensor, "#batch canonical"]]:
+        """Return the least and the greatest canonical outputs of other rows.
+
+        Args:
+            others: Averaged predictions of the other rows.
+            followed: What `followed` returned for the rows in question.
+        """
+        theirs = self.canonical(others, self.followed(others))
+        return theirs.amin(dim=0, keepdim=True), theirs.amax(dim=0, keepdim=True)
+
+
+class _NumberLoss(Loss):
+    """Numbers, and a cost of what is between them and the target."""
+
+    @abstractmethod
+    def cost(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        """Return what an error costs."""
+
+    @abstractmethod
+    def slope(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        """Return the derivative of the cost; 0 where there is none."""
+
+    @override
+    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+        return outputs
+
+    @override
+    def of_members(
+        self, outputs: Float[Tensor, "batch member output"], target: Target
+    ) -> Float[Tensor, "batch member"]:
+        return self.cost(outputs - _by_member(target)).mean(dim=2)
+
+    @override
+    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+        return self.cost(averaged - target).mean(dim=1)
+
+    @override
+    def canonical(
+        self,
+        averaged: Float[Tensor, "batch output"],
+        followed: Int[Tensor, "batch followed"],
+    ) -> Float[Tensor, "batch canonical"]:
+        return averaged
+
+    @override
+    def divergence(
+        self,
+        canonical: Float[Tensor, "batch canonical"],
+        change: Float[Tensor, "batch canonical column"],
+        target: Target | None,
+    ) -> Float[Tensor, "batch column"]:
+        error = torch.zeros_like(canonical) if target is None else canonical - target
+        before = error[..., None]
+        return (self.cost(before + change) - self.cost(before) - self.slope(before) * change).mean(dim=1)
+
+    @override
+    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+        return torch.ones_like(canonical)
+
+    @override
+    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+        return averaged.sum(dim=1)
+
+
+class SquaredLoss(_NumberLoss):
+    """Squared errors of numbers; the best prediction is the mean."""
+
+    @override
+    def cost(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        return error.square()
+
+    @override
+    def slope(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        return 2 * error
+
+    @override
+    def divergence(
+        self,
+        canonical: Float[Tensor, "batch canonical"],
+        change: Float[Tensor, "batch canonical column"],
+        target: Target | None,
+    ) -> Float[Tensor, "batch column"]:
+        return change.square().mean(dim=1)
+
+
+class AbsoluteLoss(_NumberLoss):
+    """Absolute errors of numbers; the best prediction is the median."""
+
+    @override
+    def cost(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        return error.abs()
+
+    @override
+    def slope(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        return error.sign()
+
+
+@dataclass(frozen=True)
+class PinballLoss(_NumberLoss):
+    """A number too low costs `quantile` times the error, one too high the rest; the best prediction is the quantile.
 
     Args:
-        prediction: One output for a float target, one logit per class for an integer target.
-        target: Float for regression, integer for classification.
+        quantile: In (0, 1).
 
-    Returns:
-        Non-negative losses, in squared standard deviations of the target or in nats.
+    Source: Koenker and Bassett 1978 (Regression Quantiles).
     """
-    n_members = prediction.shape[1]
-    repeated = target[:, None].expand(-1, n_members)
-    if target.is_floating_point():
-        return mse_loss(prediction.squeeze(-1), repeated, reduction="none")
-    return cross_entropy(prediction.transpose(1, 2), repeated, reduction="none")
+
+    quantile: float
+
+    @override
+    def cost(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        return torch.maximum((1 - self.quantile) * error, -self.quantile * error)
+
+    @override
+    def slope(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        above, below = (error.new_full((), each) for each in (1 - self.quantile, -self.quantile))
+        return torch.where(error > 0, above, below) * (error != 0)
 
 
-def ensemble_losses(
-    prediction: Float[Tensor, "batch member output"],
-    target: Shaped[Tensor, " batch"],
-    judges: Float[Tensor, "batch member"],
-) -> Float[Tensor, " batch"]:
-    """The loss of the averaged prediction.
+class PoissonLoss(Loss):
+    """Minus the log likelihood of counts, without the part that the prediction has no part in; outputs are log rates.
+
+    Source: McCullagh and Nelder 1989 (Generalized Linear Models), section 6.2; half the deviance, up to that part.
+    """
+
+    @override
+    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+        return outputs.exp()
+
+    @override
+    def of_members(
+        self, outputs: Float[Tensor, "batch member output"], target: Target
+    ) -> Float[Tensor, "batch member"]:
+        return (outputs.exp() - _by_member(target) * outputs).mean(dim=2)
+
+    @override
+    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+        return (averaged - target * _log(averaged)).mean(dim=1)
+
+    @override
+    def canonical(
+        self,
+        averaged: Float[Tensor, "batch output"],
+        followed: Int[Tensor, "batch followed"],
+    ) -> Float[Tensor, "batch canonical"]:
+        return _log(averaged)
+
+    @override
+    def divergence(
+        self,
+        canonical: Float[Tensor, "batch canonical"],
+        change: Float[Tensor, "batch canonical column"],
+        target: Target | None,
+    ) -> Float[Tensor, "batch column"]:
+        return (canonical.exp()[..., None] * (change.expm1() - change)).mean(dim=1)
+
+    @override
+    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+        return canonical.exp()
+
+    @override
+    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+        return _log(averaged).sum(dim=1)
+
+
+class LabelLoss(Loss):
+    """Cross-entropy, in nats, of labels that a row has or not, each for itself; outputs are log odds.
+
+    Probabilities are kept in double precision, in which those near 1 differ from 1.
+    """
+
+    @override
+    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+        return outputs.double().sigmoid()
+
+    @override
+    def of_members(
+        self, outputs: Float[Tensor, "batch member output"], target: Target
+    ) -> Float[Tensor, "batch member"]:
+        known = _by_member(target).to(outputs.dtype).expand(outputs.shape)
+        return binary_cross_entropy_with_logits(outputs, known, reduction="none").mean(dim=2)
+
+    @override
+    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+        return -(target * _log(averaged) + (1 - target) * _log(1 - averaged)).mean(dim=1)
+
+    @override
+    def canonical(
+        self,
+        averaged: Float[Tensor, "batch output"],
+        followed: Int[Tensor, "batch followed"],
+    ) -> Float[Tensor, "batch canonical"]:
+        return _log(averaged) - _log(1 - averaged)
+
+    @override
+    def divergence(
+        self,
+        canonical: Float[Tensor, "batch canonical"],
+        change: Float[Tensor, "batch canonical column"],
+        target: Target | None,
+    ) -> Float[Tensor, "batch column"]:
+        return _divergence_of_odds(canonical[..., None], change).mean(dim=1)
+
+    @override
+    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+        return (logsigmoid(canonical) + logsigmoid(-canonical)).exp()
+
+    @override
+    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+        return _log(torch.maximum(averaged, 1 - averaged)).sum(dim=1)
+
+
+class ClassLoss(Loss):
+    """Cross-entropy of classes, in nats; outputs are logits, targets are codes or, for members, probabilities.
+
+    Canonical are the log odds of the second of two classes, or the log probabilities of the most probable of several;
+    where not all are followed, the others together are one more.
+    """
+
+    @override
+    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+        return outputs.softmax(dim=-1)
+
+    @override
+    def of_members(
+        self, outputs: Float[Tensor, "batch member output"], target: Target
+    ) -> Float[Tensor, "batch member"]:
+        known = target.transpose(1, 2) if target.ndim > 1 else target[:, None].expand(outputs.shape[:2])
+        return cross_entropy(outputs.transpose(1, 2), known, reduction="none")
+
+    @override
+    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+        if target.ndim > 1:
+            return -(target * _log(averaged)).sum(dim=1)
+        return -_log(averaged.gather(1, target[:, None]).squeeze(1))
+
+    @override
+    def followed(self, averaged: Float[Tensor, "batch output"]) -> Int[Tensor, "batch followed"]:
+        return averaged.topk(min(MAX_CLASSES_FOLLOWED, averaged.shape[1]), dim=1).indices
+
+    @override
+    def canonical(
+        self, averaged: Float[Tensor, "batch output"], followed: Int[Tensor, "batch followed"]
+    ) -> Float[Tensor, "batch canonical"]:
+        n_classes, n_followed = averaged.shape[1], followed.shape[1]
+        if n_classes == 2:
+            logs = _log(averaged)
+            return logs[:, 1:] - logs[:, :1]
+        chosen = averaged.gather(1, followed)
+        if n_followed < n_classes:
+            rest = averaged.scatter(1, followed, 0.0).sum(dim=1, keepdim=True)
+            chosen = torch.cat([chosen, rest], dim=1)
+        return _log(chosen)
+
+    @override
+    def limits(
+        self, others: Float[Tensor, "row output"], followed: Int[Tensor, "batch followed"]
+    ) -> tuple[Float[Tensor, "#batch canonical"], Float[Tensor, "#batch canonical"]]:
+        n_classes = others.shape[1]
+        if n_classes == 2:
+            return super().limits(others, followed)
+        logs = _log(others)
+        low, high = logs.amin(dim=0)[followed], logs.amax(dim=0)[followed]
+        if followed.shape[1] < n_classes:
+            rest = _log(1 - others[:, followed].sum(dim=2))
+            low = torch.cat([low, rest.amin(dim=0)[:, None]], dim=1)
+            high = torch.cat([high, rest.amax(dim=0)[:, None]], dim=1)
+        return low, high
+
+    @override
+    def divergence(
+        self,
+        canonical: Float[Tensor, "batch canonical"],
+        change: Float[Tensor, "batch canonical column"],
+        target: Target | None,
+    ) -> Float[Tensor, "batch column"]:
+        before = canonical[..., None]
+        if canonical.shape[1] == 1:
+            return _divergence_of_odds(before, change).squeeze(1)
+        probability = before.exp()
+        rise = (before + change).logsumexp(dim=1) - before.logsumexp(dim=1)
+        return rise - (probability * change).sum(dim=1) / probability.sum(dim=1)
+
+    @override
+    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+        return torch.ones_like(canonical) if canonical.shape[1] == 1 else canonical.exp()
+
+    @override
+    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+        return _log(averaged.amax(dim=1))
+
+
+def loss_of(name: LossName, quantile: float = 0.5) -> Loss:
+    """Return the loss of a name.
 
     Args:
-        prediction: As for `row_losses`.
-        target: As for `row_losses`.
-        judges: Weight of each member in the average of a row, not all zero in any row.
+        name: Which.
+        quantile: Of "pinball".
 
-    Returns:
-        One loss per row, in the same units.
+    Example:
+        >>> loss_of("absolute").of_average(torch.tensor([[2.0]]), torch.tensor([[5.0]])).item()
+        3.0
     """
-    is_regression = target.is_floating_point()
-    averaged = average_members(prediction, judges, is_regression=is_regression)
-    if is_regression:
-        return (averaged.squeeze(-1) - target).square()
-    return -averaged.gather(1, target[:, None]).squeeze(1).clamp_min(torch.finfo(averaged.dtype).tiny).log()
+    return PinballLoss(quantile) if name == "pinball" else LOSSES[name]
 
 
-def average_members(
-    prediction: Float[Tensor, "batch member output"],
-    judges: Float[Tensor, "batch member"] | None = None,
-    *,
-    is_regression: bool,
-) -> Float[Tensor, "batch output"]:
-    """Average numbers, or class probabilities (not logits), over members.
+LOSSES: Mapping[LossName, Loss] = {
+    "squared": SquaredLoss(),
+    "absolute": AbsoluteLoss(),
+    "poisson": PoissonLoss(),
+    "classes": ClassLoss(),
+    "labels": LabelLoss(),
+}
 
-    Args:
-        prediction: Numbers or logits of each member.
-        judges: Weight of each member in the average of a row, not all zero in any row; None for equal weights.
-        is_regression: True for numbers.
 
-    Returns:
-        The prediction of the ensemble.
-    """
-    values = prediction if is_regression else prediction.softmax(dim=-1)
-    if judges is None:
-        return values.mean(dim=1)
-    share = judges * (judges.shape[1] / judges.sum(dim=1, keepdim=True))
-    return (values * share[..., None]).mean(dim=1)
+def _by_member(target: Tensor) -> Tensor:
+    """Numbers of each member, or the same numbers for all."""
+    return target if target.ndim == 3 else target[:, None]
+
+
+def _divergence_of_odds(log_odds: Tensor, change: Tensor) -> Tensor:
+    return softplus(log_odds + change) - softplus(log_odds) - log_odds.sigmoid() * change
+
+
+def _log(positive: Tensor) -> Tensor:
+    return positive.clamp_min(torch.finfo(positive.dtype).tiny).log()

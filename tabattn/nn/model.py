@@ -7,7 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from tabattn.nn.attention import Exchanges
 from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear, Reading, normalize
+from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.tokens import Cells, ColumnTokens
 
 
@@ -19,7 +21,9 @@ class ModelShape:
         n_numeric: Number of numeric columns.
         n_parts: Number of numbers of each column that is a block of them.
         n_levels: Number of codes of each categorical column.
-        n_outputs: Predicted numbers per row: 1 for regression, the number of classes for classification.
+        loss: What the outputs mean and cost, see `tabattn.nn.losses`.
+        quantile: Of the loss "pinball".
+        n_outputs: Outputs per row: one for each target of a regression, one for each class or label.
         n_layers: Number of layers.
         n_members: Number of members.
         n_groups: Number of groups of members; a group shares its column tokens. Divides `n_members`.
@@ -32,6 +36,8 @@ class ModelShape:
     n_numeric: int
     n_parts: tuple[int, ...]
     n_levels: tuple[int, ...]
+    loss: LossName
+    quantile: float
     n_outputs: int
     n_layers: int
     n_members: int
@@ -51,7 +57,7 @@ class ModelOutput(NamedTuple):
     """What the model says of some rows, and what it looked at.
 
     Args:
-        prediction: Standardized target, or class logits, of each member.
+        prediction: Outputs of each member: standardized targets, log rates, log odds or logits.
         attention: Layer by layer, the attention that each CLS state paid to each column (numeric columns first), before
             dropout.
     """
@@ -64,7 +70,7 @@ class Trace(NamedTuple):
     """What the model says of some rows, and everything that it read on the way.
 
     Args:
-        prediction: Standardized target, or class logits, of each member.
+        prediction: Outputs of each member: standardized targets, log rates, log odds or logits.
         readings: What the streams of each layer read.
     """
 
@@ -81,8 +87,8 @@ class TabAttnModel(nn.Module):
     Example:
         >>> import torch
         >>> shape = ModelShape(
-        ...     n_numeric=2, n_parts=(), n_levels=(3,), n_outputs=1, n_layers=2, n_members=4, n_groups=1,
-        ...     n_heads=2, d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
+        ...     n_numeric=2, n_parts=(), n_levels=(3,), loss="squared", quantile=0.5, n_outputs=1,
+        ...     n_layers=2, n_members=4, n_groups=1, n_heads=2, d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
         >>> cells = Cells(torch.randn(5, 2), torch.zeros(5, 1, dtype=torch.long), missing=None)
         >>> output = TabAttnModel(shape)(cells)
         >>> output.prediction.shape, len(output.attention), output.attention[0].shape
@@ -92,6 +98,7 @@ class TabAttnModel(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.shape = shape
+        self.loss = loss_of(shape.loss, shape.quantile)
         self.tokens = ColumnTokens(shape.n_groups, shape.n_numeric, shape.n_parts, shape.n_levels, shape.d_token)
         self.encoder = ClassAttentionEncoder(
             n_layers=shape.n_layers,
@@ -126,16 +133,16 @@ class TabAttnModel(nn.Module):
         self,
         tokens: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-        columns: slice,
+        exchanges: Exchanges,
     ) -> Float[Tensor, "batch exchanged member output"]:
-        """Predict rows in which one column at a time is that of another row.
+        """Predict rows in which some columns at a time are those of another row.
 
         Args:
             tokens: What `embed` returned.
             others: The same of the other rows.
-            columns: The columns to exchange, one after the other.
+            exchanges: What to exchange.
         """
-        prediction = self._predict(self.encoder.exchange(tokens, others, columns))
+        prediction = self._predict(self.encoder.exchange(tokens, others, exchanges))
         by_row: Tensor = prediction.unflatten(0, (tokens.shape[1], -1))
         return by_row
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from tabattn.nn.losses import Target
 from tabattn.nn.tokens import Cells
 
 
@@ -17,13 +18,13 @@ class Rows:
 
     Args:
         cells: The features.
-        target: Standardized numbers (float) or class codes (integer).
+        target: Class codes; else numbers, one for each output, as the loss takes them.
         weight: Non-negative weight of each row in the loss.
         held_out: Which members must not learn from the row, and so may judge by it.
     """
 
     cells: Cells
-    target: Shaped[Tensor, " batch"]
+    target: Target
     weight: Float[Tensor, " batch"]
     held_out: Bool[Tensor, "batch member"]
 
@@ -31,13 +32,11 @@ class Rows:
         return len(self.target)
 
     @classmethod
-    def learned(
-        cls, cells: Cells, target: Shaped[Tensor, " batch"], weight: Float[Tensor, " batch"], n_members: int
-    ) -> Self:
+    def learned(cls, cells: Cells, target: Target, weight: Float[Tensor, " batch"], n_members: int) -> Self:
         """Return rows that no member holds out."""
         return cls(cells, target, weight, torch.zeros(len(target), n_members, dtype=torch.bool))
 
-    def judged_by(self, cells: Cells, target: Shaped[Tensor, " judge"]) -> Self:
+    def judged_by(self, cells: Cells, target: Target) -> Self:
         """Return the same rows and others of mean weight that all members hold out.
 
         Args:

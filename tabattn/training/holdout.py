@@ -11,7 +11,7 @@ MAX_HELD_OUT = 2_048
 
 
 def held_out_rows(
-    target: Shaped[Tensor, " row"], n_groups: int, fraction: float, generator: torch.Generator
+    target: Shaped[Tensor, "row *target"], n_groups: int, fraction: float, generator: torch.Generator
 ) -> Bool[Tensor, "row group"]:
     """Draw the rows that each group of members holds out.
 
@@ -19,7 +19,7 @@ def held_out_rows(
     distances. Rows of a class are spread evenly over the circle, so that every arc has its share of every class.
 
     Args:
-        target: Numbers (float) or class codes (integer).
+        target: Class codes (integer), or numbers (float).
         n_groups: Number of groups.
         fraction: Share of the rows that each group holds out, in (0, 1); at most 2,048 rows, at least one, and at
             least one row is left.

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tabattn.nn.losses import ensemble_losses, row_losses
 from tabattn.nn.model import ModelOutput, TabAttnModel
 from tabattn.training.data import Rows
 
@@ -47,14 +46,16 @@ class TrainingModule(lightning.LightningModule):
         output = self.model(batch.cells)
         learns = (~batch.held_out).float()
         weight = learns * batch.weight[:, None]
-        loss = (row_losses(output.prediction, batch.target) * weight).sum() / weight.sum().clamp_min(TINY)
+        loss = (self.model.loss.of_members(output.prediction, batch.target) * weight).sum() / weight.sum().clamp_min(
+            TINY
+        )
         return {"loss": loss, **_attention_of(output, learns)}
 
     def validation_step(self, batch: Rows, batch_idx: int) -> dict[str, Tensor]:
         """Log the loss of the average of the members that hold a row out, and return the attention that they pay."""
         output = self.model(batch.cells)
         judges = batch.held_out.float()
-        loss = (ensemble_losses(output.prediction, batch.target, judges) * batch.weight).mean()
+        loss = (self.model.loss.ensemble(output.prediction, batch.target, judges) * batch.weight).mean()
         self.log(VALIDATION_LOSS, loss, on_epoch=True, on_step=False, batch_size=len(batch))
         return _attention_of(output, judges)
 

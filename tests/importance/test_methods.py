@@ -13,7 +13,7 @@ from tabattn.importance.background import Background, read_background
 from tabattn.importance.contribution import _divergence_shares
 from tabattn.importance.methods import KNOCKOUT_STRIDE, METHODS, Method, Question
 from tabattn.nn.encoder import normalize
-from tabattn.nn.losses import ensemble_losses
+from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tests.conftest import small_shape
@@ -22,9 +22,27 @@ N_ROWS, N_MEMBERS, N_HEADS, N_COLUMNS, D = 4, 4, 2, 3, 8
 TINY_STEP = 1e-6
 
 
-def make_model(n_outputs: int, n_groups: int) -> TabAttnModel:
+QUANTILE = 0.3
+EVERY_LOSS: list[tuple[LossName, int]] = [
+    ("squared", 1),
+    ("squared", 2),
+    ("absolute", 1),
+    ("pinball", 2),
+    ("poisson", 1),
+    ("poisson", 2),
+    ("labels", 2),
+    ("classes", 2),
+    ("classes", 3),
+    ("classes", 5),
+]
+IN_UNITS = torch.tensor([0, 1, 0])
+
+
+def make_model(n_outputs: int, n_groups: int, loss: LossName | None = None) -> TabAttnModel:
     torch.manual_seed(1)
-    shape = small_shape(n_outputs=n_outputs, n_groups=n_groups, n_members=N_MEMBERS, n_heads=N_HEADS, d_token=D)
+    name = loss or ("squared" if n_outputs == 1 else "classes")
+    sizes = {"loss": name, "quantile": QUANTILE, "n_outputs": n_outputs, "n_groups": n_groups}
+    shape = small_shape(n_members=N_MEMBERS, n_heads=N_HEADS, d_token=D, **sizes)
     model = TabAttnModel(shape).eval().double()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
@@ -35,17 +53,26 @@ def make_cells(n_rows: int) -> Cells:
     return Cells(torch.randn(n_rows, 2).double(), torch.randint(0, 3, (n_rows, 1)), torch.rand(n_rows, 3) < 0.1)
 
 
-def make_question(model: TabAttnModel, with_target: bool) -> Question:
+def make_target(model: TabAttnModel) -> Tensor:
+    name, n_outputs = model.shape.loss, model.shape.n_outputs
+    if name == "classes":
+        return torch.arange(N_ROWS) % n_outputs
+    numbers = torch.randn(N_ROWS, n_outputs).double()
+    if name == "labels":
+        return (numbers > 0).double()
+    return numbers.abs() if name == "poisson" else numbers
+
+
+def make_question(model: TabAttnModel, with_target: bool, units: Tensor | None = None) -> Question:
     torch.manual_seed(2)
-    n_outputs = model.shape.n_outputs
-    target = torch.randn(N_ROWS).double() if n_outputs == 1 else torch.arange(N_ROWS) % n_outputs
+    target = make_target(model)
     background = make_cells(5)
     judges = torch.ones(N_ROWS, N_MEMBERS).double()
     judges[0, 1] = 0
     partners = torch.tensor([[0, 1, 4, 2, 3], [2, 3, 0, 1, 4], [4, 0, 2, 1, 3], [1, 2, 3, 4, 0]])
     with torch.no_grad():
         read = read_background(model, background)
-    return Question(make_cells(N_ROWS), target if with_target else None, judges, lambda: read, partners)
+    return Question(make_cells(N_ROWS), target if with_target else None, judges, lambda: read, partners, units)
 
 
 Edit = Callable[[int, int, int, Tensor, Tensor], Tensor]
@@ -124,15 +151,21 @@ def typical_of(model: TabAttnModel, background: Background, column: int) -> dict
     return {key: torch.stack([each[key] for each in everyone]).mean(dim=0) for key in everyone[0]}
 
 
-def averaged(prediction: Tensor, judges: Tensor) -> Tensor:
-    values = prediction if prediction.shape[-1] == 1 else prediction.softmax(dim=-1)
-    mean: Tensor = (values * judges[:, None]).sum(dim=0) / judges.sum()
+def averaged(model: TabAttnModel, prediction: Tensor, judges: Tensor) -> Tensor:
+    name = model.shape.loss
+    values = {"classes": prediction.softmax(dim=-1), "labels": prediction.sigmoid(), "poisson": prediction.exp()}
+    mean: Tensor = (values.get(name, prediction) * judges[:, None]).sum(dim=0) / judges.sum()
     return mean
 
 
-def outputs_of(values: Tensor, classes: list[int]) -> Tensor:
-    """A number; log odds; or log probabilities of some classes and of the rest."""
-    if len(values) == 1:
+def outputs_of(model: TabAttnModel, values: Tensor, classes: list[int]) -> Tensor:
+    """Numbers; logarithms of rates; log odds; or log probabilities of some classes and of the rest."""
+    name = model.shape.loss
+    if name == "poisson":
+        return values.log()
+    if name == "labels":
+        return (values / (1 - values)).log()
+    if name != "classes":
         return values
     if len(values) == 2:
         return (values[1] / values[0]).log()[None]
@@ -140,114 +173,166 @@ def outputs_of(values: Tensor, classes: list[int]) -> Tensor:
     return torch.stack([*values[classes], *rest]).log()
 
 
-def divergence(before: Tensor, after: Tensor, is_regression: bool) -> Tensor:
-    """Squared difference, or the Kullback-Leibler divergence of normalized probabilities."""
-    if is_regression:
-        return (after - before).square().sum()
-    if len(before) == 1:
-        before, after = (torch.stack([torch.zeros(()).double(), each[0]]) for each in (before, after))
+def cost_of(name: LossName, values: Tensor, target: Tensor) -> Tensor:
+    """The loss of one row by its definition, given the averaged prediction."""
+    if name == "classes":
+        return -values[target].log()
+    error = values - target
+    by_output = {
+        "squared": lambda: error**2,
+        "absolute": lambda: error.abs(),
+        "pinball": lambda: torch.where(error > 0, (1 - QUANTILE) * error, -QUANTILE * error),
+        "poisson": lambda: values - target * values.log(),
+        "labels": lambda: -torch.where(target == 1, values, 1 - values).log(),
+    }[name]()
+    mean: Tensor = by_output.mean()
+    return mean
+
+
+def cost(model: TabAttnModel, prediction: Tensor, target: Tensor, judges: Tensor) -> Tensor:
+    return cost_of(model.shape.loss, averaged(model, prediction, judges), target)
+
+
+def kl(before: Tensor, after: Tensor) -> Tensor:
     p, q = before.softmax(dim=0), after.softmax(dim=0)
-    kl: Tensor = (p * (p / q).log()).sum()
-    return kl
+    total: Tensor = (p * (p / q).log()).sum()
+    return total
 
 
-@pytest.mark.parametrize("n_groups", [1, 2])
-@pytest.mark.parametrize("n_outputs", [1, 2, 3, 5])
+def divergence(model: TabAttnModel, before: Tensor, after: Tensor, target: Tensor | None) -> Tensor:
+    """Squared difference, Kullback-Leibler divergence, or the loss beyond its tangent."""
+    name = model.shape.loss
+    if name == "squared":
+        return (after - before).square().mean()
+    if name == "poisson":
+        return (after.exp() - before.exp() - before.exp() * (after - before)).mean()
+    if name == "classes" and len(before) > 1:
+        return kl(before, after)
+    if name in {"labels", "classes"}:
+        with_zeros = [torch.stack([torch.zeros_like(each), each]) for each in (before, after)]
+        return torch.stack([kl(*pair) for pair in zip(*(each.T for each in with_zeros), strict=True)]).mean()
+    known = before if target is None else target
+    slopes = {"absolute": (1.0, -1.0), "pinball": (1 - QUANTILE, -QUANTILE)}[name]
+    slope = torch.where(before > known, slopes[0], slopes[1]) * (before != known)
+    return cost_of(name, after, known) - cost_of(name, before, known) - (slope * (after - before)).mean()
+
+
+def sum_of(reads: list[dict[tuple[int, int, int], Tensor]]) -> dict[tuple[int, int, int], Tensor]:
+    return {key: torch.stack([each[key] for each in reads]).sum(dim=0) for key in reads[0]}
+
+
+def columns_of(unit: int, units: Tensor | None) -> list[int]:
+    return [unit] if units is None else (units == unit).nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize(("n_groups", "units"), [(1, None), (2, None), (2, IN_UNITS)])
+@pytest.mark.parametrize(("loss", "n_outputs"), EVERY_LOSS)
 @pytest.mark.parametrize("with_target", [False, True])
 @torch.no_grad()
-def test_contribution_is_its_definition(n_outputs: int, n_groups: int, with_target: bool) -> None:
-    model = make_model(n_outputs, n_groups)
-    question = make_question(model, with_target)
+def test_contribution_is_its_definition(
+    loss: LossName, n_outputs: int, n_groups: int, units: Tensor | None, with_target: bool
+) -> None:
+    model = make_model(n_outputs, n_groups, loss)
+    question = make_question(model, with_target, units)
+    n_units = N_COLUMNS if units is None else 2
     scores = METHODS["contribution"](model, question)
     background: Background = question.background()
     tokens = model.embed(question.cells)
-    assert scores.shape == (N_ROWS, N_MEMBERS, N_COLUMNS)
+    assert scores.shape == (N_ROWS, N_MEMBERS, n_units)
     for row in range(N_ROWS):
         judges = question.judges[row]
-        values = averaged(run_row(model, tokens[:, row], plain)[0], judges)
+        values = averaged(model, run_row(model, tokens[:, row], plain)[0], judges)
         classes = values.argsort(descending=True)[:3].tolist()
-        before = outputs_of(values, classes)
-        known = torch.stack([before, *(outputs_of(each, classes) for each in background.averaged)])
-        for column in range(N_COLUMNS):
-            own = read_of_column(model, tokens[:, row], column)
+        before = outputs_of(model, values, classes)
+        known = torch.stack([before, *(outputs_of(model, each, classes) for each in background.averaged)])
+        target = None if question.target is None else question.target[row]
+        for unit in range(n_units):
+            columns = columns_of(unit, units)
+            own = sum_of([read_of_column(model, tokens[:, row], column) for column in columns])
             expected = torch.zeros(()).double()
             for partner in question.partners[row]:
                 others = background.tokens[:, partner]
-                step = difference(read_of_column(model, others, column), own)
+                step = difference(sum_of([read_of_column(model, others, column) for column in columns]), own)
                 halfway = (tokens[:, row] + others) / 2
-                ends = [averaged(run_shifted(model, halfway, step, size), judges) for size in (TINY_STEP, -TINY_STEP)]
-                forth, back = (outputs_of(end, classes) for end in ends)
+                ends = [run_shifted(model, halfway, step, size) for size in (TINY_STEP, -TINY_STEP)]
+                forth, back = (outputs_of(model, averaged(model, end, judges), classes) for end in ends)
                 after = before + (forth - back) / (2 * TINY_STEP)
                 after = after.clamp(known.amin(dim=0), known.amax(dim=0))
-                expected += divergence(before, after, n_outputs == 1) / question.partners.shape[1]
-            if question.target is not None:
-                step = difference(typical_of(model, background, column), own)
-                target = question.target[row : row + 1]
+                expected += divergence(model, before, after, target) / question.partners.shape[1]
+            if target is not None:
+                step = difference(sum_of([typical_of(model, background, column) for column in columns]), own)
                 forth, back = (
-                    ensemble_losses(run_shifted(model, tokens[:, row], step, size)[None], target, judges[None])[0]
+                    cost(model, run_shifted(model, tokens[:, row], step, size), target, judges)
                     for size in (TINY_STEP, -TINY_STEP)
                 )
                 expected += (forth - back) / (2 * TINY_STEP)
-            np.testing.assert_allclose(scores[row, :, column].sum(), expected, rtol=1e-5, atol=1e-9)
+            np.testing.assert_allclose(scores[row, :, unit].sum(), expected, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("max_weights", [1, 4_000_000])
-@pytest.mark.parametrize("n_groups", [1, 2])
-@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize(("n_groups", "units"), [(1, None), (2, None), (2, IN_UNITS)])
+@pytest.mark.parametrize(("loss", "n_outputs"), EVERY_LOSS)
 @torch.no_grad()
 def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
-    n_outputs: int, n_groups: int, max_weights: int, monkeypatch: pytest.MonkeyPatch
+    loss: LossName,
+    n_outputs: int,
+    n_groups: int,
+    units: Tensor | None,
+    max_weights: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(knockout, "MAX_WEIGHTS", max_weights)
-    model = make_model(n_outputs, n_groups)
-    question = make_question(model, with_target=True)
+    model = make_model(n_outputs, n_groups, loss)
+    question = make_question(model, with_target=True, units=units)
     assert question.target is not None
     scores = METHODS["knockout"](model, question)
     background = question.background()
     tokens = model.embed(question.cells)
-    for column in range(N_COLUMNS):
+    for unit in range(scores.shape[2]):
+        columns = columns_of(unit, units)
         for row in range(N_ROWS):
-            target, judges = question.target[row : row + 1], question.judges[row]
-            whole = ensemble_losses(run_row(model, tokens[:, row], plain)[0][None], target, judges[None])
-            own = read_of_column(model, tokens[:, row], column)
+            target, judges = question.target[row], question.judges[row]
+            whole = cost(model, run_row(model, tokens[:, row], plain)[0], target, judges)
+            own = sum_of([read_of_column(model, tokens[:, row], column) for column in columns])
             tangents = []
             for other in range(len(background)):
-                step = difference(read_of_column(model, background.tokens[:, other], column), own)
+                theirs = [read_of_column(model, background.tokens[:, other], column) for column in columns]
+                step = difference(sum_of(theirs), own)
                 forth, back = (
-                    ensemble_losses(run_shifted(model, tokens[:, row], step, size)[None], target, judges[None])[0]
+                    cost(model, run_shifted(model, tokens[:, row], step, size), target, judges)
                     for size in (TINY_STEP, -TINY_STEP)
                 )
                 tangents.append(float(forth - back) / (2 * TINY_STEP))
             rises = []
             for partner in question.partners[row, ::KNOCKOUT_STRIDE].tolist():
                 changed = tokens[:, row].clone()
-                changed[:, column] = background.tokens[:, partner, column]
-                loss = ensemble_losses(run_row(model, changed, plain)[0][None], target, judges[None])
-                rises.append(float(loss - whole) - tangents[partner])
+                changed[:, columns] = background.tokens[:, partner, columns]
+                rise = cost(model, run_row(model, changed, plain)[0], target, judges) - whole
+                rises.append(float(rise) - tangents[partner])
             expected = np.mean(rises) + np.mean(tangents)
-            np.testing.assert_allclose(scores[row, :, column].sum(), expected, rtol=1e-5, atol=1e-9)
+            np.testing.assert_allclose(scores[row, :, unit].sum(), expected, rtol=1e-5, atol=1e-8)
 
 
 @torch.no_grad()
 def test_knockout_without_a_target_expects_what_the_model_predicts() -> None:
-    for n_outputs in (1, 3):
-        model = make_model(n_outputs, n_groups=1)
+    for loss, n_outputs in EVERY_LOSS:
+        model = make_model(n_outputs, n_groups=1, loss=loss)
         question = make_question(model, with_target=False)
         scores = METHODS["knockout"](model, question).sum(dim=1)
-        assert (scores >= 0).all(), "nothing predicts what a model says better than the model itself"
+        assert (scores > -1e-12).all(), "nothing predicts what a model says better than the model itself"
         assert (scores[:, :2] > 0).all(), "two rows may have the same level, but not the same number"
 
 
-@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize(("loss", "n_outputs"), EVERY_LOSS)
 @torch.no_grad()
-def test_gradient_is_attention_times_its_derivative(n_outputs: int) -> None:
-    model = make_model(n_outputs, n_groups=2)
+def test_gradient_is_attention_times_its_derivative(loss: LossName, n_outputs: int) -> None:
+    model = make_model(n_outputs, n_groups=2, loss=loss)
     question = make_question(model, with_target=True)
     assert question.target is not None
     scores = METHODS["gradient"](model, question)
     tokens = model.embed(question.cells)
     for row in range(N_ROWS):
-        target, judges = question.target[row : row + 1], question.judges[row : row + 1]
+        target, judges = question.target[row], question.judges[row]
         for member in range(N_MEMBERS):
             for column in range(N_COLUMNS):
                 expected = 0.0
@@ -256,7 +341,7 @@ def test_gradient_is_attention_times_its_derivative(n_outputs: int) -> None:
                         run_weighted(model, tokens[:, row], (layer, member, head), column, 1 + size)
                         for size in (TINY_STEP, -TINY_STEP)
                     )
-                    losses = [float(ensemble_losses(each[None], target, judges)[0]) for each in (forth, back)]
+                    losses = [float(cost(model, each, target, judges)) for each in (forth, back)]
                     expected += abs(losses[0] - losses[1]) / (2 * TINY_STEP)
                 np.testing.assert_allclose(scores[row, member, column], expected, rtol=1e-4, atol=1e-8)
 
@@ -276,35 +361,38 @@ def test_members_that_do_not_judge_a_row_have_no_share(method: Method) -> None:
 def test_divergences_are_exact_where_probabilities_are_0_or_1(log_odds: float, change: float) -> None:
     """In single precision, for two and for three classes, and the same when the classes change places."""
 
-    def kl(before: list[float], after: list[float]) -> float:
+    def divergence_of(before: list[float], after: list[float]) -> float:
         p, q = (torch.tensor(each, dtype=torch.float64).log_softmax(dim=0) for each in (before, after))
         return float((p.exp() * (p - q)).sum())
 
     changes = torch.full((1, 1, 1, 1), change)
     anything = torch.tensor([[-1e9]]), torch.tensor([[1e9]])
     odds = torch.tensor([[log_odds]])
-    two = _divergence_shares(odds, *anything, changes, is_regression=False)
-    np.testing.assert_allclose(two.item(), kl([0.0, log_odds], [0.0, log_odds + change]), rtol=1e-6, atol=1e-9)
-    swapped = _divergence_shares(-odds, *anything, -changes, is_regression=False)
+    classes = loss_of("classes")
+    two = _divergence_shares(classes, odds, anything, changes, None)
+    np.testing.assert_allclose(
+        two.item(), divergence_of([0.0, log_odds], [0.0, log_odds + change]), rtol=1e-6, atol=1e-9
+    )
+    swapped = _divergence_shares(classes, -odds, anything, -changes, None)
     np.testing.assert_allclose(two, swapped, rtol=1e-6, atol=1e-9)
     before, only_second = torch.tensor([[0.0, log_odds, -3.0]]).log_softmax(dim=1), torch.eye(3)[1][None, :, None, None]
     limits = before - 1e9, before + 1e9
-    three = _divergence_shares(before, *limits, changes * only_second, is_regression=False)
-    expected = kl([0.0, log_odds, -3.0], [0.0, log_odds + change, -3.0])
+    three = _divergence_shares(classes, before, limits, changes * only_second, None)
+    expected = divergence_of([0.0, log_odds, -3.0], [0.0, log_odds + change, -3.0])
     np.testing.assert_allclose(three.item(), expected, rtol=1e-5, atol=1e-7)
 
 
 def test_no_change_goes_beyond_what_background_rows_are_predicted() -> None:
     low, high = torch.tensor([[-1.0]]), torch.tensor([[2.0]])
     changes = torch.tensor([[[[50.0, -50.0, 1.0]]]])
-    shares = _divergence_shares(torch.tensor([[0.0]]), low, high, changes, is_regression=True)
+    shares = _divergence_shares(loss_of("squared"), torch.tensor([[0.0]]), (low, high), changes, None)
     assert shares.tolist() == [[[4.0, 1.0, 1.0]]]
 
 
 def test_members_share_a_divergence_by_their_part_in_the_change() -> None:
     changes = torch.tensor([[[[3.0], [-1.0]]]])
     anything = torch.tensor([[-1e9]]), torch.tensor([[1e9]])
-    shares = _divergence_shares(torch.tensor([[0.0]]), *anything, changes, is_regression=True)
+    shares = _divergence_shares(loss_of("squared"), torch.tensor([[0.0]]), anything, changes, None)
     assert shares.flatten().tolist() == [6.0, -2.0]
 
 
@@ -327,6 +415,16 @@ def test_only_attention_alone_pays_for_a_column_whose_token_never_varies(method:
         assert (scores[:, 1] > 1e-6).all()
     else:
         assert (scores[:, 0] > 1e-3).all()
+
+
+@pytest.mark.parametrize("method", ["gradient", "norm", "mean", "rollout"])
+@torch.no_grad()
+def test_the_other_methods_add_up_the_columns_of_a_unit(method: Method) -> None:
+    model = make_model(3, n_groups=2)
+    alone = METHODS[method](model, make_question(model, with_target=True))
+    joined = METHODS[method](model, make_question(model, with_target=True, units=IN_UNITS))
+    torch.testing.assert_close(joined[..., 0], alone[..., 0] + alone[..., 2])
+    torch.testing.assert_close(joined[..., 1], alone[..., 1])
 
 
 @torch.no_grad()

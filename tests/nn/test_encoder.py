@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from tabattn.nn.attention import Exchanges
 from tabattn.nn.encoder import ClassAttentionEncoder, ClassAttentionLayer, normalize
 
 D = 16
@@ -117,12 +118,15 @@ def test_value_norms_have_one_length_per_weight() -> None:
 
 
 @pytest.mark.parametrize("n_groups", [1, 3])
-@pytest.mark.parametrize("columns", [slice(0, 7), slice(2, 3), slice(4, 7)])
-def test_exchanging_columns_together_is_exchanging_them_one_by_one(n_groups: int, columns: slice) -> None:
+@pytest.mark.parametrize("exchanged", [[[i] for i in range(7)], [[2]], [[4], [5], [6]], [[5, 0, 3], [1], [2, 6]]])
+def test_exchanges_that_are_computed_together_are_what_each_is_alone(n_groups: int, exchanged: list[list[int]]) -> None:
     encoder = make_encoder(n_groups=n_groups)
     tokens, others = (normalize(torch.randn(n_groups, 5, 7, D)) for _ in range(2))
-    together = encoder.exchange(tokens, others, columns).unflatten(1, (5, -1))
-    for number, column in enumerate(range(columns.start, columns.stop)):
+    pairs = [(column, number) for number, columns in enumerate(exchanged) for column in columns]
+    columns, numbers = torch.tensor(pairs).T
+    exchanges = Exchanges(columns, numbers, len(exchanged))
+    together = encoder.exchange(tokens, others, exchanges).unflatten(1, (5, -1))
+    for number, changing in enumerate(exchanged):
         changed = tokens.clone()
-        changed[:, :, column] = others[:, :, column]
+        changed[:, :, changing] = others[:, :, changing]
         torch.testing.assert_close(together[:, :, number], encoder(changed)[0])

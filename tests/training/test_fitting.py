@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from tabattn.nn.losses import ensemble_losses
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import Rows
@@ -22,7 +21,8 @@ def make_rows(n_rows: int, seed: int) -> Rows:
     numeric = torch.randn(n_rows, 2, generator=generator)
     codes = torch.randint(0, 3, (n_rows, 1), generator=generator)
     held_out = torch.arange(n_rows)[:, None] % 4 == torch.arange(3)
-    return Rows(Cells(numeric, codes, None), numeric[:, 0] + codes[:, 0] - 1.0, torch.ones(n_rows), held_out)
+    target = numeric[:, :1] + codes - 1.0
+    return Rows(Cells(numeric, codes, None), target, torch.ones(n_rows), held_out)
 
 
 def make_settings(**changes: Any) -> TrainingSettings:
@@ -48,12 +48,12 @@ def validation_loss(trained: Trained, rows: Rows | None = None) -> float:
     rows = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
     with torch.inference_mode():
         prediction = trained.model(rows.cells).prediction
-    return float(ensemble_losses(prediction, rows.target, rows.held_out.float()).mean())
+    return float(trained.model.loss.ensemble(prediction, rows.target, rows.held_out.float()).mean())
 
 
 def test_the_best_weights_are_restored_and_training_stops_after_patience() -> None:
     rows = make_rows(200, 0)
-    noise = replace(rows, target=torch.randn(200, generator=torch.Generator().manual_seed(1)))
+    noise = replace(rows, target=torch.randn(200, 1, generator=torch.Generator().manual_seed(1)))
     shape = small_shape(attention_dropout=0.1, ffn_dropout=0.1)
     trained = train(shape, noise, make_settings(max_epochs=300, patience=3, optimizer=OptimizerSettings(3e-2, 0.0)))
     assert trained.n_epochs == trained.best_epoch + 3 < 300
@@ -124,7 +124,8 @@ def test_the_validation_loss_is_the_weighted_mean_over_all_batches(monkeypatch: 
     trained = train(small_shape(), rows, make_settings(max_epochs=1))
     judged = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
     with torch.inference_mode():
-        losses = ensemble_losses(trained.model(judged.cells).prediction, judged.target, judged.held_out.float())
+        outputs = trained.model(judged.cells).prediction
+        losses = trained.model.loss.ensemble(outputs, judged.target, judged.held_out.float())
     expected = float((losses * judged.weight).sum() / judged.weight.sum())
     assert trained.best_loss == pytest.approx(expected, rel=1e-5)
 
@@ -132,7 +133,7 @@ def test_the_validation_loss_is_the_weighted_mean_over_all_batches(monkeypatch: 
 def test_what_every_member_holds_out_is_never_learned() -> None:
     rows = make_rows(200, 0)
     rows = replace(rows, held_out=(torch.arange(200)[:, None] < 50).expand(-1, 3))
-    other = replace(rows, target=torch.where(rows.held_out[:, 0], 1e6, rows.target))
+    other = replace(rows, target=torch.where(rows.held_out[:, :1], 1e6, rows.target))
     first, second = (train(small_shape(), each, make_settings(max_epochs=1)) for each in (rows, other))
     assert first.best_loss < 10 < second.best_loss
     for name, value in first.model.state_dict().items():

@@ -17,7 +17,7 @@ def test_column_attention_averages_heads_and_layers_and_sums_rows_and_members_th
 
 def make_rows(held_out: torch.Tensor) -> Rows:
     cells = Cells(torch.randn(6, 2), torch.randint(0, 3, (6, 1)), None)
-    return Rows(cells, torch.randn(6), torch.rand(6) + 0.5, held_out)
+    return Rows(cells, torch.randn(6, 1), torch.rand(6) + 0.5, held_out)
 
 
 def test_a_member_learns_nothing_from_the_rows_that_it_holds_out() -> None:

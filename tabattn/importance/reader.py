@@ -1,0 +1,136 @@
+"""Read a fitted model: batch after batch of rows, in memory that does not grow with their number."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tabattn.errors import ParameterError
+from tabattn.importance.background import Background, read_background
+from tabattn.importance.methods import METHODS, Method, Question
+from tabattn.nn.losses import Target
+from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import Cells
+
+MAX_READ_ELEMENTS = 8_000_000
+MAX_READ_ROWS, BLOCK_ROWS = 4096, 32
+N_PAIRS, MAX_PARTNERS = 4096, 64
+MAX_BACKGROUND_ELEMENTS = 32_000_000
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model and the rows that others are compared with.
+
+    Args:
+        model: The model, on the CPU.
+        background: Rows that it was fitted on.
+        device: Where to compute.
+    """
+
+    model: TabAttnModel
+    background: Cells
+    device: torch.device
+
+    def read(self, cells: Cells, function: Callable[[TabAttnModel, Cells, slice], Tensor]) -> Iterator[Tensor]:
+        """Apply a function to batches of rows.
+
+        Args:
+            cells: The rows.
+            function: Gets the model, a batch on its device, and which rows these are.
+
+        Yields:
+            What the function returned, on the CPU.
+        """
+        model = self.model if self.device.type == "cpu" else copy.deepcopy(self.model).to(self.device)
+        n_rows = self._n_read_rows()
+        for start in range(0, len(cells), n_rows):
+            rows = slice(start, start + n_rows)
+            with torch.inference_mode(mode=False), torch.no_grad():
+                values = function(model, cells.take(rows).to(self.device), rows)
+            yield values.cpu()
+
+    def predict(self, cells: Cells) -> Float[Tensor, "row member output"]:
+        """Predict in blocks that are always full: how a product is rounded depends on its number of rows.
+
+        Args:
+            cells: The rows.
+
+        Returns:
+            Outputs of each member.
+        """
+        n_rows = len(cells)
+        n_missing = -n_rows % BLOCK_ROWS
+        full = cells.take(torch.arange(n_rows + n_missing) % n_rows) if n_missing else cells
+        return torch.cat(list(self.read(full, lambda model, batch, _: model(batch).prediction)))[:n_rows]
+
+    def shares(
+        self,
+        cells: Cells,
+        target: Target | None,
+        method: Method,
+        *,
+        judges: Float[Tensor, "row member"] | None = None,
+        units: Int[Tensor, " column"] | None = None,
+    ) -> Iterator[Float[Tensor, "batch member unit"]]:
+        """Score units of columns, for each row by each member.
+
+        Each row is compared with one background row, with up to 64 of them where there are fewer than 4,096 rows.
+
+        Args:
+            cells: The rows.
+            target: As the loss takes it; None to take the target to be as the model predicts.
+            method: How to score.
+            judges: Weight of each member in each row; None for equal weights.
+            units: The unit of each column, from 0 on; None where every column stands for itself.
+
+        Returns:
+            Batch by batch the share of each member in the score of each row and unit, in double precision.
+
+        Raises:
+            ParameterError: There is no such method.
+        """
+        if method not in METHODS:
+            raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+        if judges is None:
+            judges = torch.ones(len(cells), self.model.shape.n_members)
+        n_background = min(len(self.background), max(1, MAX_BACKGROUND_ELEMENTS // self._n_token_elements()))
+        n_partners = min(max(1, N_PAIRS // len(cells)), MAX_PARTNERS, n_background)
+        partners = torch.arange(len(cells) * n_partners).reshape(-1, n_partners) % n_background
+        background: Background | None = None
+
+        def read(model: TabAttnModel, batch: Cells, rows: slice) -> Tensor:
+            device = batch.numeric.device
+
+            def compare_with() -> Background:
+                nonlocal background
+                if background is None:
+                    background = read_background(model, self.background.take(slice(n_background)).to(device))
+                return background
+
+            question = Question(
+                cells=batch,
+                target=None if target is None else target[rows].to(device),
+                judges=judges[rows].to(device),
+                background=compare_with,
+                partners=partners[rows].to(device),
+                units=None if units is None else units.to(device),
+            )
+            return METHODS[method](model, question).double()
+
+        return self.read(cells, read)
+
+    def _n_read_rows(self) -> int:
+        """Number of rows that are read at once: the weights of all layers and a few arrays as wide as tokens fit."""
+        shape = self.model.shape
+        n_weights = shape.n_columns * shape.n_layers * shape.n_members * shape.n_heads
+        n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // (4 * self._n_token_elements() + n_weights)))
+        return n_rows - n_rows % BLOCK_ROWS if n_rows > BLOCK_ROWS else n_rows
+
+    def _n_token_elements(self) -> int:
+        """Numbers in the tokens of one row."""
+        shape = self.model.shape
+        return shape.n_columns * shape.n_groups * shape.d_token

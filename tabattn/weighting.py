@@ -1,0 +1,68 @@
+"""Weights of rows: those of their classes, and draws by weight."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.utils.class_weight import compute_class_weight
+from torch import Tensor
+
+from tabattn.errors import ParameterError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+
+
+def class_weights(setting: ClassWeight, values: Array, weight: Array) -> Array:
+    """Return what the weight of each row is multiplied by for the sake of its class.
+
+    Args:
+        setting: None for 1, "balanced" for the same weight of all classes together, or a weight for each class.
+        values: The class of each row.
+        weight: Weight of each row.
+
+    Returns:
+        Factors, not negative.
+
+    Raises:
+        ParameterError: The setting is none of these, or rows have several labels.
+
+    Example:
+        >>> class_weights("balanced", np.array(["a", "b", "b", "b"]), np.ones(4)).round(2).tolist()
+        [2.0, 0.67, 0.67, 0.67]
+    """
+    if setting is None:
+        return np.ones(len(values))
+    if not (isinstance(setting, Mapping) or (isinstance(setting, str) and setting == "balanced")):
+        raise ParameterError(f"class_weight must be None, 'balanced' or a weight for each class, got {setting!r}.")
+    if values.ndim > 1:
+        raise ParameterError(
+            f"class_weight must be None where rows have several labels, got {setting!r}. Use sample_weight."
+        )
+    classes, codes = np.unique(values, return_inverse=True)
+    try:
+        weights = compute_class_weight(setting, classes=classes, y=values, sample_weight=weight).astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ParameterError(
+            f"class_weight must hold weights of the classes of y, got {setting!r}: {error}."
+        ) from error
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ParameterError(f"class_weight must hold finite weights of at least 0, got {setting!r}.")
+    by_row: Array = weights[codes]
+    return by_row
+
+
+def draw_rows(weight: Float[Tensor, " row"], n_drawn: int, generator: torch.Generator) -> Int[Tensor, " drawn"]:
+    """Draw rows by their weights, none of them twice.
+
+    Args:
+        weight: Positive weight of each row.
+        n_drawn: How many, or all if there are fewer.
+        generator: Source of randomness.
+
+    Source: Efraimidis and Spirakis 2006 (weighted random sampling with a reservoir), algorithm A.
+    """
+    keys = torch.rand(len(weight), generator=generator, dtype=torch.float64).log() / weight
+    return keys.topk(min(n_drawn, len(weight))).indices
