@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from tabattn.errors import ColumnError, ModelFileError, ParameterError, TableError, TargetError
+from tabattn.export import model_inputs, write_onnx
 from tabattn.importance.aggregation import Scores, normalize_rows, normalize_scores
 from tabattn.importance.background import N_BACKGROUND
 from tabattn.importance.maps import AttentionMaps, head_table, history_table
@@ -446,6 +447,37 @@ class _TabAttnEstimator(BaseEstimator):
             "parameters": parameters_as_json({name: getattr(self, name) for name in self.get_params(deep=False)}),
         }
         write_state(Path(path), SavedState(own | fitted.settings, fitted.arrays))
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write the fitted model as an ONNX graph, for programs without Python.
+
+        The graph takes "numbers" (float64, shape (row, number), NaN where missing: as in the table, no transform is
+        needed; dates and texts are several numbers each) and "codes" (int64, shape (row, categorical), -1 where
+        missing, 0 for levels that are rare or new), each only where there are such columns; its metadata has the names
+        of the columns and the code of each level. It returns "prediction", as `predict` or `predict_proba` do, and
+        "attention", as `attention` does.
+
+        Args:
+            path: The file; replaced if it exists.
+
+        Raises:
+            NotFittedError: This estimator is not fitted.
+            OutputError: The file can't be written, or the packages of `tabattn[onnx]` are not installed.
+        """
+        check_is_fitted(self, "model_")
+        write_onnx(Path(path), self.model_, self.preprocessor_, self._target)
+
+    def onnx_inputs(self, X: Any) -> dict[str, Array]:
+        """Return what the graph of `to_onnx` takes for rows of a table.
+
+        Args:
+            X: Rows with the columns of `fit`.
+
+        Returns:
+            "numbers" and "codes", as `to_onnx` says.
+        """
+        check_is_fitted(self, "model_")
+        return model_inputs(self.preprocessor_, self._as_frame(X, reset=False))
 
     def _take_over(self, fitted: Fitted) -> None:
         """Be as `save` found the estimator."""

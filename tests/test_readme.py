@@ -18,5 +18,5 @@ def test_every_block_of_the_readme_runs(block: str, tmp_path: Path, monkeypatch:
 
 
 def test_there_are_blocks_and_commands() -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     assert README.index("make demo") < README.index("make test") < README.index("## ")

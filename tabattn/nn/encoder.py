@@ -152,7 +152,7 @@ class ClassAttentionLayer(nn.Module):
         return by_head
 
     def _split_heads(
-        self, x: Float[Tensor, "member rows heads_d"], n_rows: int
+        self, x: Float[Tensor, "member rows heads_d"], n_rows: int | torch.SymInt
     ) -> Float[Tensor, "group_row group_stream d"]:
         """Put the heads of the members of a group side by side, row by row; repeat them if all rows have the same."""
         heads: Tensor = x.unflatten(-1, (self.n_heads, -1)).unflatten(0, (self.n_groups, -1))

@@ -164,5 +164,7 @@ class ColumnTokens(nn.Module):
         embedded = embeddings(numbers, torch.cat([bias, part_bias], dim=1).flatten(0, 1))
         by_group = embedded.unflatten(0, (self.n_groups, -1))
         of_columns = self.column[:, self.n_numeric : self.n_numeric + self.n_blocks]
-        blocks = of_columns.expand(-1, -1, len(numbers), -1).index_add(1, self.block_of, by_group[:, self.n_numeric :])
+        blocks = of_columns.expand(-1, -1, numbers.shape[0], -1).index_add(
+            1, self.block_of, by_group[:, self.n_numeric :]
+        )
         return torch.cat([by_group[:, : self.n_numeric], blocks], dim=1)
