@@ -43,6 +43,7 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
     defaults = TabAttnRegressor().get_params()
     sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
     shape = ModelShape(
+        encoder="class",
         n_numeric=N_COLUMNS,
         n_parts=(),
         n_levels=(),

@@ -51,6 +51,7 @@ def model_shape(n_members: int) -> ModelShape:
     defaults = TabAttnRegressor().get_params()
     sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
     return ModelShape(
+        encoder="class",
         n_numeric=N_COLUMNS,
         n_parts=(),
         n_levels=(),

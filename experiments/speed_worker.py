@@ -65,6 +65,7 @@ def class_attention(setting: Setting, n_members: int, n_groups: int = 1) -> Mode
     defaults = TabAttnRegressor().get_params()
     sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
     shape = ModelShape(
+        encoder="class",
         n_numeric=setting.n_numeric,
         n_parts=(),
         n_levels=(N_LEVELS,) * setting.n_categorical,

@@ -64,6 +64,18 @@ class EncoderName(StrEnum):
     """Choices of --encoder."""
 
     class_ = "class"
+    bert = "bert"
+    roberta = "roberta"
+    gpt = "gpt"
+    xlnet = "xlnet"
+    t5 = "t5"
+
+
+class PretrainChoice(StrEnum):
+    """Choices of --pretrain."""
+
+    none = "none"
+    auto = "auto"
 
 
 def _show_version(wanted: bool) -> None:
@@ -90,6 +102,9 @@ def rank_command(
     out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
     method: Annotated[MethodName, typer.Option(help="How attention becomes importance.")] = MethodName.contribution,
     encoder: Annotated[EncoderName, typer.Option(help="Kind of transformer.")] = EncoderName.class_,
+    pretrain: Annotated[
+        PretrainChoice, typer.Option(help="auto: learn columns from columns before the target.")
+    ] = PretrainChoice.none,
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles per column for permutation importance.")] = 10,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
@@ -135,6 +150,7 @@ def rank_command(
                 task=task.value,
                 method=method.value,
                 encoder=encoder.value,
+                pretrain=pretrain.value,
                 test_fraction=test_fraction,
                 n_repeats=repeats,
                 max_epochs=max_epochs,

@@ -3,7 +3,7 @@
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -25,15 +25,17 @@ from torch import Tensor
 from tabattn.errors import ColumnError, ModelFileError, ParameterError, TableError, TargetError
 from tabattn.export import model_inputs, write_onnx
 from tabattn.importance.aggregation import Scores, normalize_rows, normalize_scores
+from tabattn.importance.anatomy import weights_between_columns
 from tabattn.importance.background import N_BACKGROUND
-from tabattn.importance.maps import AttentionMaps, head_table, history_table
+from tabattn.importance.maps import AttentionMaps, head_table, history_table, pretraining_table
 from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.permutation import PermutationScores, Scoring, permutation_scores
 from tabattn.importance.reader import Reader
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units, units_of
 from tabattn.nn.losses import LossName
-from tabattn.nn.model import ModelShape, TabAttnModel
+from tabattn.nn.mixing import MixingEncoder, MixingKind
+from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.ordering import ordered_rows
 from tabattn.persistence import SavedState, read_state, write_state
@@ -53,6 +55,7 @@ from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, resolve_device, train
 from tabattn.training.holdout import held_out_rows
 from tabattn.training.module import OptimizerSettings
+from tabattn.training.pretraining import pretrain
 from tabattn.training.sizes import auto_batch_size, has_own_tokens
 from tabattn.values import unread_cells_ignored
 from tabattn.weighting import ClassWeight, class_weights, draw_rows
@@ -60,6 +63,10 @@ from tabattn.weighting import ClassWeight, class_weights, draw_rows
 Array = np.ndarray[Any, np.dtype[Any]]
 Groups = Mapping[str, Sequence[str]] | None
 RegressionLoss = Literal["squared", "absolute", "poisson", "pinball"]
+ENCODERS: tuple[EncoderKind, ...] = ("class", *get_args(MixingKind))
+ORDERED: tuple[EncoderKind, ...] = ("gpt",)
+CLASS_MEMBERS = 8
+PRETRAIN_EPOCHS, LONGER = 20, 2
 SCORINGS: Mapping[LossName, Scoring] = {
     "squared": "r2",
     "absolute": "d2_absolute",
@@ -98,12 +105,12 @@ class _TabAttnEstimator(BaseEstimator):
     def __init__(
         self,
         *,
-        encoder: Literal["class"] = "class",
+        encoder: EncoderKind = "class",
         schema: Mapping[str, str] | None = None,
         n_layers: int = 3,
         d_token: int = 64,
         n_heads: int = 2,
-        n_members: int = 8,
+        n_members: int | Literal["auto"] = "auto",
         attention_dropout: float = 0.1,
         ffn_dropout: float = 0.1,
         learning_rate: float = 1e-3,
@@ -112,6 +119,9 @@ class _TabAttnEstimator(BaseEstimator):
         max_epochs: int = 100,
         patience: int = 16,
         validation_fraction: float = 0.2,
+        pretrain: Literal["none", "auto"] = "none",
+        pretrain_epochs: int | Literal["auto"] = "auto",
+        column_order: Sequence[str] | None = None,
         warm_start: bool = False,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -131,12 +141,23 @@ class _TabAttnEstimator(BaseEstimator):
         self.max_epochs = max_epochs
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.pretrain = pretrain
+        self.pretrain_epochs = pretrain_epochs
+        self.column_order = column_order
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: tuple[Any, Any] | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        eval_set: tuple[Any, Any] | None = None,
+        unlabelled: Any = None,
+    ) -> Self:
         """Train the model, and rank the columns on rows that were held out.
 
         Each member holds out a part of the rows (`validation_fraction`). The members that hold a row out predict it to
@@ -154,6 +175,7 @@ class _TabAttnEstimator(BaseEstimator):
                 numbers, and not more than a million together, a row of weight 2 is the same as two rows.
             eval_set: X and y of other rows, all of the same weight, that decide when to stop and rank the columns; then
                 none of X is held out.
+            unlabelled: Further rows, whose target is not known, for pretraining.
 
         Returns:
             This estimator, fitted.
@@ -171,7 +193,9 @@ class _TabAttnEstimator(BaseEstimator):
         previous: TabAttnModel | None = self.__dict__.pop("model_", None)
         self.__dict__.pop("feature_importances_", None)
         try:
-            was_interrupted = self._fit(X, y, sample_weight, eval_set, previous if self.warm_start else None)
+            was_interrupted = self._fit(
+                X, y, sample_weight, eval_set, unlabelled, previous if self.warm_start else None
+            )
         except BaseException:
             if self.warm_start:
                 self.__dict__ = before
@@ -188,10 +212,13 @@ class _TabAttnEstimator(BaseEstimator):
         y: Any,
         sample_weight: Any,
         eval_set: tuple[Any, Any] | None,
+        unlabelled: Any,
         previous: TabAttnModel | None,
     ) -> bool:
         """Fit, from the weights of a previous model if there is one, and return whether training was interrupted."""
         self._check_parameters()
+        if unlabelled is not None and self.pretrain == "none":
+            raise ParameterError("unlabelled rows must be pretrained on, got pretrain='none'. Set pretrain='auto'.")
         if y is None:
             raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         learned = self._ordered_rows(X, y, sample_weight, reset=previous is None)
@@ -206,7 +233,7 @@ class _TabAttnEstimator(BaseEstimator):
         target = self._target.encode(learned.y)
         n_columns = len(self.schema_.token_positions)
         own_tokens = has_own_tokens(len(target), n_columns) if previous is None else previous.shape.n_groups > 1
-        shape = self._model_shape(n_groups=self.n_members if own_tokens else 1)
+        shape = self._model_shape(n_groups=self._n_members if own_tokens else 1)
         if previous is not None and previous.shape != shape:
             raise ParameterError(
                 f"warm_start must go on with a model of the same sizes, got {shape} after {previous.shape}. "
@@ -216,11 +243,14 @@ class _TabAttnEstimator(BaseEstimator):
         loss_weight = torch.from_numpy(learned.loss_weight.astype(np.float32))
         if eval_set is None:
             held_out = held_out_rows(target, shape.n_groups, self.validation_fraction, generator)
-            held_out = held_out.repeat_interleave(self.n_members // shape.n_groups, dim=1)
+            held_out = held_out.repeat_interleave(shape.n_members // shape.n_groups, dim=1)
             rows = Rows(cells, target, loss_weight, held_out)
         else:
-            rows, weight = self._with_judges(Rows.learned(cells, target, loss_weight, self.n_members), weight, eval_set)
-        trained = train(shape, rows, self._training_settings(len(target), seed), start=previous)
+            rows, weight = self._with_judges(
+                Rows.learned(cells, target, loss_weight, shape.n_members), weight, eval_set
+            )
+        start = self._pretrained(shape, cells, unlabelled, seed) if previous is None else previous
+        trained = train(shape, rows, self._training_settings(len(target), seed), start=start)
         self.model_ = trained.model
         self.n_iter_ = trained.n_epochs
         self.best_epoch_ = trained.best_epoch
@@ -233,6 +263,23 @@ class _TabAttnEstimator(BaseEstimator):
         scores = self._score(*asked, judges, weight[judged])
         self.feature_importances_ = scores.importance
         return trained.was_interrupted
+
+    def _pretrained(self, shape: ModelShape, cells: Cells, unlabelled: Any, seed: int) -> TabAttnModel | None:
+        """Learn columns from columns, and note the losses."""
+        self.__dict__.pop("pretraining_history_", None)
+        if self.pretrain == "none":
+            return None
+        if unlabelled is not None:
+            frame = self._as_frame(unlabelled, reset=False)
+            order, _ = ordered_rows(frame, np.zeros(len(frame)), np.ones(len(frame)))
+            cells = Cells.joined(cells, self.preprocessor_.transform(frame.iloc[order]))
+        n_times = LONGER if self.encoder == "roberta" else 1
+        settings = self._training_settings(len(cells), seed)
+        n_epochs = PRETRAIN_EPOCHS * n_times if self.pretrain_epochs == "auto" else self.pretrain_epochs
+        settings = replace(settings, max_epochs=n_epochs, batch_size=settings.batch_size * n_times)
+        pretrained = pretrain(shape, cells, settings)
+        self.pretraining_history_ = pretraining_table(pretrained.history)
+        return pretrained.model
 
     def _ordered_rows(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> _OrderedRows:
         """Check what `fit` got, and put the rows in order."""
@@ -393,10 +440,18 @@ class _TabAttnEstimator(BaseEstimator):
             X: Rows to read. Memory grows with rows times members, layers, heads and columns.
 
         Returns:
-            Weights of shape (row, member, layer, head, column).
+            Weights of shape (row, member, layer, head, column) and, for the kinds that mix columns, the weights of
+            columns to columns.
         """
-        stacked = self._reader.read(self._cells(X), lambda model, batch, _: torch.stack(model(batch).attention, dim=2))
-        return AttentionMaps(self._spread(torch.cat(list(stacked)).numpy()), self.schema_.names)
+        cells = self._cells(X)
+        stacked = self._reader.read(cells, lambda model, batch, _: torch.stack(model(batch).attention, dim=2))
+        between = None
+        if isinstance(self.model_.encoder, MixingEncoder):
+            read = self._reader.read(cells, lambda model, batch, _: weights_between_columns(model, batch))
+            positions, n_columns = self.schema_.model_positions, len(self.schema_.columns)
+            spread = _put(torch.cat(list(read)).numpy(), positions, n_columns)
+            between = _put(spread.swapaxes(-1, -2), positions, n_columns).swapaxes(-1, -2)
+        return AttentionMaps(self._spread(torch.cat(list(stacked)).numpy()), self.schema_.names, between)
 
     def mean_attention(self, X: Any) -> pd.DataFrame:
         """Return attention averaged over rows and members, without keeping the raw weights in memory.
@@ -431,6 +486,7 @@ class _TabAttnEstimator(BaseEstimator):
         """
         check_is_fitted(self, "model_")
         names: Array | None = getattr(self, "feature_names_in_", None)
+        losses: pd.DataFrame | None = getattr(self, "pretraining_history_", None)
         fitted = Fitted(
             preprocessor=self.preprocessor_,
             target=self._target,
@@ -438,6 +494,7 @@ class _TabAttnEstimator(BaseEstimator):
             background=self._background,
             importances=self.feature_importances_,
             history={mode: self.attention_history_.loc[mode].to_numpy() for mode in MODES},
+            pretraining={} if losses is None else {str(mode): each.to_numpy() for mode, each in losses.items()},
             feature_names=None if names is None else tuple(names),
             best_epoch=self.best_epoch_,
             best_loss=self.best_loss_,
@@ -488,6 +545,8 @@ class _TabAttnEstimator(BaseEstimator):
             self.feature_names_in_ = np.array(fitted.feature_names, dtype=object)
         self.feature_importances_ = fitted.importances
         self.attention_history_ = history_table(fitted.history, self.schema_.names)
+        if fitted.pretraining:
+            self.pretraining_history_ = pretraining_table(fitted.pretraining)
         self.n_iter_, self.best_epoch_, self.best_loss_ = (
             len(fitted.history["train"]),
             fitted.best_epoch,
@@ -531,6 +590,7 @@ class _TabAttnEstimator(BaseEstimator):
     def _model_shape(self, n_groups: int) -> ModelShape:
         n_numeric, n_parts, n_levels = self.preprocessor_.sizes
         return ModelShape(
+            encoder=self.encoder,
             n_numeric=n_numeric,
             n_parts=n_parts,
             n_levels=n_levels,
@@ -538,13 +598,34 @@ class _TabAttnEstimator(BaseEstimator):
             quantile=float(self._quantile),
             n_outputs=self._target.n_outputs,
             n_layers=int(self.n_layers),
-            n_members=int(self.n_members),
+            n_members=self._n_members,
             n_groups=int(n_groups),
             n_heads=int(self.n_heads),
             d_token=int(self.d_token),
             attention_dropout=float(self.attention_dropout),
             ffn_dropout=float(self.ffn_dropout),
+            order=self._order() if self.encoder in ORDERED else (),
         )
+
+    @property
+    def _n_members(self) -> int:
+        if self.n_members == "auto":
+            return CLASS_MEMBERS if self.encoder == "class" else 1
+        return int(self.n_members)
+
+    def _order(self) -> tuple[int, ...]:
+        """The columns of the model in the order asked for, then the others in that of the table."""
+        names = list(self.schema_.names)
+        asked = [str(name) for name in self.column_order or ()]
+        unknown = [name for name in asked if name not in names]
+        if unknown or len(set(asked)) < len(asked):
+            wrong = unknown or [name for name in asked if asked.count(name) > 1]
+            raise ParameterError(
+                f"column_order must name columns of the table, each once, got {wrong[0]!r}. Check the name."
+            )
+        place = {column: i for i, column in enumerate(self.schema_.model_positions)}
+        positions = [names.index(name) for name in dict.fromkeys([*asked, *names])]
+        return tuple(place[position] for position in positions if position in place)
 
     def _training_settings(self, n_rows: int, seed: int) -> TrainingSettings:
         return TrainingSettings(
@@ -624,11 +705,27 @@ class _TabAttnEstimator(BaseEstimator):
         return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
 
     def _check_parameters(self) -> None:
-        if self.encoder != "class":
-            raise ParameterError(f"encoder must be 'class', got {self.encoder!r}.")
+        if self.encoder not in ENCODERS:
+            raise ParameterError(f"encoder must be one of {', '.join(ENCODERS)}, got {self.encoder!r}.")
+        if self.column_order is not None and self.encoder not in ORDERED:
+            raise ParameterError(
+                f"column_order must be left out for the encoder {self.encoder!r}, which knows no order. "
+                f"It is for {' and '.join(ORDERED)}."
+            )
+        if self.pretrain not in {"none", "auto"}:
+            raise ParameterError(f"pretrain must be 'none' or 'auto', got {self.pretrain!r}.")
+        for name in ("pretrain_epochs", "n_members"):
+            if getattr(self, name) != "auto":
+                requirement = "'auto' or a whole number of at least 1"
+                _require(name, getattr(self, name), Integral, requirement, lambda value: value >= 1)
         _require("d_token", self.d_token, Integral, "a whole number of at least 2", lambda value: value >= 2)
-        for name in ("n_layers", "n_heads", "n_members", "max_epochs", "patience"):
+        for name in ("n_layers", "n_heads", "max_epochs", "patience"):
             _require(name, getattr(self, name), Integral, "a whole number of at least 1", lambda value: value >= 1)
+        if self.encoder != "class" and self.d_token % self.n_heads:
+            raise ParameterError(
+                f"d_token must be a multiple of n_heads for the encoder {self.encoder!r}, "
+                f"got {self.d_token} and {self.n_heads}."
+            )
         if self.batch_size != "auto":
             requirement = "'auto' or a whole number of at least 1"
             _require("batch_size", self.batch_size, Integral, requirement, lambda value: value >= 1)
@@ -656,13 +753,15 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         loss: What is learned: "squared" errors for the mean, "absolute" errors for the median, "pinball" for a
             quantile, "poisson" for the mean of counts.
         quantile: Which quantile "pinball" is for, greater than 0 and less than 1.
-        encoder: Kind of transformer; "class" is the class-attention encoder.
+        encoder: Kind of transformer: "class", whose CLS states read columns that are never mixed; or "bert", "roberta",
+            "gpt", "xlnet" or "t5", in which columns attend to each other.
         schema: Kinds of columns by name, where they are not to be inferred: "numeric", "categorical", "datetime",
             "duration" or "text".
         n_layers: Number of layers.
         d_token: Width of a token.
         n_heads: Heads per layer.
-        n_members: Independent readers of the columns whose predictions are averaged.
+        n_members: Independent readers of the columns whose predictions are averaged; "auto" for 8 in the encoder
+            "class", and 1 in the others, where each costs as much as the first.
         attention_dropout: Share of attention weights dropped while training, in [0, 1).
         ffn_dropout: Share of hidden feed-forward units dropped while training, in [0, 1).
         learning_rate: Step size of AdamW.
@@ -672,6 +771,10 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         patience: Epochs without a better validation loss before training stops.
         validation_fraction: Share of rows that each member holds out in `fit`, greater than 0 and less than 1; at most
             2,048 rows are held out.
+        pretrain: "auto" learns columns from columns first, by the task of the encoder (see
+            `tabattn.training.pretraining`); "none" does not.
+        pretrain_epochs: Passes over the rows of pretraining; "auto" for 20, and for "roberta" 40 with larger batches.
+        column_order: Names of columns in the order in which "gpt" reads them; others follow in that of the table.
         warm_start: Whether a further `fit` goes on from the weights, kinds of columns and scales of the last one.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" where they say.
         random_state: Seed; the same seed gives the same result on the same machine.
@@ -681,6 +784,8 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         feature_importances_: Importance of each column by the default method, each member on the rows that it held out;
             sums to 1.
         attention_history_: DataFrame, mode ("train", "eval") and epoch against features: mean attention while training.
+        pretraining_history_: DataFrame, epoch against "train" and "validation": losses of pretraining, if there was
+            any.
         schema_: Kind and levels of each column.
         best_epoch_, n_iter_: Epoch of the weights kept, and number of epochs trained.
 
@@ -697,12 +802,12 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         *,
         loss: RegressionLoss = "squared",
         quantile: float = 0.5,
-        encoder: Literal["class"] = "class",
+        encoder: EncoderKind = "class",
         schema: Mapping[str, str] | None = None,
         n_layers: int = 3,
         d_token: int = 64,
         n_heads: int = 2,
-        n_members: int = 8,
+        n_members: int | Literal["auto"] = "auto",
         attention_dropout: float = 0.1,
         ffn_dropout: float = 0.1,
         learning_rate: float = 1e-3,
@@ -711,6 +816,9 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         max_epochs: int = 100,
         patience: int = 16,
         validation_fraction: float = 0.2,
+        pretrain: Literal["none", "auto"] = "none",
+        pretrain_epochs: int | Literal["auto"] = "auto",
+        column_order: Sequence[str] | None = None,
         warm_start: bool = False,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -731,6 +839,9 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             max_epochs=max_epochs,
             patience=patience,
             validation_fraction=validation_fraction,
+            pretrain=pretrain,
+            pretrain_epochs=pretrain_epochs,
+            column_order=column_order,
             warm_start=warm_start,
             device=device,
             random_state=random_state,
@@ -798,12 +909,12 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
     def __init__(
         self,
         *,
-        encoder: Literal["class"] = "class",
+        encoder: EncoderKind = "class",
         schema: Mapping[str, str] | None = None,
         n_layers: int = 3,
         d_token: int = 64,
         n_heads: int = 2,
-        n_members: int = 8,
+        n_members: int | Literal["auto"] = "auto",
         attention_dropout: float = 0.1,
         ffn_dropout: float = 0.1,
         learning_rate: float = 1e-3,
@@ -812,6 +923,9 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         max_epochs: int = 100,
         patience: int = 16,
         validation_fraction: float = 0.2,
+        pretrain: Literal["none", "auto"] = "none",
+        pretrain_epochs: int | Literal["auto"] = "auto",
+        column_order: Sequence[str] | None = None,
         class_weight: ClassWeight = None,
         warm_start: bool = False,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -833,6 +947,9 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
             max_epochs=max_epochs,
             patience=patience,
             validation_fraction=validation_fraction,
+            pretrain=pretrain,
+            pretrain_epochs=pretrain_epochs,
+            column_order=column_order,
             warm_start=warm_start,
             device=device,
             random_state=random_state,

@@ -136,6 +136,10 @@ def restore_model(sizes: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Tab
     counts = [value for value in (*asdict(shape).values(), *shape.n_parts, *shape.n_levels) if isinstance(value, int)]
     if shape.n_layers > len(weights) or any(count > n_numbers or count < 0 for count in counts):
         raise ValueError("the sizes are larger than the weights")
+    if shape.order and sorted(shape.order) != list(range(shape.n_columns)):
+        raise ValueError("the order is not one of the columns")
+    if shape.encoder != "class" and shape.d_token % shape.n_heads:
+        raise ValueError("heads are not of one width")
     with torch.device("meta"):
         expected = {name: value.shape for name, value in TabAttnModel(shape).state_dict().items()}
     if expected != {name: value.shape for name, value in weights.items()}:

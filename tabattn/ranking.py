@@ -26,6 +26,7 @@ from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
 from tabattn.importance.permutation import score_of
 from tabattn.importance.table import ImportanceTable
 from tabattn.importance.units import Units, units_of
+from tabattn.nn.model import EncoderKind
 from tabattn.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
 from tabattn.preprocessing import Preprocessor
 from tabattn.reading import as_pandas, read_table
@@ -145,7 +146,8 @@ def rank(
     groups: Groups = None,
     task: TaskChoice = "auto",
     method: Method = DEFAULT_METHOD,
-    encoder: Literal["class"] = "class",
+    encoder: EncoderKind = "class",
+    pretrain: Literal["none", "auto"] = "none",
     loss: RegressionLoss = "squared",
     quantile: float = 0.5,
     test_fraction: float = 0.2,
@@ -170,7 +172,8 @@ def rank(
             together for permutation importance.
         task: "regression", "classification", or "auto" to choose by the target.
         method: How attention becomes importance, see `TabAttnRegressor.importance_table`.
-        encoder: Kind of transformer.
+        encoder: Kind of transformer, see `TabAttnRegressor`.
+        pretrain: "auto" to learn columns from columns first.
         loss: What a regression learns: "squared", "absolute", "poisson" or "pinball", see `TabAttnRegressor`. Both
             rankings go by it.
         quantile: Which quantile "pinball" is for.
@@ -219,6 +222,7 @@ def rank(
     with unread_cells_ignored():
         settings: dict[str, Any] = {
             "encoder": encoder,
+            "pretrain": pretrain,
             "schema": schema,
             "max_epochs": max_epochs,
             "random_state": random_state,

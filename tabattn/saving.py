@@ -17,7 +17,7 @@ from tabattn.schema import TableSchema
 from tabattn.target_encoding import ClassEncoding, LabelEncoding, NumberEncoding, TargetEncoding
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MODES = ("train", "eval")
+MODES, PRETRAINING_MODES = ("train", "eval"), ("train", "validation")
 ENCODINGS: Mapping[str, tuple[type[TargetEncoding], frozenset[LossName]]] = {
     "numbers": (NumberEncoding, frozenset({"squared", "absolute", "pinball", "poisson"})),
     "classes": (ClassEncoding, frozenset({"classes"})),
@@ -36,6 +36,7 @@ class Fitted:
         background: Rows that others are compared with.
         importances: Importance of each column of the table.
         history: Attention to each column of the table, by mode, shape (epoch, column).
+        pretraining: Loss of each epoch of pretraining, by mode, shape (epoch,); empty if there was none.
         feature_names: Names that fit was given, None for an array.
         best_epoch: Epoch of the weights, counted from 1.
         best_loss: Validation loss at that epoch.
@@ -47,6 +48,7 @@ class Fitted:
     background: Cells
     importances: Array
     history: Mapping[str, Array]
+    pretraining: Mapping[str, Array]
     feature_names: tuple[str, ...] | None
     best_epoch: int
     best_loss: float
@@ -60,6 +62,7 @@ class Fitted:
             **{f"preprocessor.{name}": torch.tensor(array) for name, array in self.preprocessor.arrays.items()},
             "importances": torch.tensor(self.importances),
             **{f"history.{mode}": torch.tensor(self.history[mode]) for mode in MODES},
+            **{f"pretraining.{mode}": torch.tensor(losses) for mode, losses in self.pretraining.items()},
             "background.numeric": self.background.numeric,
             "background.codes": self.background.codes,
         }
@@ -106,6 +109,15 @@ class Fitted:
         n_epochs = len(history["train"])
         if any(each.shape != (n_epochs, n_features) for each in history.values()):
             raise ValueError("there must be attention to each column in each epoch")
+        pretraining = {
+            mode: arrays[f"pretraining.{mode}"].double().numpy()
+            for mode in PRETRAINING_MODES
+            if f"pretraining.{mode}" in arrays
+        }
+        if len({each.shape for each in pretraining.values()}) > 1 or any(
+            each.ndim != 1 for each in pretraining.values()
+        ):
+            raise ValueError("there must be a loss of each epoch of pretraining")
         importances = arrays["importances"].double().numpy()
         if importances.shape != (n_features,):
             raise ValueError("there must be an importance for each column")
@@ -121,6 +133,7 @@ class Fitted:
             background=background,
             importances=importances,
             history=history,
+            pretraining=pretraining,
             feature_names=None if names is None else tuple(str(name) for name in names),
             best_epoch=int(settings["best_epoch"]),
             best_loss=float(settings["best_loss"]),

@@ -39,6 +39,7 @@ def mixed() -> pd.DataFrame:
 def small_shape(**changes: Any) -> ModelShape:
     """A model with 2 numeric columns and a categorical one."""
     sizes: dict[str, Any] = {
+        "encoder": "class",
         "n_numeric": 2,
         "n_parts": (),
         "n_levels": (3,),

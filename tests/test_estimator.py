@@ -236,7 +236,7 @@ def test_tiny_tables_and_rare_classes_are_fitted() -> None:
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
         ({"validation_fraction": 1.0}, "validation_fraction must be greater than 0 and less than 1"),
         ({"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda'"),
-        ({"encoder": "lstm"}, "encoder must be 'class'"),
+        ({"encoder": "lstm"}, "encoder must be one of class, bert, roberta, gpt, xlnet, t5, got 'lstm'"),
     ],
 )
 def test_parameters_out_of_range_are_refused(mixed: pd.DataFrame, parameters: dict[str, Any], message: str) -> None:

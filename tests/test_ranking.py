@@ -169,7 +169,7 @@ def test_numbers_may_be_written_with_a_decimal_comma(tmp_path: Path) -> None:
         ({"n_repeats": 0}, "n_repeats must be at least 1"),
         ({"schema": {"colour": "text"}}, "schema must name columns of the table, got 'colour'"),
         ({"method": "lime"}, "method must be one of contribution, knockout"),
-        ({"encoder": "rnn"}, "encoder must be 'class'"),
+        ({"encoder": "rnn"}, "encoder must be one of class, bert"),
         ({"max_epochs": 0}, "max_epochs must be a whole number"),
     ],
 )

@@ -83,6 +83,37 @@ def rollout_scores(
     return scores
 
 
+def mixed_rollout_scores(
+    between: tuple[Float[Tensor, "member batch head state key"], ...],
+    cross: tuple[Float[Tensor, "member batch head query column"], ...] = (),
+) -> Float[Tensor, "member batch column"]:
+    """Score columns by what is left of them in the state that predicts, when layers mix states.
+
+    Every layer keeps one half of each state and adds what attention mixes into it, heads averaged.
+
+    Args:
+        between: Weights of states to states, layer by layer; without a decoder, the last state predicts and is no
+            column.
+        cross: Weights of a decoder to the columns, layer by layer; its first state predicts.
+
+    Returns:
+        Scores in [0, 1] that sum to 1 over the columns.
+
+    Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3.
+    """
+    left = torch.eye(between[0].shape[-1], dtype=between[0].dtype, device=between[0].device)
+    for weights in between:
+        left = (weights.mean(dim=2) + torch.eye(weights.shape[-1]).to(weights)) / 2 @ left
+    if cross:
+        shares = [0.5 ** (len(cross) - layer) for layer in range(len(cross))]
+        by_layer = [share * weights[:, :, :, 0].mean(dim=2) for share, weights in zip(shares, cross, strict=True)]
+        read = torch.stack(by_layer).sum(dim=0)
+        scores = (read[:, :, None] @ left)[:, :, 0]
+    else:
+        scores = left[:, :, -1, :-1]
+    return scores / scores.sum(dim=-1, keepdim=True)
+
+
 @dataclass(frozen=True)
 class Scores:
     """Importance of each column on some rows.

@@ -32,7 +32,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tabattn.importance.aggregation import join
-from tabattn.importance.background import Background, carried, carried_typically, loss_gradients
+from tabattn.importance.background import Background, loss_gradients
 from tabattn.nn.losses import Loss, Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -68,10 +68,11 @@ def contribution_scores(
         Erion et al. 2021 (arXiv 1906.10670).
     """
     tokens = model.embed(cells)
+    anatomy = background.anatomy
     with torch.enable_grad():
-        trace = model.trace(tokens)
-    weights = [reading.weights.detach() for reading in trace.readings]
-    averaged = model.loss.average(trace.prediction.detach(), judges)
+        read = anatomy.dissect(tokens)
+    weights = [each.detach() for each in read.weights]
+    averaged = model.loss.average(read.prediction.detach(), judges)
     followed = model.loss.followed(averaged)
     outputs = model.loss.canonical(averaged, followed)
     limits = model.loss.limits(background.averaged, followed)
@@ -81,8 +82,9 @@ def contribution_scores(
         score = score + _divergence_shares(model.loss, outputs, limits, changes, target) / partners.shape[1]
     if target is None:
         return score
-    gradients = loss_gradients(model, trace, target, judges)
-    first_order = carried_typically(model, gradients, background) - carried(model, gradients, weights, tokens)
+    gradients = loss_gradients(model, read, target, judges)
+    typically = anatomy.carried_typically(gradients, background.typical)
+    first_order = typically - anatomy.carried(gradients, weights, tokens)
     return score + join(first_order, units)
 
 
@@ -91,22 +93,21 @@ def _changes(
     background: Background,
     rows: Int[Tensor, " batch"],
     tokens: Float[Tensor, "group batch column d"],
-    weights: Sequence[Float[Tensor, "group_row stream column"]],
+    weights: Sequence[Tensor],
     judges: Float[Tensor, "batch member"],
     followed: Int[Tensor, "batch followed"],
 ) -> Float[Tensor, "batch canonical member column"]:
     """How much each output changes, by member, with what the streams read from each column of other rows."""
-    others = background.tokens[:, rows]
+    anatomy, others = background.anatomy, background.tokens[:, rows]
     theirs = [each[:, rows].flatten(0, 1) for each in background.weights]
     with torch.enable_grad():
-        halfway = model.trace((tokens + others) / 2)
+        halfway = anatomy.dissect((tokens + others) / 2)
         averaged = model.loss.average(halfway.prediction, judges)
         outputs = model.loss.canonical(averaged, followed).sum(dim=0).unbind()
     changes = []
     for number, output in enumerate(outputs, start=1):
-        mixtures = [reading.mixture for reading in halfway.readings]
-        gradients = torch.autograd.grad(output, mixtures, retain_graph=number < len(outputs))
-        changes.append(carried(model, gradients, theirs, others) - carried(model, gradients, weights, tokens))
+        gradients = torch.autograd.grad(output, halfway.levers, retain_graph=number < len(outputs))
+        changes.append(anatomy.carried(gradients, theirs, others) - anatomy.carried(gradients, weights, tokens))
     return torch.stack(changes, dim=1)
 
 

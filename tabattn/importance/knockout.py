@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tabattn.importance.aggregation import join
-from tabattn.importance.background import Background, carried, carried_typically, loss_gradients
+from tabattn.importance.background import Background, loss_gradients
 from tabattn.nn.attention import Exchanges
 from tabattn.nn.losses import Loss, Target
 from tabattn.nn.model import TabAttnModel
@@ -54,20 +54,21 @@ def knockout_scores(
         control variate, Owen 2013 (Monte Carlo theory, methods and examples), section 8.9.
     """
     tokens = model.embed(cells)
+    anatomy = background.anatomy
     with torch.set_grad_enabled(target is not None):
-        trace = model.trace(tokens)
-    whole = trace.prediction.detach()
+        read = anatomy.dissect(tokens)
+    whole = read.prediction.detach()
     units = torch.arange(model.shape.n_columns, device=tokens.device) if units is None else units
     n_units = int(units.max()) + 1
     scores = tokens.new_zeros(len(cells), model.shape.n_members, n_units)
-    gradients = None if target is None else loss_gradients(model, trace, target, judges)
+    gradients = None if target is None else loss_gradients(model, read, target, judges)
     if gradients is not None:
-        scores += join(carried_typically(model, gradients, background), units)
+        scores += join(anatomy.carried_typically(gradients, background.typical), units)
     for rows in partners.T:
         others = background.tokens[:, rows]
         if gradients is not None:
             weights = [each[:, rows].flatten(0, 1) for each in background.weights]
-            scores -= join(carried(model, gradients, weights, others), units) / partners.shape[1]
+            scores -= join(anatomy.carried(gradients, weights, others), units) / partners.shape[1]
         for start, stop in _blocks(model, len(cells), n_units):
             columns = ((units >= start) & (units < stop)).nonzero().flatten()
             changed = model.exchange(tokens, others, Exchanges(columns, units[columns] - start, stop - start))
@@ -78,8 +79,7 @@ def knockout_scores(
 def _blocks(model: TabAttnModel, n_rows: int, n_units: int) -> Iterator[tuple[int, int]]:
     """Blocks of units whose exchanges fit into memory together, first and beyond the last."""
     shape = model.shape
-    n_weights = n_rows * shape.n_members * shape.n_heads * shape.n_columns
-    n_exchanged = max(1, MAX_WEIGHTS // n_weights)
+    n_exchanged = max(1, MAX_WEIGHTS // (n_rows * shape.n_numbers_per_exchange))
     for start in range(0, n_units, n_exchanged):
         yield start, min(start + n_exchanged, n_units)
 

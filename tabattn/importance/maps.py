@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,11 @@ class AttentionMaps:
     """Attention that the CLS states paid to the columns of some rows, before dropout.
 
     Args:
-        weights: Array of shape (row, member, layer, head, column); sums to 1 over the columns.
+        weights: Array of shape (row, member, layer, head, column): what the state that predicts pays to the columns;
+            sums to 1 over them, but in encoders where it attends to itself too.
         feature_names: Names of the columns, one for each entry of the last axis.
+        between: Array of shape (row, member, layer, head, column, column): what each column (the first of the two)
+            pays to the columns, for encoders that mix them; else None.
 
     Example:
         >>> maps = AttentionMaps(np.full((1, 2, 1, 1, 4), 0.25), ("a", "b", "c", "d"))
@@ -25,6 +29,7 @@ class AttentionMaps:
 
     weights: np.ndarray[tuple[int, int, int, int, int], np.dtype[np.float32]]
     feature_names: tuple[str, ...]
+    between: np.ndarray[tuple[int, int, int, int, int, int], np.dtype[np.float32]] | None = None
 
     def mean_by_head(self) -> pd.DataFrame:
         """Average over rows and members.
@@ -75,3 +80,16 @@ def history_table(
         for mode, attention in by_mode.items()
     ]
     return pd.concat(frames)
+
+
+def pretraining_table(losses: Mapping[str, Any]) -> pd.DataFrame:
+    """Name the axes of losses of pretraining.
+
+    Args:
+        losses: One for each epoch, by the name of the mode.
+
+    Returns:
+        One row per epoch (counted from 1), one column per mode.
+    """
+    table = pd.DataFrame({mode: np.asarray(each, dtype=np.float64) for mode, each in losses.items()})
+    return table.set_axis(pd.RangeIndex(1, len(table) + 1, name="epoch"), axis=0)

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tabattn.importance.aggregation import join, mean_scores, norm_scores, rollout_scores
+from tabattn.importance.aggregation import join
+from tabattn.importance.anatomy import anatomy_of
 from tabattn.importance.background import Background
 from tabattn.importance.contribution import contribution_scores
 from tabattn.importance.knockout import knockout_scores
-from tabattn.nn.attention import carried_along
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -78,35 +78,26 @@ def gradient_scores(model: TabAttnModel, question: Question) -> Float[Tensor, "b
     Source: Chefer et al. 2021 (arXiv 2103.15679), section 3; without its clamp, so that columns that speak against the
         target count too.
     """
-    tokens = model.embed(question.cells)
+    anatomy, tokens = anatomy_of(model), model.embed(question.cells)
     with torch.enable_grad():
-        trace = model.trace(tokens)
+        read = anatomy.dissect(tokens)
         if question.target is None:
-            objective = model.loss.belief(model.loss.average(trace.prediction, question.judges)).sum()
+            objective = model.loss.belief(model.loss.average(read.prediction, question.judges)).sum()
         else:
-            objective = model.loss.ensemble(trace.prediction, question.target, question.judges).sum()
-    gradients = torch.autograd.grad(objective, [reading.mixture for reading in trace.readings])
-    flat = tokens.flatten(0, 1)
-    layers = (
-        carried_along(gradient, reading.weights.detach(), flat).abs()
-        for gradient, reading in zip(gradients, trace.readings, strict=True)
-    )
-    by_layer = torch.stack([each.sum(dim=2) for each in model.encoder.by_head(layers)])
-    return join(by_layer.sum(dim=0), question.units)
+            objective = model.loss.ensemble(read.prediction, question.target, question.judges).sum()
+    return join(anatomy.attributed(objective, read, tokens), question.units)
 
 
 def _norm(model: TabAttnModel, question: Question) -> Tensor:
-    tokens = model.embed(question.cells)
-    attention = model.encoder.by_head(reading.weights for reading in model.trace(tokens).readings)
-    return _divide(norm_scores(attention, model.encoder.value_norms(tokens)), question)
+    return _divide(anatomy_of(model).norm(model.embed(question.cells)), question)
 
 
 def _mean(model: TabAttnModel, question: Question) -> Tensor:
-    return _divide(mean_scores(model(question.cells).attention), question)
+    return _divide(anatomy_of(model).mean(model.embed(question.cells)), question)
 
 
 def _rollout(model: TabAttnModel, question: Question) -> Tensor:
-    return _divide(rollout_scores(model(question.cells).attention), question)
+    return _divide(anatomy_of(model).rollout(model.embed(question.cells)), question)
 
 
 METHODS: Mapping[Method, Callable[[TabAttnModel, Question], Tensor]] = {

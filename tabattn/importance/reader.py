@@ -126,8 +126,8 @@ class Reader:
     def _n_read_rows(self) -> int:
         """Number of rows that are read at once: the weights of all layers and a few arrays as wide as tokens fit."""
         shape = self.model.shape
-        n_weights = shape.n_columns * shape.n_layers * shape.n_members * shape.n_heads
-        n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // (4 * self._n_token_elements() + n_weights)))
+        n_elements = 4 * self._n_token_elements() + shape.n_weights_per_row
+        n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // n_elements))
         return n_rows - n_rows % BLOCK_ROWS if n_rows > BLOCK_ROWS else n_rows
 
     def _n_token_elements(self) -> int:

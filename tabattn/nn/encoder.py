@@ -211,6 +211,17 @@ class ClassAttentionEncoder(nn.Module):
             readings.append(reading)
         return normalize(state), tuple(readings)
 
+    def predict(
+        self, tokens: Float[Tensor, "group batch column d"]
+    ) -> tuple[Float[Tensor, "member batch d"], tuple[Float[Tensor, "batch member head column"], ...]]:
+        """Return the last CLS states and, layer by layer, the attention that they paid to the columns.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+        """
+        state, readings = self(tokens)
+        return state, self.by_head(reading.weights for reading in readings)
+
     def exchange(
         self,
         tokens: Float[Tensor, "group batch column d"],

@@ -1,16 +1,19 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from tabattn.nn.attention import Exchanges
-from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear, Reading, normalize
+from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear, normalize
 from tabattn.nn.losses import LossName, loss_of
+from tabattn.nn.mixing import MixingEncoder, MixingKind, mixing_body
 from tabattn.nn.tokens import Cells, ColumnTokens
+
+EncoderKind = Literal["class"] | MixingKind
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class ModelShape:
     """Everything that determines the parameters of a `TabAttnModel`, but not their values.
 
     Args:
+        encoder: Kind of encoder.
         n_numeric: Number of numeric columns.
         n_parts: Number of numbers of each column that is a block of them.
         n_levels: Number of codes of each categorical column.
@@ -31,8 +35,10 @@ class ModelShape:
         d_token: Width of a token.
         attention_dropout: Share of attention weights dropped while training, in [0, 1).
         ffn_dropout: Share of hidden feed-forward units dropped while training, in [0, 1).
+        order: Columns in the order in which an encoder that knows an order has them; empty for their own.
     """
 
+    encoder: EncoderKind
     n_numeric: int
     n_parts: tuple[int, ...]
     n_levels: tuple[int, ...]
@@ -46,11 +52,24 @@ class ModelShape:
     d_token: int
     attention_dropout: float
     ffn_dropout: float
+    order: tuple[int, ...] = ()
 
     @property
     def n_columns(self) -> int:
         """Number of columns."""
         return self.n_numeric + len(self.n_parts) + len(self.n_levels)
+
+    @property
+    def n_weights_per_row(self) -> int:
+        """Attention weights of one row, when all of them are read."""
+        n_by_head = self.n_columns if self.encoder == "class" else (self.n_columns + 1) ** 2
+        return self.n_layers * self.n_members * self.n_heads * n_by_head
+
+    @property
+    def n_numbers_per_exchange(self) -> int:
+        """Numbers that one row takes for each exchange of columns, in a layer."""
+        width = self.n_heads if self.encoder == "class" else 4 * self.d_token
+        return self.n_members * self.n_columns * width
 
 
 class ModelOutput(NamedTuple):
@@ -66,18 +85,6 @@ class ModelOutput(NamedTuple):
     attention: tuple[Float[Tensor, "batch member head column"], ...]
 
 
-class Trace(NamedTuple):
-    """What the model says of some rows, and everything that it read on the way.
-
-    Args:
-        prediction: Outputs of each member: standardized targets, log rates, log odds or logits.
-        readings: What the streams of each layer read.
-    """
-
-    prediction: Float[Tensor, "batch member output"]
-    readings: tuple[Reading, ...]
-
-
 class TabAttnModel(nn.Module):
     """Column tokens, class-attention encoder and one linear head per member.
 
@@ -87,7 +94,7 @@ class TabAttnModel(nn.Module):
     Example:
         >>> import torch
         >>> shape = ModelShape(
-        ...     n_numeric=2, n_parts=(), n_levels=(3,), loss="squared", quantile=0.5, n_outputs=1,
+        ...     encoder="class", n_numeric=2, n_parts=(), n_levels=(3,), loss="squared", quantile=0.5, n_outputs=1,
         ...     n_layers=2, n_members=4, n_groups=1, n_heads=2, d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
         >>> cells = Cells(torch.randn(5, 2), torch.zeros(5, 1, dtype=torch.long), missing=None)
         >>> output = TabAttnModel(shape)(cells)
@@ -100,34 +107,17 @@ class TabAttnModel(nn.Module):
         self.shape = shape
         self.loss = loss_of(shape.loss, shape.quantile)
         self.tokens = ColumnTokens(shape.n_groups, shape.n_numeric, shape.n_parts, shape.n_levels, shape.d_token)
-        self.encoder = ClassAttentionEncoder(
-            n_layers=shape.n_layers,
-            n_groups=shape.n_groups,
-            n_members=shape.n_members,
-            n_heads=shape.n_heads,
-            d_token=shape.d_token,
-            attention_dropout=shape.attention_dropout,
-            ffn_dropout=shape.ffn_dropout,
-        )
+        self.encoder = build_encoder(shape)
         self.head = MemberLinear(shape.n_members, shape.d_token, shape.n_outputs)
 
     def forward(self, cells: Cells) -> ModelOutput:
         """Predict some rows and return the attention that the prediction came from."""
-        trace = self.trace(self.embed(cells))
-        return ModelOutput(trace.prediction, self.encoder.by_head(reading.weights for reading in trace.readings))
+        state, attention = self.encoder.predict(self.embed(cells))
+        return ModelOutput(self.outputs(state), attention)
 
     def embed(self, cells: Cells) -> Float[Tensor, "group batch column d"]:
         """Return the column tokens as all layers read them."""
         return normalize(self.tokens(cells))
-
-    def trace(self, tokens: Float[Tensor, "group batch column d"]) -> Trace:
-        """Predict some rows by their tokens and return what each layer read.
-
-        Args:
-            tokens: What `embed` returned.
-        """
-        state, readings = self.encoder(tokens)
-        return Trace(self._predict(state), readings)
 
     def exchange(
         self,
@@ -142,10 +132,43 @@ class TabAttnModel(nn.Module):
             others: The same of the other rows.
             exchanges: What to exchange.
         """
-        prediction = self._predict(self.encoder.exchange(tokens, others, exchanges))
+        prediction = self.outputs(self.encoder.exchange(tokens, others, exchanges))
         by_row: Tensor = prediction.unflatten(0, (tokens.shape[1], -1))
         return by_row
 
-    def _predict(self, state: Float[Tensor, "member batch d"]) -> Float[Tensor, "batch member output"]:
+    def outputs(self, state: Float[Tensor, "member batch d"]) -> Float[Tensor, "batch member output"]:
+        """Return the outputs of the states that predict.
+
+        Args:
+            state: What the encoder returned.
+        """
         prediction: Tensor = self.head(relu(state)).transpose(0, 1)
         return prediction
+
+
+def build_encoder(shape: ModelShape) -> ClassAttentionEncoder | MixingEncoder:
+    """Build the encoder of a model.
+
+    Args:
+        shape: Sizes of all parts.
+    """
+    if shape.encoder == "class":
+        return ClassAttentionEncoder(
+            n_layers=shape.n_layers,
+            n_groups=shape.n_groups,
+            n_members=shape.n_members,
+            n_heads=shape.n_heads,
+            d_token=shape.d_token,
+            attention_dropout=shape.attention_dropout,
+            ffn_dropout=shape.ffn_dropout,
+        )
+    body = mixing_body(
+        shape.encoder,
+        n_layers=shape.n_layers,
+        n_members=shape.n_members,
+        n_heads=shape.n_heads,
+        d_token=shape.d_token,
+        attention_dropout=shape.attention_dropout,
+        ffn_dropout=shape.ffn_dropout,
+    )
+    return MixingEncoder(body, shape.n_groups, shape.n_members, shape.order)

@@ -102,9 +102,7 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabA
     if settings.show_progress:
         callbacks.append(ProgressLine())
     was_interrupted = False
-    devices = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices), isolate_rng(), _quiet_lightning():  # isolate_rng forgets after an error
-        torch.manual_seed(settings.seed)
+    with reproducible(settings.seed), quiet_lightning():
         model = TabAttnModel(shape)
         if start is not None:
             model.load_state_dict(start.state_dict())
@@ -165,8 +163,7 @@ def resolve_device(name: str) -> torch.device:
 
 def _validation_batch_size(shape: ModelShape) -> int:
     """Bound the memory that the attention weights of a batch take, whatever the number of columns."""
-    weights_per_row = shape.n_layers * shape.n_members * shape.n_heads * shape.n_columns
-    return min(MAX_VALIDATION_ROWS, max(1, MAX_VALIDATION_WEIGHTS // weights_per_row))
+    return min(MAX_VALIDATION_ROWS, max(1, MAX_VALIDATION_WEIGHTS // shape.n_weights_per_row))
 
 
 @contextmanager
@@ -183,7 +180,20 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
+    """Draw from a seed, and leave the global random state as it was.
+
+    Args:
+        seed: The seed.
+    """
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices), isolate_rng():  # isolate_rng forgets after an error
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
     """Hold back Lightning's remarks on hardware and services, and leave its loggers as they were."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]

@@ -12,7 +12,7 @@ from tabattn.importance import knockout
 from tabattn.importance.background import Background, read_background
 from tabattn.importance.contribution import _divergence_shares
 from tabattn.importance.methods import KNOCKOUT_STRIDE, METHODS, Method, Question
-from tabattn.nn.encoder import normalize
+from tabattn.nn.encoder import ClassAttentionEncoder, normalize
 from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -47,6 +47,11 @@ def make_model(n_outputs: int, n_groups: int, loss: LossName | None = None) -> T
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     return model
+
+
+def class_encoder(model: TabAttnModel) -> ClassAttentionEncoder:
+    assert isinstance(model.encoder, ClassAttentionEncoder)
+    return model.encoder
 
 
 def make_cells(n_rows: int) -> Cells:
@@ -86,8 +91,8 @@ def run_row(model: TabAttnModel, tokens: Tensor, edit: Edit) -> tuple[Tensor, li
     predictions, weights_of = [], []
     for member in range(N_MEMBERS):
         own = tokens[member * model.shape.n_groups // N_MEMBERS]
-        state = model.encoder.cls[member, 0]
-        for number, layer in enumerate(model.encoder._class_layers()):
+        state = class_encoder(model).cls[member, 0]
+        for number, layer in enumerate(class_encoder(model)._class_layers()):
             query = normalize(state) @ layer.query.weight[member] + layer.query.bias[member, 0]
             mixtures = []
             for head in range(N_HEADS):
@@ -404,7 +409,7 @@ def test_only_attention_alone_pays_for_a_column_whose_token_never_varies(method:
     torch.manual_seed(0)
     cells = make_cells(N_ROWS)
     constant = Cells(cells.numeric.index_fill(1, torch.tensor([0]), 0.5), cells.codes, None)
-    for layer in model.encoder._class_layers():
+    for layer in class_encoder(model)._class_layers():
         layer.query.weight.zero_()
         layer.query.bias.zero_()
     read = read_background(model, constant)

@@ -1,6 +1,6 @@
 import torch
 
-from tabattn.nn.encoder import ClassAttentionLayer
+from tabattn.nn.encoder import ClassAttentionEncoder, ClassAttentionLayer
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tests.conftest import small_shape
@@ -24,6 +24,7 @@ def test_attention_is_ordered_by_kind() -> None:
     with torch.no_grad():
         model.tokens.column.zero_()
         model.tokens.column[0, 2, 0, 0] = 1000.0
+        assert isinstance(model.encoder, ClassAttentionEncoder)
         layer = model.encoder.layers[0]
         assert isinstance(layer, ClassAttentionLayer)
         layer.query.weight.zero_()
@@ -36,12 +37,14 @@ def test_groups_are_models_side_by_side() -> None:
     torch.manual_seed(0)
     sizes = {"n_members": 4, "n_groups": 2}
     both = TabAttnModel(small_shape(**sizes)).eval()
+    assert isinstance(both.encoder, ClassAttentionEncoder)
     for parameter in both.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     cells = Cells(torch.randn(10, 2), torch.randint(0, 3, (10, 1)), torch.rand(10, 3) < 0.2)
     output, norms = both(cells), both.encoder.value_norms(both.embed(cells))
     for group in range(2):
         one = TabAttnModel(small_shape(n_members=2, n_groups=1)).eval()
+        assert isinstance(one.encoder, ClassAttentionEncoder)
         weights = both.state_dict()
         one.load_state_dict(
             {name: weights[name].tensor_split(2)[group] for name in one.state_dict()},

@@ -1,0 +1,286 @@
+"""What can be taken out of an encoder, alike for those that read unmixed columns and for those that mix them.
+
+A *lever* is what columns act through: in the class-attention encoder what each stream reads, the sum of ``a_i E_i``, of
+which the part of column i is known; in the others the tokens at the entrance, because behind it columns are mixed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from tabattn.importance.aggregation import mean_scores, mixed_rollout_scores, norm_scores, rollout_scores
+from tabattn.nn.attention import carried_along
+from tabattn.nn.encoder import ClassAttentionEncoder
+from tabattn.nn.mixing import MixingEncoder
+from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import Cells
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """Some rows, predicted, with everything that gradients can be taken of.
+
+    Args:
+        prediction: Outputs of each member.
+        levers: What columns act through.
+        weights: Attention, in the encoder's own layout.
+    """
+
+    prediction: Float[Tensor, "batch member output"]
+    levers: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...]
+
+
+class Anatomy(ABC):
+    """How a kind of encoder is taken apart."""
+
+    @abstractmethod
+    def dissect(self, tokens: Float[Tensor, "group batch column d"]) -> Dissection:
+        """Predict rows; where gradients are enabled, the prediction depends on levers and weights.
+
+        Args:
+            tokens: Column tokens, normalized.
+        """
+
+    @abstractmethod
+    def of_rows(self, weights: Sequence[Tensor], n_rows: int) -> tuple[Tensor, ...]:
+        """Return the weights that `carried` needs, with the rows on the second axis.
+
+        Args:
+            weights: Of some rows.
+            n_rows: How many these are.
+        """
+
+    @abstractmethod
+    def carried(
+        self, gradients: Sequence[Tensor], weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]
+    ) -> Float[Tensor, "batch member column"]:
+        """Return the part of each column in the levers, in the direction of a gradient.
+
+        Args:
+            gradients: One for each lever.
+            weights: Of the rows in question.
+            tokens: Of the rows in question.
+        """
+
+    @abstractmethod
+    def typical(self, weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
+        """Return the mean over rows of the part of each column in the levers.
+
+        Args:
+            weights: Of the rows.
+            tokens: Of the rows.
+        """
+
+    @abstractmethod
+    def carried_typically(
+        self, gradients: Sequence[Tensor], typical: Sequence[Tensor]
+    ) -> Float[Tensor, "batch member column"]:
+        """Return the mean of `carried` over the rows of `typical`, for the gradients of each row.
+
+        Args:
+            gradients: One for each lever.
+            typical: What `typical` returned.
+        """
+
+    @abstractmethod
+    def attributed(
+        self, objective: Float[Tensor, ""], dissection: Dissection, tokens: Float[Tensor, "group batch column d"]
+    ) -> Float[Tensor, "batch member column"]:
+        """Return the length of attention times its gradient, summed over layers, heads and attending states.
+
+        Args:
+            objective: What is differentiated.
+            dissection: What it was computed from.
+            tokens: Of the same rows.
+        """
+
+    @abstractmethod
+    def mean(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        """Score columns by attention alone."""
+
+    @abstractmethod
+    def norm(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        """Score columns by attention times the length of what it carries."""
+
+    @abstractmethod
+    def rollout(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        """Score columns by what is left of them in the state that predicts, if attention mixes and states stay."""
+
+
+class ClassAnatomy(Anatomy):
+    """Of the class-attention encoder.
+
+    Args:
+        model: The model.
+        encoder: Its encoder.
+    """
+
+    def __init__(self, model: TabAttnModel, encoder: ClassAttentionEncoder) -> None:
+        self._model = model
+        self._encoder = encoder
+
+    @override
+    def dissect(self, tokens: Float[Tensor, "group batch column d"]) -> Dissection:
+        state, readings = self._encoder(tokens)
+        return Dissection(
+            self._model.outputs(state),
+            tuple(reading.mixture for reading in readings),
+            tuple(reading.weights for reading in readings),
+        )
+
+    @override
+    def of_rows(self, weights: Sequence[Tensor], n_rows: int) -> tuple[Tensor, ...]:
+        return tuple(each.unflatten(0, (-1, n_rows)) for each in weights)
+
+    @override
+    def carried(
+        self, gradients: Sequence[Tensor], weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]
+    ) -> Float[Tensor, "batch member column"]:
+        flat = tokens.flatten(0, 1)
+        return self._sum_heads(carried_along(*pair, flat) for pair in zip(gradients, weights, strict=True))
+
+    @override
+    def typical(self, weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
+        by_group = (each.unflatten(0, tokens.shape[:2]) for each in weights)
+        return tuple(torch.einsum("gbsc,gbcd->gscd", each, tokens) / tokens.shape[1] for each in by_group)
+
+    @override
+    def carried_typically(
+        self, gradients: Sequence[Tensor], typical: Sequence[Tensor]
+    ) -> Float[Tensor, "batch member column"]:
+        return self._sum_heads(
+            torch.einsum("gbsd,gscd->gbsc", gradient.unflatten(0, (len(mean), -1)), mean).flatten(0, 1)
+            for gradient, mean in zip(gradients, typical, strict=True)
+        )
+
+    @override
+    def attributed(
+        self, objective: Float[Tensor, ""], dissection: Dissection, tokens: Float[Tensor, "group batch column d"]
+    ) -> Float[Tensor, "batch member column"]:
+        gradients = torch.autograd.grad(objective, dissection.levers)
+        flat = tokens.flatten(0, 1)
+        pairs = zip(gradients, dissection.weights, strict=True)
+        return self._sum_heads(carried_along(gradient, weights.detach(), flat).abs() for gradient, weights in pairs)
+
+    @override
+    def mean(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        return mean_scores(self._attention(tokens))
+
+    @override
+    def norm(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        return norm_scores(self._attention(tokens), self._encoder.value_norms(tokens))
+
+    @override
+    def rollout(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        return rollout_scores(self._attention(tokens))
+
+    def _attention(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        return self._encoder.predict(tokens)[1]
+
+    def _sum_heads(self, layers: Iterable[Tensor]) -> Tensor:
+        return torch.stack([each.sum(dim=2) for each in self._encoder.by_head(layers)]).sum(dim=0)
+
+
+class MixingAnatomy(Anatomy):
+    """Of the encoders that mix columns; the weights are those of all states to all states.
+
+    Args:
+        model: The model.
+        encoder: Its encoder.
+    """
+
+    def __init__(self, model: TabAttnModel, encoder: MixingEncoder) -> None:
+        self._model = model
+        self._encoder = encoder
+
+    @override
+    def dissect(self, tokens: Float[Tensor, "group batch column d"]) -> Dissection:
+        lever = self._encoder.by_member(tokens)
+        if torch.is_grad_enabled():
+            lever = lever.detach().requires_grad_()
+        mixed = self._encoder.read(lever)
+        return Dissection(self._model.outputs(mixed.state), (lever,), (*mixed.between, *mixed.cross))
+
+    @override
+    def of_rows(self, weights: Sequence[Tensor], n_rows: int) -> tuple[Tensor, ...]:
+        return ()
+
+    @override
+    def carried(
+        self, gradients: Sequence[Tensor], weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]
+    ) -> Float[Tensor, "batch member column"]:
+        (gradient,) = gradients
+        return (gradient * self._encoder.by_member(tokens)).sum(dim=-1).transpose(0, 1)
+
+    @override
+    def typical(self, weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
+        return (self._encoder.by_member(tokens).mean(dim=1),)
+
+    @override
+    def carried_typically(
+        self, gradients: Sequence[Tensor], typical: Sequence[Tensor]
+    ) -> Float[Tensor, "batch member column"]:
+        return torch.einsum("mbcd,mcd->bmc", gradients[0], typical[0])
+
+    @override
+    def attributed(
+        self, objective: Float[Tensor, ""], dissection: Dissection, tokens: Float[Tensor, "group batch column d"]
+    ) -> Float[Tensor, "batch member column"]:
+        n_columns = tokens.shape[2]
+        gradients = torch.autograd.grad(objective, dissection.weights, allow_unused=True)
+        total = tokens.new_zeros(self._model.shape.n_members, tokens.shape[1], n_columns)
+        for gradient, weights in zip(gradients, dissection.weights, strict=True):
+            if gradient is not None:
+                total = total + (gradient * weights.detach()).abs().sum(dim=(2, 3))[..., :n_columns]
+        return self._encoder.columns_in_own_order(total).transpose(0, 1)
+
+    @override
+    def mean(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        return mean_scores(self._encoder.predict(tokens)[1])
+
+    @override
+    def norm(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        mixed = self._encoder.read(self._encoder.by_member(tokens))
+        attention, lengths = (tuple(each.transpose(0, 1) for each in many) for many in (mixed.attention, mixed.lengths))
+        return norm_scores(attention, lengths)
+
+    @override
+    def rollout(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
+        mixed = self._encoder.read(self._encoder.by_member(tokens))
+        scores = mixed_rollout_scores(mixed.between, mixed.cross)
+        return self._encoder.columns_in_own_order(scores).transpose(0, 1)
+
+
+def anatomy_of(model: TabAttnModel) -> Anatomy:
+    """Return how the encoder of a model is taken apart.
+
+    Args:
+        model: The model.
+    """
+    encoder = model.encoder
+    return ClassAnatomy(model, encoder) if isinstance(encoder, ClassAttentionEncoder) else MixingAnatomy(model, encoder)
+
+
+def weights_between_columns(model: TabAttnModel, cells: Cells) -> Float[Tensor, "batch member layer head query column"]:
+    """Return the attention of columns to columns, for the encoders that mix them.
+
+    Args:
+        model: The model.
+        cells: Rows to read.
+
+    Returns:
+        Weights before dropout, columns in the order of the model; where states attend to CLS too, the weights of a
+        query sum to less than 1.
+    """
+    encoder = model.encoder
+    assert isinstance(encoder, MixingEncoder), "only these have weights between columns"
+    n_columns = model.shape.n_columns
+    between = torch.stack(encoder.read(encoder.by_member(model.embed(cells))).between, dim=2)
+    by_key = encoder.columns_in_own_order(between[..., :n_columns, :n_columns])
+    return encoder.columns_in_own_order(by_key.transpose(-1, -2)).transpose(-1, -2).transpose(0, 1)

@@ -1,0 +1,520 @@
+"""Encoders whose columns attend to each other: BERT's, RoBERTa's, GPT's, XLNet's and T5's shapes over column tokens.
+
+After the first layer the state of column i holds something of other columns too, so attention to it is not attention to
+X_i alone. That is the price of the shape, and the reason why it is not the default.
+
+Members are independent encoders side by side, applied in batched products. Where nobody reads the weights, attention is
+torch's fused one; the weights of the one query that is recorded while training are computed beside it.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+from torch.nn.functional import relu, scaled_dot_product_attention
+
+from tabattn.nn.attention import Exchanges
+from tabattn.nn.dropout import dropout
+from tabattn.nn.encoder import FFN_WIDTH, MemberLinear, normalize
+
+MixingKind = Literal["bert", "roberta", "gpt", "xlnet", "t5"]
+
+
+class Mixed(NamedTuple):
+    """What a mixing encoder made of some rows.
+
+    Args:
+        state: The state that predicts.
+        columns: The last states of the columns.
+        attention: Layer by layer, the weights that the predicting state paid to the columns.
+        between: Layer by layer, the weights of all states to all states, columns in the order that the body has them
+            in and CLS last; empty where they were not asked for.
+        cross: Layer by layer, the weights of a decoder to the columns, in the same order; empty where they were not
+            asked for, or there is no decoder.
+        lengths: Layer by layer, the lengths of what each column adds to the predicting state if it gets all of its
+            attention; empty where they were not asked for.
+    """
+
+    state: Float[Tensor, "member batch d"]
+    columns: Float[Tensor, "member batch column d"]
+    attention: tuple[Float[Tensor, "member batch head column"], ...]
+    between: tuple[Float[Tensor, "member batch head state key"], ...]
+    cross: tuple[Float[Tensor, "member batch head query column"], ...]
+    lengths: tuple[Float[Tensor, "member batch head column"], ...]
+
+
+class MemberAttention(nn.Module):
+    """Multi-head attention of each member with weights of its own.
+
+    Args:
+        n_members: Number of members.
+        n_heads: Heads per member.
+        d_token: Width of a state, divisible by `n_heads`.
+        share_dropped: Share of attention weights dropped while training.
+
+    Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.2.2.
+    """
+
+    def __init__(self, n_members: int, n_heads: int, d_token: int, share_dropped: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.share_dropped = share_dropped
+        self.query = MemberLinear(n_members, d_token, d_token)
+        self.key = MemberLinear(n_members, d_token, d_token)
+        self.value = MemberLinear(n_members, d_token, d_token)
+        self.output = MemberLinear(n_members, d_token, d_token)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "member batch query d"],
+        states: Float[Tensor, "member batch key d"],
+        visible: Bool[Tensor, "#batch #query key"] | None = None,
+        *,
+        with_weights: bool = False,
+    ) -> tuple[Float[Tensor, "member batch query d"], Float[Tensor, "member batch head query key"] | None]:
+        """Return what each query reads, and the weights before dropout if they are asked for.
+
+        Args:
+            queries: States that attend.
+            states: States that are attended to.
+            visible: Which states each query may attend to; None for all. A query that may attend to none reads
+                nothing.
+            with_weights: Whether to return the weights, which is slower.
+        """
+        query, key, value = (
+            self._split(each, layer)
+            for layer, each in ((self.query, queries), (self.key, states), (self.value, states))
+        )
+        mask = None
+        if visible is not None:
+            mask = (visible | ~visible.any(dim=-1, keepdim=True))[None, :, None]
+        weights = None
+        if with_weights:
+            weights = self._weights(query, key, mask)
+            read = dropout(weights, self.share_dropped, self.training) @ value
+        else:
+            share = self.share_dropped if self.training else 0.0
+            read = scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=share)
+        if visible is not None:
+            read = read * visible.any(dim=-1)[None, :, None, :, None]
+        merged = read.transpose(2, 3).flatten(3)
+        return self._project(self.output, merged), weights
+
+    def weights_of(
+        self, queries: Float[Tensor, "member batch query d"], states: Float[Tensor, "member batch key d"]
+    ) -> Float[Tensor, "member batch head query key"]:
+        """Return the weights of queries that may attend to all states, and nothing else."""
+        return self._weights(self._split(queries, self.query), self._split(states, self.key), None)
+
+    def lengths(self, states: Float[Tensor, "member batch key d"]) -> Float[Tensor, "member batch head key"]:
+        """Return the length of what each state would add to a query that pays all attention to it.
+
+        Source: Kobayashi et al. 2020 (arXiv 2004.10102), section 3.
+        """
+        value = self._split(states, self.value)
+        per_head = self.output.weight.unflatten(1, (self.n_heads, -1))
+        added = torch.einsum("mbhkd,mhde->mbhke", value, per_head)
+        lengths: Tensor = torch.linalg.vector_norm(added, dim=-1)
+        return lengths
+
+    def _weights(self, query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        weights: Tensor = scores.softmax(dim=-1)
+        return weights
+
+    def _split(self, states: Tensor, layer: MemberLinear) -> Tensor:
+        heads: Tensor = self._project(layer, states).unflatten(-1, (self.n_heads, -1))
+        return heads.transpose(2, 3)
+
+    @staticmethod
+    def _project(layer: MemberLinear, states: Tensor) -> Tensor:
+        applied: Tensor = layer(states.flatten(1, 2)).unflatten(1, states.shape[1:3])
+        return applied
+
+
+class FeedForward(nn.Module):
+    """The feed-forward network of each member, residual, after a normalization.
+
+    Args:
+        n_members: Number of members.
+        d_token: Width of a state.
+        share_dropped: Share of hidden units dropped while training.
+
+    Source: ReGLU, Shazeer 2020 (arXiv 2002.05202).
+    """
+
+    def __init__(self, n_members: int, d_token: int, share_dropped: float) -> None:
+        super().__init__()
+        d_hidden = int(FFN_WIDTH * d_token)
+        self.share_dropped = share_dropped
+        self.value = MemberLinear(n_members, d_token, d_hidden)
+        self.gate = MemberLinear(n_members, d_token, d_hidden)
+        self.out = MemberLinear(n_members, d_hidden, d_token)
+
+    def forward(self, states: Float[Tensor, "member batch token d"]) -> Float[Tensor, "member batch token d"]:
+        """Return the new states."""
+        flat = states.flatten(1, 2)
+        normal = normalize(flat)
+        hidden = self.value(normal) * relu(self.gate(normal))
+        new = flat + self.out(dropout(hidden, self.share_dropped, self.training))
+        by_token: Tensor = new.unflatten(1, states.shape[1:3])
+        return by_token
+
+
+class MixingLayer(nn.Module):
+    """Attention of states to states, then a feed-forward network, both residual, each after a normalization.
+
+    Args:
+        n_members: Number of members.
+        n_heads: Heads per member.
+        d_token: Width of a state.
+        attention_dropout: Share of attention weights dropped while training.
+        ffn_dropout: Share of hidden units dropped while training.
+
+    Source: normalization first, Xiong et al. 2020 (arXiv 2002.04745).
+    """
+
+    def __init__(
+        self, n_members: int, n_heads: int, d_token: int, attention_dropout: float, ffn_dropout: float
+    ) -> None:
+        super().__init__()
+        self.attention = MemberAttention(n_members, n_heads, d_token, attention_dropout)
+        self.ffn = FeedForward(n_members, d_token, ffn_dropout)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "member batch query d"],
+        states: Float[Tensor, "member batch key d"],
+        visible: Bool[Tensor, "#batch #query key"] | None = None,
+        *,
+        with_weights: bool = False,
+    ) -> tuple[Float[Tensor, "member batch query d"], Float[Tensor, "member batch head query key"] | None]:
+        """Return the new states of the queries, and the weights if they are asked for."""
+        read, weights = self.attention(normalize(queries), normalize(states), visible, with_weights=with_weights)
+        return self.ffn(queries + read), weights
+
+
+class ColumnMixer(nn.Module):
+    """Self-attention over columns and a CLS state: BERT's and RoBERTa's, GPT's and XLNet's shape.
+
+    BERT and RoBERTa have CLS first and let every state attend to all. GPT lets column j attend to those up to j in a
+    given order, and has CLS last. XLNet does not mask while it predicts; its two streams are for pretraining.
+
+    Args:
+        kind: Which of them.
+        n_layers: Number of layers.
+        n_members: Number of members.
+        n_heads: Heads per member and layer.
+        d_token: Width of tokens and states.
+        attention_dropout: Share of attention weights dropped while training.
+        ffn_dropout: Share of hidden units dropped while training.
+
+    Source: Devlin et al. 2018 (arXiv 1810.04805); Radford et al. 2018 (Improving Language Understanding by Generative
+        Pre-Training); Yang et al. 2019 (arXiv 1906.08237), section 2.3.
+    """
+
+    def __init__(
+        self,
+        kind: MixingKind,
+        n_layers: int,
+        n_members: int,
+        n_heads: int,
+        d_token: int,
+        attention_dropout: float,
+        ffn_dropout: float,
+    ) -> None:
+        super().__init__()
+        bound = d_token**-0.5
+        self.kind = kind
+        self.cls = nn.Parameter(torch.empty(n_members, 1, 1, d_token).uniform_(-bound, bound))
+        sizes = (n_members, n_heads, d_token, attention_dropout, ffn_dropout)
+        self.layers = nn.ModuleList(MixingLayer(*sizes) for _ in range(n_layers))
+        self.query = (
+            nn.Parameter(torch.empty(n_members, 1, 1, d_token).uniform_(-bound, bound)) if kind == "xlnet" else None
+        )
+
+    def forward(self, tokens: Float[Tensor, "member batch column d"], *, with_weights: bool = False) -> Mixed:
+        """Return the last CLS states, the last states of the columns and the attention.
+
+        Args:
+            tokens: Column tokens in the order of the columns, for each member.
+            with_weights: Whether to return all weights and lengths, not only the weights of CLS.
+        """
+        n_columns = tokens.shape[2]
+        states = torch.cat([tokens, self.cls.expand(-1, tokens.shape[1], -1, -1)], dim=2)
+        visible = None
+        if self.kind == "gpt":
+            visible = torch.ones(n_columns + 1, n_columns + 1, dtype=torch.bool, device=tokens.device).tril()[None]
+        attention, between, lengths = [], [], []
+        for layer in self._mixing_layers():
+            normal = normalize(states)
+            if with_weights:
+                lengths.append(layer.attention.lengths(normal[:, :, :n_columns]))
+            else:
+                with torch.no_grad():
+                    of_cls = layer.attention.weights_of(normal[:, :, n_columns:], normal)
+                attention.append(of_cls[:, :, :, 0, :n_columns])
+            states, weights = layer(states, states, visible, with_weights=with_weights)
+            if weights is not None:
+                between.append(weights)
+                attention.append(weights[:, :, :, n_columns, :n_columns])
+        last = normalize(states)
+        columns = last[:, :, :n_columns]
+        return Mixed(last[:, :, n_columns], columns, tuple(attention), tuple(between), (), tuple(lengths))
+
+    def two_streams(
+        self,
+        tokens: Float[Tensor, "member batch column d"],
+        places: Float[Tensor, "member batch column d"],
+        rank: Int[Tensor, "batch column"],
+    ) -> tuple[Float[Tensor, "member batch column d"], Float[Tensor, "member batch column d"]]:
+        """Return the last states of the content stream and of the query stream.
+
+        Column i of the content stream knows the columns up to i in the order, itself included; that of the query stream
+        those before i, and of itself only which column it is.
+
+        Args:
+            tokens: Column tokens.
+            places: What says which column it is, without what is in it.
+            rank: Place of each column in the order of each row.
+
+        Source: Yang et al. 2019 (arXiv 1906.08237), section 2.3.
+        """
+        assert self.query is not None, "only XLNet has two streams"
+        upto, before = rank[:, :, None] >= rank[:, None], rank[:, :, None] > rank[:, None]
+        content, query = tokens, self.query + places
+        for layer in self._mixing_layers():
+            new_query, _ = layer(query, content, before)
+            content, _ = layer(content, content, upto)
+            query = new_query
+        return normalize(content), normalize(query)
+
+    def _mixing_layers(self) -> list[MixingLayer]:
+        layers = []
+        for layer in self.layers:
+            assert isinstance(layer, MixingLayer)
+            layers.append(layer)
+        return layers
+
+
+class DecoderLayer(nn.Module):
+    """Attention of decoder states to those before them, to the encoder's, then a feed-forward network, all residual.
+
+    Args:
+        n_members: Number of members.
+        n_heads: Heads per member.
+        d_token: Width of a state.
+        attention_dropout: Share of attention weights dropped while training.
+        ffn_dropout: Share of hidden units dropped while training.
+    """
+
+    def __init__(
+        self, n_members: int, n_heads: int, d_token: int, attention_dropout: float, ffn_dropout: float
+    ) -> None:
+        super().__init__()
+        self.own = MemberAttention(n_members, n_heads, d_token, attention_dropout)
+        self.cross = MemberAttention(n_members, n_heads, d_token, attention_dropout)
+        self.ffn = FeedForward(n_members, d_token, ffn_dropout)
+
+    def attend_to_own(self, states: Float[Tensor, "member batch query d"]) -> Float[Tensor, "member batch query d"]:
+        """Return the states with what they read from those before them."""
+        n_states = states.shape[2]
+        visible = torch.ones(n_states, n_states, dtype=torch.bool, device=states.device).tril()[None]
+        read, _ = self.own(normalize(states), normalize(states), visible)
+        attended: Tensor = states + read
+        return attended
+
+
+class EncoderDecoder(nn.Module):
+    """T5's shape: an encoder over the columns, and a decoder whose cross-attention to them is what is read.
+
+    Columns have no distance, so there is no relative position bias.
+
+    Args:
+        n_layers: Number of layers of the encoder, and of the decoder.
+        n_members: Number of members.
+        n_heads: Heads per member and layer.
+        d_token: Width of tokens and states.
+        attention_dropout: Share of attention weights dropped while training.
+        ffn_dropout: Share of hidden units dropped while training.
+
+    Source: Raffel et al. 2020 (arXiv 1910.10683), section 2.1.
+    """
+
+    kind: MixingKind = "t5"
+
+    def __init__(
+        self, n_layers: int, n_members: int, n_heads: int, d_token: int, attention_dropout: float, ffn_dropout: float
+    ) -> None:
+        super().__init__()
+        bound = d_token**-0.5
+        self.cls = nn.Parameter(torch.empty(n_members, 1, 1, d_token).uniform_(-bound, bound))
+        sizes = (n_members, n_heads, d_token, attention_dropout, ffn_dropout)
+        self.layers = nn.ModuleList(MixingLayer(*sizes) for _ in range(n_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(n_layers))
+
+    def forward(self, tokens: Float[Tensor, "member batch column d"], *, with_weights: bool = False) -> Mixed:
+        """Return the decoder's state after its start token, the states of the columns and the cross-attention.
+
+        Args:
+            tokens: Column tokens, for each member.
+            with_weights: Whether to return all weights and lengths, not only those of the cross-attention.
+        """
+        columns, between = self.encode(tokens, with_weights=with_weights)
+        start = self.cls.expand(-1, tokens.shape[1], -1, -1)
+        states, cross, lengths = self._decode(start, columns, with_weights=with_weights)
+        attention = tuple(each[:, :, :, 0] for each in cross)
+        return Mixed(states[:, :, 0], columns, attention, between, cross if with_weights else (), lengths)
+
+    def encode(
+        self, tokens: Float[Tensor, "member batch column d"], *, with_weights: bool = False
+    ) -> tuple[Float[Tensor, "member batch column d"], tuple[Float[Tensor, "member batch head query key"], ...]]:
+        """Return the last states of the columns, normalized, and the weights between them if they are asked for."""
+        states, between = tokens, []
+        for layer in self.layers:
+            states, weights = layer(states, states, with_weights=with_weights)
+            if weights is not None:
+                between.append(weights)
+        return normalize(states), tuple(between)
+
+    def generate(
+        self, tokens: Float[Tensor, "member batch column d"], known: Float[Tensor, "member batch query d"]
+    ) -> Float[Tensor, "member batch query d"]:
+        """Return the decoder's states for each of some inputs, each of which sees those before it.
+
+        Args:
+            tokens: Column tokens, some of them sentinels.
+            known: Inputs of the decoder.
+        """
+        columns, _ = self.encode(tokens)
+        return self._decode(known, columns, with_weights=False)[0]
+
+    def _decode(
+        self, states: Tensor, columns: Tensor, *, with_weights: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        cross, lengths = [], []
+        for layer in self.decoder:
+            assert isinstance(layer, DecoderLayer)
+            states = layer.attend_to_own(states)
+            normal = normalize(states)
+            read, weights = layer.cross(normal, columns, with_weights=with_weights)
+            if weights is None:
+                with torch.no_grad():
+                    weights = layer.cross.weights_of(normal[:, :, :1], columns)
+            else:
+                lengths.append(layer.cross.lengths(columns))
+            cross.append(weights)
+            states = layer.ffn(states + read)
+        return normalize(states), tuple(cross), tuple(lengths)
+
+
+class MixingEncoder(nn.Module):
+    """One of the shapes above, seen as an encoder of the tokens of groups of members, like `ClassAttentionEncoder`.
+
+    Args:
+        body: The shape.
+        n_groups: Number of groups of members; each reads tokens of its own.
+        n_members: Number of members, a multiple of `n_groups`.
+        order: Columns in the order that the body has them in; empty for their own.
+    """
+
+    def __init__(
+        self, body: ColumnMixer | EncoderDecoder, n_groups: int, n_members: int, order: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.n_repeats = n_members // n_groups
+        self.register_buffer("order", torch.tensor(order, dtype=torch.long) if order else None, persistent=False)
+        self.register_buffer("place", torch.tensor(order).argsort() if order else None, persistent=False)
+
+    order: Tensor | None
+    place: Tensor | None
+
+    def by_member(self, tokens: Shaped[Tensor, "group batch column d"]) -> Shaped[Tensor, "member batch column d"]:
+        """Give each member the tokens of its group."""
+        repeated: Tensor = tokens.repeat_interleave(self.n_repeats, dim=0) if self.n_repeats > 1 else tokens
+        return repeated
+
+    def predict(
+        self, tokens: Float[Tensor, "group batch column d"]
+    ) -> tuple[Float[Tensor, "member batch d"], tuple[Float[Tensor, "batch member head column"], ...]]:
+        """Return the states that predict and, layer by layer, the attention that they paid to the columns.
+
+        Args:
+            tokens: Column tokens, normalized.
+        """
+        mixed: Mixed = self.body(self._in_order(self.by_member(tokens)))
+        return mixed.state, tuple(self.columns_in_own_order(each).transpose(0, 1) for each in mixed.attention)
+
+    def mix(self, tokens: Float[Tensor, "member batch column d"]) -> Mixed:
+        """Return the states of CLS and of the columns, these in their own order.
+
+        Args:
+            tokens: Column tokens of each member, normalized.
+        """
+        mixed: Mixed = self.body(self._in_order(tokens))
+        return mixed if self.place is None else mixed._replace(columns=mixed.columns[:, :, self.place])
+
+    def read(self, tokens: Float[Tensor, "member batch column d"]) -> Mixed:
+        """Return everything, attention and lengths with columns in their own order.
+
+        Args:
+            tokens: Column tokens of each member, normalized.
+        """
+        mixed: Mixed = self.body(self._in_order(tokens), with_weights=True)
+        attention, lengths = (
+            tuple(self.columns_in_own_order(each) for each in values) for values in (mixed.attention, mixed.lengths)
+        )
+        return mixed._replace(attention=attention, lengths=lengths)
+
+    def exchange(
+        self,
+        tokens: Float[Tensor, "group batch column d"],
+        others: Float[Tensor, "group batch column d"],
+        exchanges: Exchanges,
+    ) -> Float[Tensor, "member batch_exchanged d"]:
+        """Return the states that predict rows in which some columns at a time are those of another row.
+
+        Args:
+            tokens: Column tokens, normalized.
+            others: Those of the other rows.
+            exchanges: What to exchange.
+        """
+        changed = tokens[:, :, None].expand(-1, -1, exchanges.n_exchanged, -1, -1).clone()
+        theirs = others[:, :, exchanges.columns]
+        changed[:, :, exchanges.numbers, exchanges.columns] = theirs
+        return self.predict(changed.flatten(1, 2))[0]
+
+    def columns_in_own_order(self, values: Float[Tensor, "*axes column"]) -> Float[Tensor, "*axes column"]:
+        """Put values of columns, which are in the body's order, in the order of the columns."""
+        return values if self.place is None else values[..., self.place]
+
+    def _in_order(self, tokens: Tensor) -> Tensor:
+        return tokens if self.order is None else tokens[:, :, self.order]
+
+
+def mixing_body(
+    kind: MixingKind,
+    n_layers: int,
+    n_members: int,
+    n_heads: int,
+    d_token: int,
+    attention_dropout: float,
+    ffn_dropout: float,
+) -> ColumnMixer | EncoderDecoder:
+    """Build the shape of a kind.
+
+    Args:
+        kind: Which.
+        n_layers: Number of layers.
+        n_members: Number of members.
+        n_heads: Heads per member and layer.
+        d_token: Width of tokens and states.
+        attention_dropout: Share of attention weights dropped while training.
+        ffn_dropout: Share of hidden units dropped while training.
+    """
+    sizes = (n_layers, n_members, n_heads, d_token, attention_dropout, ffn_dropout)
+    return EncoderDecoder(*sizes) if kind == "t5" else ColumnMixer(kind, *sizes)

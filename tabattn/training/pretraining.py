@@ -1,0 +1,393 @@
+"""Pretraining: columns are learned from other columns, on rows that need no target.
+
+Each kind of encoder has its own task. All predict cells: numbers on their transformed scale by squared errors, levels
+by cross-entropy; missing cells are not predicted.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import lightning
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from tabattn.nn.encoder import MemberLinear, normalize
+from tabattn.nn.mixing import ColumnMixer, EncoderDecoder, MixingEncoder
+from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
+from tabattn.nn.tokens import Cells
+from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
+from tabattn.training.fitting import TrainingSettings, quiet_lightning, reproducible, resolve_device
+
+MASKED_SHARE, MASK_ACTION_SHARE, RANDOM_ACTION_SHARE = 0.15, 0.8, 0.1
+PREDICTED_PART = 6
+SPAN_LENGTH = 3
+JUDGED_SHARE, MAX_JUDGED = 0.1, 2_048
+JUDGE_BATCH = 1024
+KEEP, MASK, SWAP = 0, 1, 2
+
+
+class Reconstruction(nn.Module):
+    """States of columns to their cells, with what takes the place of cells that are hidden.
+
+    Args:
+        shape: Sizes of the model.
+    """
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        n_members, d_token, n_columns = shape.n_members, shape.d_token, shape.n_columns
+        n_numbers = shape.n_numeric + sum(shape.n_parts)
+        bound = d_token**-0.5
+        self.n_levels = shape.n_levels
+        self.first_level_column = shape.n_numeric + len(shape.n_parts)
+        self.hidden = nn.Parameter(torch.empty(shape.n_groups, 1, n_columns, d_token).uniform_(-bound, bound))
+        self.sentinels = nn.Parameter(torch.empty(shape.n_groups, n_columns, d_token).uniform_(-bound, bound))
+        self.number_weight = nn.Parameter(torch.empty(n_members, n_numbers, d_token).uniform_(-bound, bound))
+        self.number_bias = nn.Parameter(torch.zeros(n_members, 1, n_numbers))
+        self.levels = nn.ModuleList(MemberLinear(n_members, d_token, n) for n in shape.n_levels)
+        self.same_row = MemberLinear(n_members, d_token, 1)
+        widths = torch.tensor([1] * shape.n_numeric + list(shape.n_parts), dtype=torch.long)
+        self.register_buffer("column_of", torch.arange(len(widths)).repeat_interleave(widths))
+        self.register_buffer("share", 1 / widths[self.column_of].float())
+
+    column_of: Tensor
+    share: Tensor
+
+    def loss(
+        self, states: Float[Tensor, "member batch column d"], cells: Cells, predicted: Bool[Tensor, "batch column"]
+    ) -> Float[Tensor, ""]:
+        """Return the mean loss of the cells that are predicted and not missing.
+
+        Args:
+            states: What each cell is predicted from.
+            cells: The cells as they are.
+            predicted: Which of them are predicted.
+        """
+        known = predicted if cells.missing is None else predicted & ~cells.missing
+        total, n_members = states.new_zeros(()), states.shape[0]
+        if len(self.column_of):
+            read = torch.einsum("mbnd,mnd->mbn", states[:, :, self.column_of], self.number_weight) + self.number_bias
+            weight = known[:, self.column_of] * self.share
+            total = total + ((read - cells.numeric).square() * weight).sum()
+        for i, layer in enumerate(self.levels):
+            column = self.first_level_column + i
+            logits = layer(states[:, :, column])
+            codes = cells.codes[:, i].expand(n_members, -1)
+            losses = cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none")
+            total = total + (losses.unflatten(0, (n_members, -1)) * known[:, column]).sum()
+        return total / (n_members * known.sum()).clamp_min(1)
+
+
+Task = Callable[[TabAttnModel, Reconstruction, Cells, Tensor, torch.Generator], Tensor]
+
+
+def hidden_cells(n_rows: int, n_columns: int, generator: torch.Generator) -> Int[Tensor, "row column"]:
+    """Choose cells to predict, 15 % of each row and at least one, and what to put in their place.
+
+    Of the chosen, 80 % are hidden (`MASK`), 10 % come from another row (`SWAP`), 10 % stay (`-KEEP - 1`), so that the
+    model can't rely on seeing what it has to predict.
+
+    Returns:
+        For each cell `MASK`, `SWAP`, -1 if it is predicted as it is, or `KEEP` if it is not predicted.
+
+    Source: Devlin et al. 2018 (arXiv 1810.04805), section 3.1.
+    """
+    n_chosen = max(1, round(MASKED_SHARE * n_columns))
+    order = torch.rand(n_rows, n_columns, generator=generator).argsort(dim=1)
+    chosen = order.argsort(dim=1) < n_chosen
+    draw = torch.rand(n_rows, n_columns, generator=generator)
+    action = torch.full((n_rows, n_columns), -1)
+    action[draw < MASK_ACTION_SHARE + RANDOM_ACTION_SHARE] = SWAP
+    action[draw < MASK_ACTION_SHARE] = MASK
+    return torch.where(chosen, action, KEEP)
+
+
+def _masked_task(
+    model: TabAttnModel, head: Reconstruction, cells: Cells, rows: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Predict hidden cells from the others; drawn anew at every step."""
+    action = hidden_cells(len(cells), model.shape.n_columns, generator).to(rows.device)
+    return _predict_hidden(model, head, cells, action)
+
+
+def _predict_hidden(model: TabAttnModel, head: Reconstruction, cells: Cells, action: Tensor) -> Tensor:
+    states, _ = _read_with_hidden(model, head, model.embed(cells), action)
+    return head.loss(states, cells, action != KEEP)
+
+
+def _read_with_hidden(
+    model: TabAttnModel, head: Reconstruction, tokens: Tensor, action: Tensor
+) -> tuple[Float[Tensor, "member batch column d"], Float[Tensor, "member batch d"]]:
+    """States of the columns (of CLS, where columns have none), and of CLS, with cells hidden or swapped."""
+    swapped = tokens.roll(1, dims=1)
+    by_action = torch.where((action == SWAP)[..., None], swapped, tokens)
+    shown = torch.where((action == MASK)[..., None], normalize(head.hidden), by_action)
+    encoder = model.encoder
+    if isinstance(encoder, MixingEncoder):
+        mixed = encoder.mix(encoder.by_member(shown))
+        return mixed.columns, mixed.state
+    state, _ = encoder(shown)
+    return state[:, :, None].expand(-1, -1, tokens.shape[2], -1), state
+
+
+class _BertTask:
+    """Predict cells that were hidden once for all epochs, and tell whether the halves of a row belong together.
+
+    Args:
+        n_rows: Number of rows.
+        n_columns: Number of columns.
+        generator: Source of randomness.
+    """
+
+    def __init__(self, n_rows: int, n_columns: int, generator: torch.Generator) -> None:
+        self._action = hidden_cells(n_rows, n_columns, generator)
+        self._is_torn = torch.rand(n_rows, generator=generator) < 0.5
+        self._is_second_half = torch.arange(n_columns) >= n_columns // 2
+
+    def __call__(
+        self, model: TabAttnModel, head: Reconstruction, cells: Cells, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        numbers = rows.cpu()
+        action, is_torn = self._action[numbers].to(rows.device), self._is_torn[numbers].to(rows.device)
+        is_second = self._is_second_half.to(rows.device)
+        tokens = model.embed(cells)
+        is_foreign = is_torn[:, None] & is_second & (len(cells) > 1)
+        torn = torch.where(is_foreign[..., None], tokens.roll(-1, dims=1), tokens)
+        states, cls = _read_with_hidden(model, head, torn, action)
+        odds = head.same_row(cls).squeeze(-1)
+        halves = binary_cross_entropy_with_logits(odds, is_foreign.any(dim=1).float().expand_as(odds))
+        return head.loss(states, cells, (action != KEEP) & ~is_foreign) + halves
+
+
+def _next_column_task(
+    model: TabAttnModel,
+    head: Reconstruction,
+    cells: Cells,
+    rows: Tensor,
+    generator: torch.Generator,  # noqa: ARG001
+) -> Tensor:
+    """Predict each column from those before it, but for the first.
+
+    Source: Radford et al. 2018 (Improving Language Understanding by Generative Pre-Training), section 3.1.
+    """
+    encoder = model.encoder
+    assert isinstance(encoder, MixingEncoder)
+    states = encoder.mix(encoder.by_member(model.embed(cells))).columns
+    n_columns = states.shape[2]
+    order = torch.arange(n_columns, device=rows.device) if encoder.order is None else encoder.order
+    before = states.new_zeros(states.shape).index_copy(2, order[1:], states[:, :, order[:-1]])
+    predicted = torch.ones(len(cells), n_columns, dtype=torch.bool, device=rows.device)
+    predicted[:, order[0]] = False
+    return head.loss(before, cells, predicted)
+
+
+def _permutation_task(
+    model: TabAttnModel, head: Reconstruction, cells: Cells, rows: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Predict the last sixth of the columns in an order drawn for each row, each from those before it.
+
+    Source: Yang et al. 2019 (arXiv 1906.08237), section 2.3.
+    """
+    encoder = model.encoder
+    assert isinstance(encoder, MixingEncoder)
+    assert isinstance(encoder.body, ColumnMixer)
+    n_columns = model.shape.n_columns
+    rank = torch.rand(len(cells), n_columns, generator=generator).argsort(dim=1).to(rows.device)
+    tokens = model.embed(cells)
+    places = normalize(head.hidden).expand_as(tokens)
+    _, query = encoder.body.two_streams(encoder.by_member(tokens), encoder.by_member(places), rank)
+    return head.loss(query, cells, rank >= n_columns - max(1, n_columns // PREDICTED_PART))
+
+
+def _span_task(
+    model: TabAttnModel, head: Reconstruction, cells: Cells, rows: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Replace spans of columns by sentinels and generate what was in them, column by column.
+
+    Source: Raffel et al. 2020 (arXiv 1910.10683), section 3.1.4.
+    """
+    encoder = model.encoder
+    assert isinstance(encoder, MixingEncoder)
+    assert isinstance(encoder.body, EncoderDecoder)
+    n_rows, n_columns = len(cells), model.shape.n_columns
+    columns, spans = (each.to(rows.device) for each in drawn_spans(n_rows, n_columns, generator))
+    tokens = model.embed(cells)
+    width = tokens.shape[-1]
+    where = columns[None, :, :, None].expand(len(tokens), -1, -1, width)
+    sentinels = normalize(head.sentinels)[:, None].expand(-1, n_rows, -1, -1)
+    of_span = sentinels.gather(2, spans[None, :, :, None].expand_as(where))
+    shown = tokens.scatter(2, where, of_span)
+    true = tokens.gather(2, where)
+    is_first = torch.cat([torch.ones_like(spans[:, :1], dtype=torch.bool), spans[:, 1:] != spans[:, :-1]], dim=1)
+    before = torch.where(is_first[..., None], of_span, true.roll(1, dims=2))
+    places = normalize(head.hidden).expand(-1, n_rows, -1, -1).gather(2, where)
+    states = encoder.body.generate(encoder.by_member(shown), encoder.by_member(before + places))
+    of_columns = states.new_zeros(len(states), *tokens.shape[1:]).scatter(2, encoder.by_member(where), states)
+    predicted = torch.zeros(n_rows, n_columns, dtype=torch.bool, device=rows.device).scatter(1, columns, True)
+    return head.loss(of_columns, cells, predicted)
+
+
+def drawn_spans(
+    n_rows: int, n_columns: int, generator: torch.Generator
+) -> tuple[Int[Tensor, "row predicted"], Int[Tensor, "row predicted"]]:
+    """Draw spans of neighbouring columns, about 15 % of them and about three long, each in a part of the row.
+
+    Args:
+        n_rows: Number of rows.
+        n_columns: Number of columns.
+        generator: Source of randomness.
+
+    Returns:
+        The columns in ascending order, and the number of the span of each.
+
+    Example:
+        >>> columns, spans = drawn_spans(1, 40, torch.Generator().manual_seed(0))
+        >>> spans.tolist(), columns.diff().eq(1).sum().item()
+        ([[0, 0, 0, 1, 1, 1]], 4)
+    """
+    n_chosen = max(1, round(MASKED_SHARE * n_columns))
+    n_spans = max(1, round(n_chosen / SPAN_LENGTH))
+    length = n_chosen // n_spans
+    starts = torch.arange(n_spans + 1) * n_columns // n_spans
+    room = starts.diff() - length + 1
+    offset = (torch.rand(n_rows, n_spans, generator=generator) * room).long()
+    columns = (starts[:-1] + offset)[..., None] + torch.arange(length)
+    spans = torch.arange(n_spans)[:, None].expand(-1, length)
+    return columns.flatten(1), spans.flatten().expand(n_rows, -1)
+
+
+TASKS: Mapping[EncoderKind, Task] = {
+    "class": _masked_task,
+    "roberta": _masked_task,
+    "gpt": _next_column_task,
+    "xlnet": _permutation_task,
+    "t5": _span_task,
+}
+
+
+class PretrainingModule(lightning.LightningModule):
+    """Learn columns from columns, and note the loss of each epoch.
+
+    Args:
+        model: The model.
+        head: What predicts cells.
+        task: What to learn.
+        seed: Determines what is hidden from rows that judge.
+        learning_rate: Step size of AdamW.
+        weight_decay: Weight decay of AdamW.
+    """
+
+    def __init__(
+        self,
+        model: TabAttnModel,
+        head: Reconstruction,
+        task: Task,
+        *,
+        seed: int,
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.head = head
+        self.history: dict[str, list[float]] = {"train": [], "validation": []}
+        self._task = task
+        self._seed = seed
+        self._draws = torch.Generator().manual_seed(seed)
+        self._judge_draws = torch.Generator()
+        self._sizes = (learning_rate, weight_decay)
+        self._sums: dict[str, list[tuple[float, int]]] = {"train": [], "validation": []}
+
+    def training_step(self, batch: Rows, batch_idx: int) -> Tensor:
+        """Return the loss of the task."""
+        loss = self._task(self.model, self.head, batch.cells, batch.target, self._draws)
+        self._sums["train"].append((float(loss.detach()), len(batch)))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Hide the same from the rows that judge in every epoch."""
+        self._judge_draws.manual_seed(self._seed)
+
+    def validation_step(self, batch: Rows, batch_idx: int) -> None:
+        """Note the loss of the task."""
+        loss = self._task(self.model, self.head, batch.cells, batch.target, self._judge_draws)
+        self._sums["validation"].append((float(loss), len(batch)))
+
+    def on_train_epoch_end(self) -> None:
+        """Close the epoch; Lightning validates before it calls this."""
+        for mode in self.history:
+            losses, counts = zip(*self._sums[mode], strict=True)
+            self.history[mode].append(sum(a * b for a, b in zip(losses, counts, strict=True)) / sum(counts))
+            self._sums[mode] = []
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Decay all matrices alike."""
+        learning_rate, weight_decay = self._sizes
+        return torch.optim.AdamW(self.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model that knows columns by columns.
+
+    Args:
+        model: The model, its head for the target still untrained.
+        head: What predicts cells.
+        history: Loss of each epoch on the rows that were learned from ("train"), and on a tenth that was not
+            ("validation").
+    """
+
+    model: TabAttnModel
+    head: Reconstruction
+    history: Mapping[str, list[float]]
+
+
+def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pretrained:
+    """Pretrain a model on rows without a target.
+
+    The same arguments give the same weights on the same machine. The global random state is left as it was.
+
+    Args:
+        shape: Sizes of the model.
+        cells: The rows, at least two.
+        settings: How to train; there is no early stopping, and `patience` does not matter.
+
+    Returns:
+        The pretrained model, on the CPU.
+    """
+    n_rows = len(cells)
+    generator = torch.Generator().manual_seed(settings.seed)
+    order = torch.randperm(n_rows, generator=generator)
+    n_judged = max(1, min(round(JUDGED_SHARE * n_rows), MAX_JUDGED))
+    numbered = Rows(cells, torch.arange(n_rows), torch.ones(n_rows), torch.zeros(n_rows, 0, dtype=torch.bool))
+    with reproducible(settings.seed), quiet_lightning():
+        model, head = TabAttnModel(shape), Reconstruction(shape)
+        task = _BertTask(n_rows, shape.n_columns, generator) if shape.encoder == "bert" else TASKS[shape.encoder]
+        module = PretrainingModule(
+            model,
+            head,
+            task,
+            seed=settings.seed,
+            learning_rate=settings.optimizer.learning_rate,
+            weight_decay=settings.optimizer.weight_decay,
+        )
+        device = resolve_device(settings.device)
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            precision="bf16-mixed" if device.type == "cuda" else "32-true",
+            devices=1,
+            max_epochs=settings.max_epochs,
+            gradient_clip_val=1.0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            num_sanity_val_steps=0,
+        )
+        learned, judged = numbered.take(order[n_judged:]).to(device), numbered.take(order[:n_judged]).to(device)
+        trainer.fit(
+            module, ShuffledBatches(learned, settings.batch_size, settings.seed), OrderedBatches(judged, JUDGE_BATCH)
+        )
+    return Pretrained(module.model.eval().cpu(), module.head.eval().cpu(), module.history)
