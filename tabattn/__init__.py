@@ -1,7 +1,17 @@
 """Which columns X of a table drive Y, by how much, and can that ranking be trusted?"""
 
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor, load
+from tabattn.explanation import Explanation, explain
 from tabattn.ranking import Ranking, rank
 from tabattn.version import __version__
 
-__all__ = ["Ranking", "TabAttnClassifier", "TabAttnRegressor", "__version__", "load", "rank"]
+__all__ = [
+    "Explanation",
+    "Ranking",
+    "TabAttnClassifier",
+    "TabAttnRegressor",
+    "__version__",
+    "explain",
+    "load",
+    "rank",
+]

@@ -5,21 +5,26 @@ Exit codes: 0 done; 2 the user's input is at fault, with one line on the standar
 
 import sys
 import warnings
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from tabattn.errors import ParameterError, TabAttnError, TabAttnWarning
+from tabattn.explanation import Explanation, explain
 from tabattn.files import check_writable
 from tabattn.importance.comparison import top_k
+from tabattn.importance.table import ImportanceTable
 from tabattn.ranking import Ranking, rank
 from tabattn.version import __version__
 
+Result = TypeVar("Result")
 N_SHOWN = 10
 LINE_WIDTH = 110
 
@@ -135,29 +140,82 @@ def rank_command(
 
     Writes importance.csv, comparison.csv, training_attention.csv and plots/ to the output directory.
     """
+
+    def work() -> Ranking:
+        check_writable(out)
+        ranking = rank(
+            table,
+            target,
+            drop=drop or (),
+            schema=_kinds(kind or []),
+            groups=_groups(group or []),
+            loss=loss.value,
+            quantile=quantile,
+            task=task.value,
+            method=method.value,
+            encoder=encoder.value,
+            pretrain=pretrain.value,
+            test_fraction=test_fraction,
+            n_repeats=repeats,
+            max_epochs=max_epochs,
+            random_state=seed,
+            verbose=sys.stderr.isatty(),
+        )
+        ranking.write(out)
+        return ranking
+
+    ranking = _done(work)
+    _report(ranking, target, out)
+
+
+@app.command("explain")
+def explain_command(
+    model: Annotated[Path, typer.Argument(help="A saved model: model.tabattn of an earlier `rank`.")],
+    table: Annotated[Path, typer.Argument(help="A file with new rows, with the columns that the model was fitted on.")],
+    out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
+    target: Annotated[
+        str | None,
+        typer.Option(help="Name of the true target, if the table has it; else the predictions are explained."),
+    ] = None,
+    method: Annotated[MethodName, typer.Option(help="How attention becomes scores.")] = MethodName.contribution,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="Score a column as part of a group; repeat for its other columns."),
+    ] = None,
+) -> None:
+    """Let a saved MODEL read the new rows of TABLE: predictions, why, and whether it looks at them as in training.
+
+    Writes predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv and plots/ to the output
+    directory.
+    """
+
+    def work() -> Explanation:
+        check_writable(out)
+        found = explain(model, table, target=target, method=method.value, groups=_groups(group or []))
+        found.write(out)
+        return found
+
+    found = _done(work)
+    console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
+    n_drifted = int(found.drift["drifted"].sum())
+    console.print(f"{len(found.local)} rows read, {found.local.shape[1]} columns.")
+    console.print("\nWhich columns matter in these rows?")
+    console.print(_importance_table(found.importance))
+    console.print(
+        f"\nDoes the model look at them as in training? Attention to {n_drifted} of {len(found.drift)} columns differs."
+    )
+    if n_drifted:
+        console.print(_drift_table(found.drift))
+    files = "predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, plots/"
+    console.print(f"\nFiles: {escape(str(out))}/ ({files})")
+
+
+def _done(work: Callable[[], Result]) -> Result:
+    """Do something; say what was warned of, and end with one line if the input is at fault."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TabAttnWarning)
         try:
-            check_writable(out)
-            ranking = rank(
-                table,
-                target,
-                drop=drop or (),
-                schema=_kinds(kind or []),
-                groups=_groups(group or []),
-                loss=loss.value,
-                quantile=quantile,
-                task=task.value,
-                method=method.value,
-                encoder=encoder.value,
-                pretrain=pretrain.value,
-                test_fraction=test_fraction,
-                n_repeats=repeats,
-                max_epochs=max_epochs,
-                random_state=seed,
-                verbose=sys.stderr.isatty(),
-            )
-            ranking.write(out)
+            return work()
         except TabAttnError as error:
             typer.echo(f"tabattn: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(2) from error
@@ -165,7 +223,15 @@ def rank_command(
             ours = (str(each.message) for each in caught if issubclass(each.category, TabAttnWarning))
             for message in dict.fromkeys(ours):
                 typer.echo(f"tabattn: warning: {message}", err=True)
-    _report(ranking, target, out)
+
+
+def _drift_table(drift: pd.DataFrame) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("feature", "training", "inference", "adjusted p"):
+        table.add_column(name, justify="left" if name == "feature" else "right")
+    for row in drift[drift["drifted"]].head(N_SHOWN).itertuples():
+        table.add_row(escape(str(row.feature)), f"{row.training:.4f}", f"{row.inference:.4f}", f"{row.p_value:.2g}")
+    return table
 
 
 def _kinds(options: list[str]) -> dict[str, str]:
@@ -199,7 +265,7 @@ def _report(ranking: Ranking, target: str, out: Path) -> None:
     console.print("\nDoes the model predict? Scores on held-out rows:")
     console.print(_scores_table(ranking))
     console.print("\nWhich columns drive the target?")
-    console.print(_importance_table(ranking))
+    console.print(_importance_table(ranking.table))
     console.print(f"\nDo attention and permutation importance agree?\n{_agreement_line(ranking)}")
     console.print(
         f"\nFiles: {escape(str(out))}/ (importance.csv, comparison.csv, training_attention.csv, model.tabattn, plots/)"
@@ -215,20 +281,18 @@ def _scores_table(ranking: Ranking) -> Table:
     return table
 
 
-def _importance_table(ranking: Ranking) -> Table:
+def _importance_table(importance: ImportanceTable) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("rank", "feature", "importance", "std", "permutation", "permutation rank"):
+    has_permutation = bool(importance["permutation_mean"].notna().any())
+    names = ["rank", "feature", "importance", "std"] + ["permutation", "permutation rank"] * has_permutation
+    for name in names:
         table.add_column(name, justify="left" if name == "feature" else "right")
-    for row in ranking.table.head(N_SHOWN).itertuples():
-        table.add_row(
-            str(row.rank),
-            escape(str(row.feature)),
-            f"{row.importance:.4f}",
-            f"{row.std:.4f}",
-            f"{row.permutation_mean:.4g}",
-            str(row.permutation_rank),
-        )
-    n_hidden = len(ranking.table) - N_SHOWN
+    for row in importance.head(N_SHOWN).itertuples():
+        cells = [str(row.rank), escape(str(row.feature)), f"{row.importance:.4f}", f"{row.std:.4f}"]
+        if has_permutation:
+            cells += [f"{row.permutation_mean:.4g}", str(row.permutation_rank)]
+        table.add_row(*cells)
+    n_hidden = len(importance) - N_SHOWN
     if n_hidden > 0:
         table.add_row("...", f"({n_hidden} more in importance.csv)")
     return table

@@ -27,7 +27,8 @@ from tabattn.export import model_inputs, write_onnx
 from tabattn.importance.aggregation import Scores, normalize_rows, normalize_scores
 from tabattn.importance.anatomy import weights_between_columns
 from tabattn.importance.background import N_BACKGROUND
-from tabattn.importance.maps import AttentionMaps, head_table, history_table, pretraining_table
+from tabattn.importance.drift import attention_drift
+from tabattn.importance.maps import AttentionMaps, between_table, head_table, history_table, pretraining_table
 from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.permutation import PermutationScores, Scoring, permutation_scores
 from tabattn.importance.reader import Reader
@@ -470,6 +471,60 @@ class _TabAttnEstimator(BaseEstimator):
             ),
         )
         return head_table(self._spread((functools.reduce(torch.add, sums) / len(cells)).numpy()), self.schema_.names)
+
+    def row_attention(self, X: Any) -> pd.DataFrame:
+        """Return the attention of each row, averaged over members, layers and heads.
+
+        Args:
+            X: Rows to read.
+
+        Returns:
+            One row per row of X, one column per feature.
+        """
+        check_is_fitted(self, "model_")
+        frame = self._as_frame(X, reset=False)
+        attention = self._attention_by_row(self.preprocessor_.transform(frame))
+        return pd.DataFrame(attention, frame.index, pd.Index(self.schema_.names, name="feature", dtype="str"))
+
+    def attention_drift(self, X: Any) -> pd.DataFrame:
+        """Compare the attention to each column in some rows with that in training, each row by itself.
+
+        Args:
+            X: Rows to read.
+
+        Returns:
+            The table of `tabattn.importance.drift.attention_drift`; training is represented by up to 256 of its rows,
+            drawn at random.
+        """
+        by_row = self._attention_by_row(self._cells(X))
+        return attention_drift(self._attention_by_row(self._background), by_row, self.schema_.names)
+
+    def mean_attention_between(self, X: Any) -> pd.DataFrame | None:
+        """Return attention of columns to columns, averaged over rows, members, layers and heads.
+
+        Args:
+            X: Rows to read.
+
+        Returns:
+            One row per attending feature, one column per feature attended to; None for the encoder "class", in which
+            columns do not attend.
+        """
+        cells = self._cells(X)
+        if not isinstance(self.model_.encoder, MixingEncoder):
+            return None
+        sums = self._reader.read(
+            cells,
+            lambda model, batch, _: weights_between_columns(model, batch).double().mean(dim=(1, 2, 3)).sum(dim=0),
+        )
+        mean = (functools.reduce(torch.add, sums) / len(cells)).numpy()
+        return between_table(self._spread(self._spread(mean).T).T, self.schema_.names)
+
+    def _attention_by_row(self, cells: Cells) -> Array:
+        read = self._reader.read(
+            cells,
+            lambda model, batch, _: torch.stack([each.mean(dim=(1, 2)) for each in model(batch).attention]).mean(0),
+        )
+        return self._spread(torch.cat(list(read)).double().numpy())
 
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator to one file, which `tabattn.load` reads.

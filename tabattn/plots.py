@@ -93,11 +93,11 @@ def plot_importance(table: ImportanceTable, ax: Axes | None = None) -> Axes:
 
 
 def plot_attention(mean_attention: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw a heat map of mean attention, layers and heads against columns.
+    """Draw a heat map of attention: of CLS, layers and heads against columns, or of columns against columns.
 
     Args:
-        mean_attention: One row per (layer, head), one column per feature; at most 60 columns are drawn, those with
-            the most attention.
+        mean_attention: One row per (layer, head) or per attending column, one column per feature; at most 60 columns
+            are drawn, those with the most attention.
         ax: Where to draw; None for a new figure.
 
     Returns:
@@ -107,6 +107,9 @@ def plot_attention(mean_attention: pd.DataFrame, ax: Axes | None = None) -> Axes
     if shown.shape[1] > MAX_HEAT_COLUMNS:
         strongest = shown.mean().sort_values(ascending=False, kind="stable").index[:MAX_HEAT_COLUMNS]
         shown = shown[[name for name in shown.columns if name in set(strongest)]]
+    is_by_head = isinstance(shown.index, pd.MultiIndex)
+    if not is_by_head and len(shown) > MAX_HEAT_COLUMNS:
+        shown = shown.loc[[name for name in shown.index if name in set(shown.columns)]]
     with _fonts():
         n_rows, n_columns = shown.shape
         ax = _new_axes(3.0 + 0.32 * max(n_columns, 8), 2.2 + 0.2 * n_rows) if ax is None else ax
@@ -114,13 +117,14 @@ def plot_attention(mean_attention: pd.DataFrame, ax: Axes | None = None) -> Axes
         ax.set_xticks(
             range(n_columns), [_label(name) for name in shown.columns], rotation=60, ha="right", rotation_mode="anchor"
         )
-        labels = [f"layer {layer}, head {head}" for layer, head in shown.index]
+        labels = [f"layer {row[0]}, head {row[1]}" if is_by_head else _label(row) for row in shown.index]
         ax.set_yticks(range(n_rows), labels, fontsize="small")
-        for boundary in _layer_boundaries(shown):
+        for boundary in _layer_boundaries(shown) if is_by_head else ():
             ax.axhline(boundary - 0.5, color="white", linewidth=1.5)
         hidden = mean_attention.shape[1] - n_columns
-        ax.set_title("Attention of CLS to each column" + (f" ({hidden} weaker columns not shown)" if hidden else ""))
-        cast("Figure", ax.figure).colorbar(image, ax=ax, label="attention, mean over members and held-out rows")
+        title = "Attention of CLS to each column" if is_by_head else "Attention of columns (left) to columns (below)"
+        ax.set_title(title + (f" ({hidden} weaker columns not shown)" if hidden else ""))
+        cast("Figure", ax.figure).colorbar(image, ax=ax, label="attention, mean over members and rows")
     return ax
 
 
@@ -157,6 +161,33 @@ def plot_history(history: pd.DataFrame, ax: Axes | None = None, best_epoch: int 
         ax.legend(
             lines, [_label(name) for name in strongest], loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False
         )
+    return ax
+
+
+def plot_drift(drift: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the mean attention to each column in training and at inference.
+
+    Args:
+        drift: The table of `tabattn.importance.drift.attention_drift`; the first 30 columns are drawn, those that
+            drifted with a star.
+        ax: Where to draw; None for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    shown = drift.head(MAX_BARS).iloc[::-1]
+    with _fonts():
+        ax = _new_axes(8.0, 1.6 + 0.34 * len(shown)) if ax is None else ax
+        positions = pd.RangeIndex(len(shown))
+        ax.barh(positions + 0.2, shown["training"], 0.38, color=BAR_COLORS[0], label="training")
+        ax.barh(positions - 0.2, shown["inference"], 0.38, color=BAR_COLORS[1], label="these rows")
+        pairs = zip(shown["feature"], shown["drifted"], strict=True)
+        ax.set_yticks(positions, [_label(name) + (" *" if drifted else "") for name, drifted in pairs])
+        ax.set_ylim(-0.7, len(shown) - 0.3)
+        ax.set_xlabel("mean attention (* drifted: adjusted p of at most .05)")
+        hidden = len(drift) - len(shown)
+        ax.set_title("Attention now and in training" + (f" (first {len(shown)} of {len(drift)})" if hidden else ""))
+        ax.legend(loc="lower right")
     return ax
 
 

@@ -102,7 +102,7 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
         raise TargetError(
             f"The target must have at least two values, got {name!r} with one {kind}: '{column.iloc[0]}' in every row."
         )
-    numbers = _as_finite_numbers(column, name)
+    numbers = as_target_numbers(column, name)
     if task == "regression" and numbers is None:
         raise TargetError(
             f"The target of a regression must be numeric, got {name!r} with values such as '{column.iloc[0]}'. "
@@ -133,8 +133,19 @@ def _refuse_infinite(X: pd.DataFrame) -> None:
             as_numbers(X.iloc[:, i], name)
 
 
-def _as_finite_numbers(column: AnySeries, name: str) -> "AnySeries | None":
-    """Return the target as floats, or None if it consists of strings or booleans."""
+def as_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
+    """Return a target as floats.
+
+    Args:
+        column: The target, nothing missing.
+        name: Its name.
+
+    Returns:
+        Numbers, or None if these are strings or booleans.
+
+    Raises:
+        TargetError: These are times, or numbers that are infinite or too large.
+    """
     if pd.api.types.is_bool_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
         return None
     inferred = pd.api.types.infer_dtype(column, skipna=True)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabattn.errors import ParameterError
+
 
 @dataclass(frozen=True)
 class AttentionMaps:
@@ -31,13 +33,60 @@ class AttentionMaps:
     feature_names: tuple[str, ...]
     between: np.ndarray[tuple[int, int, int, int, int, int], np.dtype[np.float32]] | None = None
 
-    def mean_by_head(self) -> pd.DataFrame:
-        """Average over rows and members.
+    def mean_by_head(self, row: int | None = None, member: int | None = None) -> pd.DataFrame:
+        """Average over rows and members, or take one of them.
+
+        Args:
+            row: Place of a row; None for the mean over all.
+            member: Place of a member; None for the mean over all.
 
         Returns:
-            One row per layer and head (both counted from 1), one column per feature; rows sum to 1.
+            One row per layer and head (both counted from 1), one column per feature.
         """
-        return head_table(self.weights.mean(axis=(0, 1), dtype=np.float64), self.feature_names)
+        return head_table(_mean_or_one(self.weights, row, member), self.feature_names)
+
+    def between_columns(
+        self, row: int | None = None, member: int | None = None, layer: int | None = None, head: int | None = None
+    ) -> pd.DataFrame:
+        """Average the attention of columns to columns, or take one row, member, layer or head.
+
+        Args:
+            row: Place of a row; None for the mean over all.
+            member: Place of a member; None for the mean over all.
+            layer: Layer, counted from 1; None for the mean over all.
+            head: Head, counted from 1; None for the mean over all.
+
+        Returns:
+            One row per attending feature, one column per feature attended to.
+
+        Raises:
+            ParameterError: The encoder does not mix columns.
+        """
+        if self.between is None:
+            raise ParameterError("Attention between columns must come from an encoder that mixes them, got 'class'.")
+        places = (row, member, *(None if each is None else each - 1 for each in (layer, head)))
+        return between_table(_mean_or_one(self.between, *places), self.feature_names)
+
+
+def _mean_or_one(weights: np.ndarray[Any, Any], *places: int | None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Take a place of each of the first axes, or the mean over it."""
+    for place in places:
+        weights = weights.mean(axis=0, dtype=np.float64) if place is None else weights[place]
+    return weights.astype(np.float64)
+
+
+def between_table(weights: np.ndarray[Any, np.dtype[np.float64]], feature_names: tuple[str, ...]) -> pd.DataFrame:
+    """Name the axes of attention of columns to columns.
+
+    Args:
+        weights: Array of shape (column, column), the attending one first.
+        feature_names: Names of the columns.
+
+    Returns:
+        One row per attending feature, one column per feature attended to.
+    """
+    index = pd.Index(feature_names, name="attending", dtype="str")
+    return pd.DataFrame(weights, index=index, columns=pd.Index(feature_names, name="feature", dtype="str"))
 
 
 def head_table(

@@ -1,0 +1,181 @@
+"""The inference view in one call: a saved model reads new rows, and says why, and whether it looks as in training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tabattn.errors import ParameterError, TableError, TargetError
+from tabattn.estimator import Groups, TabAttnClassifier, TabAttnRegressor, load
+from tabattn.files import write_all
+from tabattn.importance.methods import DEFAULT_METHOD, Method
+from tabattn.importance.table import ImportanceTable
+from tabattn.plots import plot_attention, plot_drift, plot_importance, save_figure, warn_of_missing_glyphs
+from tabattn.reading import as_pandas, read_table, refuse_duplicate_names
+from tabattn.target import as_target_numbers
+from tabattn.values import AnySeries, is_missing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PLOT_SUFFIXES = (".png", ".svg")
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a model makes of new rows.
+
+    Args:
+        predictions: One row per row of the table: `prediction` (one column for each target or label, if there are
+            several), and `probability_...` of each class.
+        local: Score of each column for each row.
+        importance: The ImportanceTable of these rows.
+        attention: Mean attention that each row pays to each column.
+        by_head: Attention averaged over rows and members, layers and heads against features.
+        between: Attention of columns to columns averaged over everything, for encoders that mix them; else None.
+        drift: Attention to each column in training and here, see `tabattn.importance.drift.attention_drift`.
+    """
+
+    predictions: pd.DataFrame
+    local: pd.DataFrame
+    importance: ImportanceTable
+    attention: pd.DataFrame
+    by_head: pd.DataFrame
+    between: pd.DataFrame | None
+    drift: pd.DataFrame
+
+    def write(self, directory: str | Path) -> None:
+        """Write all tables and plots, whole or not at all.
+
+        Args:
+            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+
+        Raises:
+            OutputError: A file can't be written.
+        """
+        warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
+        tables = {
+            "predictions.csv": self.predictions,
+            "explanations.csv": self.local,
+            "importance.csv": self.importance,
+            "attention.csv": self.attention,
+            "drift.csv": self.drift,
+        }
+        plots: dict[str, Callable[[], Axes]] = {
+            "importance": lambda: plot_importance(self.importance),
+            "attention": lambda: plot_attention(self.by_head),
+            "drift": lambda: plot_drift(self.drift),
+        }
+        between = self.between
+        if between is not None:
+            plots["columns"] = lambda: plot_attention(between)
+        writers = {name: _csv_writer(table) for name, table in tables.items()}
+        for name, draw in plots.items():
+            ax = draw()
+            writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
+        write_all(Path(directory), writers)
+
+
+def explain(
+    model: str | Path | TabAttnRegressor | TabAttnClassifier,
+    data: Any,
+    *,
+    target: str | None = None,
+    method: Method = DEFAULT_METHOD,
+    groups: Groups = None,
+) -> Explanation:
+    """Let a fitted model read new rows.
+
+    Args:
+        model: A fitted estimator, or the path of a saved one.
+        data: The table, or the path of its file, with the columns that the model was fitted on; others are left out.
+        target: Name of the column with the true target, if it is known; None to ask what moves the predictions.
+        method: How attention becomes scores, see `TabAttnRegressor.importance_table`.
+        groups: Columns scored as one, as for `TabAttnRegressor.importance_table`.
+
+    Returns:
+        The explanation.
+
+    Raises:
+        TabAttnError: The model, the table or an argument is at fault; the message says what to do.
+
+    Example:
+        >>> X = pd.DataFrame({"heat": np.linspace(-1, 1, 60), "dust": np.tile([0.0, 1.0], 30)})
+        >>> est = TabAttnRegressor(n_members=2, d_token=8, max_epochs=5, random_state=0).fit(X, X["heat"])
+        >>> found = explain(est, X + 1)
+        >>> found.local.shape, sorted(found.drift["feature"])
+        ((60, 2), ['dust', 'heat'])
+    """
+    fitted = load(model) if isinstance(model, str | Path) else model
+    table = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
+    if not isinstance(table, pd.DataFrame):
+        raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
+    refuse_duplicate_names(table)
+    table = table.set_axis([str(name) for name in table.columns], axis=1)
+    names = fitted.schema_.names
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        shown = ", ".join(repr(name) for name in absent[:5]) + (", ..." if len(absent) > 5 else "")
+        raise TableError(f"The table must have the columns that the model was fitted on, got none named {shown}.")
+    X: Any = table[list(names)]
+    if not hasattr(fitted, "feature_names_in_"):
+        X = X.to_numpy()
+    y = None if target is None else _target_of(fitted, table, target)
+    local = fitted.explain(X, y, method=method, groups=groups)
+    return Explanation(
+        predictions=_predictions(fitted, X),
+        local=local.reset_index(drop=True),
+        importance=fitted.importance_table(X, y, method=method, groups=groups),
+        attention=fitted.row_attention(X).reset_index(drop=True),
+        by_head=fitted.mean_attention(X),
+        between=fitted.mean_attention_between(X),
+        drift=fitted.attention_drift(X),
+    )
+
+
+def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame, target: str) -> Any:
+    """Read the true target as the model knows it."""
+    if target not in table.columns:
+        raise TargetError(f"The target must be a column of the table, got {target!r}. Leave it out if it is not known.")
+    column: AnySeries = table[target]
+    n_missing = int(is_missing(column).sum())
+    if n_missing:
+        raise TargetError(
+            f"The target must be known in every row, got {target!r} with {n_missing} cell(s) missing. "
+            "Leave these rows out, or the target."
+        )
+    numbers = as_target_numbers(column, target)
+    is_numeric = isinstance(fitted, TabAttnRegressor) or fitted.classes_.dtype.kind in "iuf"
+    if numbers is None and is_numeric:
+        raise TargetError(f"The target must be numeric, as in training, got {target!r} with '{column.iloc[0]}'.")
+    if isinstance(fitted, TabAttnRegressor):
+        return numbers
+    if is_numeric:
+        return np.asarray(numbers).astype(fitted.classes_.dtype)
+    return column.astype(object).map(str).to_numpy(dtype=object)
+
+
+def _predictions(fitted: TabAttnRegressor | TabAttnClassifier, X: Any) -> pd.DataFrame:
+    predicted = fitted.predict(X)
+    if predicted.ndim > 1:
+        columns: Mapping[str, Any] = {f"prediction_{i}": each for i, each in enumerate(predicted.T)}
+    else:
+        columns = {"prediction": predicted}
+    table = pd.DataFrame(columns)
+    if isinstance(fitted, TabAttnClassifier):
+        probabilities = pd.DataFrame(
+            fitted.predict_proba(X), columns=[f"probability_{name}" for name in fitted.classes_]
+        )
+        table = pd.concat([table, probabilities], axis=1)
+    return table
+
+
+def _csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:
+    return lambda path: table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def _plot_writer(ax: "Axes") -> Callable[[Path], None]:
+    return lambda path: save_figure(ax, path)

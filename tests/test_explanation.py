@@ -1,0 +1,134 @@
+"""A saved model reads new rows: what it says, why, and whether it looks at them as in training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ks_2samp
+
+from tabattn import TabAttnClassifier, TabAttnRegressor, explain
+from tabattn.errors import ModelFileError, ParameterError, TableError, TargetError
+from tabattn.importance.drift import attention_drift
+from tests.conftest import FAST
+from tests.test_cli import run
+from tests.test_ranking import files
+
+TABLES = {"predictions.csv", "explanations.csv", "importance.csv", "attention.csv", "drift.csv"}
+PLOTS = {f"plots/{name}{suffix}" for name in ("importance", "attention", "drift") for suffix in (".png", ".svg")}
+
+
+@pytest.fixture(scope="module")
+def model(mixed: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.tabattn"
+    classes = np.where(mixed["y"] > 0, "high", "low")
+    TabAttnClassifier(**FAST, random_state=0).fit(mixed.drop(columns="y"), classes).save(path)
+    return path
+
+
+def test_the_command_writes_what_the_model_makes_of_new_rows(model: Path, mixed: pd.DataFrame, tmp_path: Path) -> None:
+    table = mixed.assign(grade=np.where(mixed["y"] > 0, "high", "low"), other=1)[:80]
+    shuffled = table[["other", "grade", "flag", "noise", "line", "heat"]]
+    shuffled.to_csv(tmp_path / "new.csv", index=False)
+    command = ["explain", str(model), str(tmp_path / "new.csv"), "--out", str(tmp_path / "out")]
+    done = run(*command, "--target", "grade", "--method", "knockout", "--group", "idle=noise", "--group", "idle=flag")
+    assert done.code == 0, done.err
+    assert files(tmp_path / "out") == TABLES | PLOTS
+    predictions, local, importance, attention, drift = (
+        pd.read_csv(tmp_path / "out" / f"{name}.csv")
+        for name in ("predictions", "explanations", "importance", "attention", "drift")
+    )
+    assert list(predictions) == ["prediction", "probability_high", "probability_low"]
+    assert (predictions["prediction"] == table["grade"]).mean() > 0.8
+    assert list(local) == ["heat", "line", "idle"]
+    np.testing.assert_allclose(
+        local.mean().clip(lower=0), importance.set_index("feature")["importance"][local.columns], atol=1e-9
+    )
+    np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-5)
+    assert attention.shape == (80, 4)
+    assert set(drift["feature"]) == {"heat", "line", "noise", "flag"}
+    np.testing.assert_allclose(drift.set_index("feature")["inference"][attention.columns], attention.mean())
+    assert "80 rows read, 3 columns." in done.out
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
+    run(*command, "--target", "grade", "--method", "knockout", "--group", "idle=noise", "--group", "idle=flag")
+    assert before == {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
+
+
+def test_drift_is_found_where_attention_follows_the_rows(mixed: pd.DataFrame) -> None:
+    X, y = mixed.drop(columns="y"), mixed["y"]
+    est = TabAttnRegressor(**(FAST | {"max_epochs": 25}), random_state=0).fit(X, y)
+    same, other = est.attention_drift(X[::2]), est.attention_drift(X.assign(heat=3.0, line="C"))
+    assert not same["drifted"].any()
+    assert other["drifted"].any()
+    assert other["statistic"].is_monotonic_decreasing
+    np.testing.assert_allclose(other["change"], other["inference"] - other["training"])
+    by_row = est.row_attention(X)
+    raw = est.attention(X).weights.mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(by_row, raw, rtol=1e-5)
+
+
+def test_the_test_of_drift_is_that_of_kolmogorov_and_smirnov_for_many_columns() -> None:
+    rng = np.random.default_rng(0)
+    before, after = rng.random((200, 30)), rng.random((100, 30))
+    after[:, 7] += 0.5
+    table = attention_drift(before, after, tuple(f"x{i}" for i in range(30)))
+    assert table["feature"][0] == "x7"
+    assert table["drifted"].sum() == 1
+    assert table["statistic"][0] == ks_2samp(before[:, 7], after[:, 7]).statistic
+    assert table["p_value"][0] == pytest.approx(30 * ks_2samp(before[:, 7], after[:, 7]).pvalue)
+
+
+def test_encoders_that_mix_columns_show_how(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    X = mixed.drop(columns="y")
+    est = TabAttnRegressor(**(FAST | {"max_epochs": 3}), encoder="bert", random_state=0).fit(X, mixed["y"])
+    found = explain(est, X[:50])
+    assert found.between is not None
+    maps = est.attention(X[:50])
+    np.testing.assert_allclose(found.between, maps.between_columns(), rtol=1e-5)
+    one = maps.between_columns(row=3, member=1, layer=1, head=2)
+    assert maps.between is not None
+    np.testing.assert_allclose(one, maps.between[3, 1, 0, 1], rtol=1e-6)
+    assert list(one.index) == list(one.columns) == list(X)
+    np.testing.assert_allclose(maps.mean_by_head(row=3, member=0), maps.weights[3, 0].reshape(-1, 4), rtol=1e-6)
+    found.write(tmp_path)
+    assert files(tmp_path) == TABLES | PLOTS | {"plots/columns.png", "plots/columns.svg"}
+
+
+def test_arrays_and_several_targets_are_explained(mixed: pd.DataFrame) -> None:
+    X = mixed[["heat", "noise"]].to_numpy()
+    Y = np.column_stack([mixed["heat"], -mixed["heat"]])
+    est = TabAttnRegressor(**(FAST | {"max_epochs": 2}), random_state=0).fit(X, Y)
+    found = explain(est, pd.DataFrame(X, columns=["x0", "x1"]))
+    assert list(found.predictions) == ["prediction_0", "prediction_1"]
+    with pytest.raises(ParameterError, match="must come from an encoder that mixes them"):
+        est.attention(X[:2]).between_columns()
+
+
+@pytest.mark.parametrize(
+    ("change", "target", "error", "message"),
+    [
+        ({"drop": ["heat", "line"]}, None, TableError, "got none named 'heat', 'line'"),
+        ({}, "grade", TargetError, "The target must be a column of the table, got 'grade'"),
+        ({"hole": True}, "y", TargetError, "The target must be known in every row, got 'y' with 1 cell"),
+        ({}, "flag", TargetError, "classes that fit has seen"),
+    ],
+)
+def test_what_the_model_can_not_read_is_refused(
+    model: Path, mixed: pd.DataFrame, change: dict[str, Any], target: str | None, error: type[Exception], message: str
+) -> None:
+    table = mixed.drop(columns=change.get("drop", []))
+    if "hole" in change:
+        table.loc[0, "y"] = np.nan
+    with pytest.raises(error, match=message):
+        explain(model, table, target=target)
+
+
+def test_a_file_that_is_no_model_ends_in_one_line(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    done = run("explain", str(tmp_path / "table.csv"), str(tmp_path / "table.csv"), "--out", str(tmp_path / "out"))
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ModelFileError):
+        explain(tmp_path / "absent", tmp_path / "table.csv")
