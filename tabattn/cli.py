@@ -22,6 +22,7 @@ from tabattn.files import check_writable
 from tabattn.importance.comparison import top_k
 from tabattn.importance.table import ImportanceTable
 from tabattn.ranking import Ranking, rank
+from tabattn.text import TextReading, load_text_model, text_attention
 from tabattn.version import __version__
 
 Result = TypeVar("Result")
@@ -54,6 +55,14 @@ class MethodName(StrEnum):
     norm = "norm"
     mean = "mean"
     rollout = "rollout"
+
+
+class TextMethodName(StrEnum):
+    """Choices of --method of text."""
+
+    mean = "mean"
+    rollout = "rollout"
+    gradient = "gradient"
 
 
 class LossChoice(StrEnum):
@@ -208,6 +217,39 @@ def explain_command(
         console.print(_drift_table(found.drift))
     files = "predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, plots/"
     console.print(f"\nFiles: {escape(str(out))}/ ({files})")
+
+
+@app.command("text")
+def text_command(
+    sentence: Annotated[str, typer.Argument(help="The text to read.")],
+    model: Annotated[str, typer.Option(help="A directory, or the name of a model on the Hugging Face Hub.")],
+    out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
+    method: Annotated[TextMethodName, typer.Option(help="How attention becomes scores.")] = TextMethodName.mean,
+    keep_special: Annotated[bool, typer.Option("--keep-special", help="Keep tokens that the tokenizer adds.")] = False,
+    pieces: Annotated[bool, typer.Option("--pieces", help="Show word pieces instead of words.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Allow the model to be downloaded.")] = False,
+) -> None:
+    """Show which words of SENTENCE a Hugging Face model pays attention to.
+
+    Writes importance.csv, attention.csv, words.csv and plots/ to the output directory.
+    """
+
+    def work() -> TextReading:
+        check_writable(out)
+        read = text_attention(
+            *load_text_model(model, download=download),
+            sentence,
+            method=method.value,
+            keep_special=keep_special,
+            merge_words=not pieces,
+        )
+        read.write(out)
+        return read
+
+    read = _done(work)
+    console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
+    console.print(_importance_table(read.table))
+    console.print(f"\nFiles: {escape(str(out))}/ (importance.csv, attention.csv, words.csv, plots/)")
 
 
 def _done(work: Callable[[], Result]) -> Result:

@@ -83,6 +83,26 @@ def rollout_scores(
     return scores
 
 
+def rollout_matrix(
+    between: tuple[Float[Tensor, "member batch head state state"], ...],
+) -> Float[Tensor, "member batch state state"]:
+    """Return what is left of each state in each other after all layers, of which every one keeps half of a state.
+
+    Args:
+        between: Weights of states to states, layer by layer; heads are averaged.
+
+    Returns:
+        Shares in [0, 1] that sum to 1 over the last axis.
+
+    Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3.
+    """
+    identity = torch.eye(between[0].shape[-1]).to(between[0])
+    left = identity.expand(between[0].shape[:2] + identity.shape)
+    for weights in between:
+        left = (weights.mean(dim=2) + identity) / 2 @ left
+    return left
+
+
 def mixed_rollout_scores(
     between: tuple[Float[Tensor, "member batch head state key"], ...],
     cross: tuple[Float[Tensor, "member batch head query column"], ...] = (),
@@ -101,9 +121,7 @@ def mixed_rollout_scores(
 
     Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3.
     """
-    left = torch.eye(between[0].shape[-1], dtype=between[0].dtype, device=between[0].device)
-    for weights in between:
-        left = (weights.mean(dim=2) + torch.eye(weights.shape[-1]).to(weights)) / 2 @ left
+    left = rollout_matrix(between)
     if cross:
         shares = [0.5 ** (len(cross) - layer) for layer in range(len(cross))]
         by_layer = [share * weights[:, :, :, 0].mean(dim=2) for share, weights in zip(shares, cross, strict=True)]

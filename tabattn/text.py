@@ -1,0 +1,291 @@
+"""The same reading for text: attention of Hugging Face's encoders, decoders and encoder-decoders, with words as the X.
+
+Needs `pip install 'tabattn[text]'`. Nothing is downloaded unless it is asked for, and only safetensors files are loaded.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tabattn.errors import ParameterError
+from tabattn.files import write_all
+from tabattn.importance.aggregation import normalize_scores, rollout_matrix
+from tabattn.importance.maps import AttentionMaps
+from tabattn.importance.table import ImportanceTable, importance_table
+from tabattn.importance.units import Units
+from tabattn.plots import plot_attention, plot_importance, save_figure, warn_of_missing_glyphs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TextMethod = Literal["mean", "rollout", "gradient"]
+PLOT_SUFFIXES = (".png", ".svg")
+REFUSED: Mapping[str, str] = {
+    "norm": "it needs the value projections, which models of this library do not return",
+    "contribution": "it needs a target and other sentences to compare with",
+    "knockout": "it needs a target and other sentences to compare with",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class TextReading:
+    """What a model read in a sentence.
+
+    Args:
+        maps: Attention of the state that reads to the words, and of words to words; one row, one member.
+        table: The ImportanceTable of the words.
+    """
+
+    maps: AttentionMaps
+    table: ImportanceTable
+
+    def write(self, directory: str | Path) -> None:
+        """Write the tables and plots, whole or not at all.
+
+        Args:
+            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+
+        Raises:
+            OutputError: A file can't be written.
+        """
+        warn_of_missing_glyphs(self.maps.feature_names)
+        by_head, between = self.maps.mean_by_head(), self.maps.between_columns()
+        plots: Mapping[str, Callable[[], Axes]] = {
+            "importance": lambda: plot_importance(self.table),
+            "attention": lambda: plot_attention(by_head),
+            "words": lambda: plot_attention(between),
+        }
+        writers: dict[str, Callable[[Path], None]] = {
+            "importance.csv": lambda path: _write_csv(self.table, path, index=False),
+            "attention.csv": lambda path: _write_csv(by_head, path, index=True),
+            "words.csv": lambda path: _write_csv(between, path, index=True),
+        }
+        for name, draw in plots.items():
+            ax = draw()
+            writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
+        write_all(Path(directory), writers)
+
+
+def text_attention(
+    model: Any,
+    tokenizer: Any,
+    sentence: str,
+    *,
+    method: TextMethod = "mean",
+    keep_special: bool = False,
+    merge_words: bool = True,
+) -> TextReading:
+    """Read the attention that a model pays to the words of a sentence.
+
+    The state that reads is the one that stands for the sentence: that of the class token, where the tokenizer adds one
+    (BERT, RoBERTa, XLNet); that of the last token, which alone has seen all others, in a decoder (GPT-2); the first of
+    the decoder, through its attention to the encoder, in an encoder-decoder (T5).
+
+    Args:
+        model: Any model of transformers that returns attention.
+        tokenizer: Its fast tokenizer.
+        sentence: The text.
+        method: "mean": attention, averaged over layers and heads; "rollout": what is left of each word in the state
+            that reads; "gradient": attention times the gradient of what the model says (the log probability of its
+            most probable output, or the length of its last state if it has no outputs), over all states.
+        keep_special: Whether to keep tokens that the tokenizer added.
+        merge_words: Whether to add up the pieces of a word: attention to a word is that to all of its pieces, attention
+            of a word the mean over them.
+
+    Returns:
+        Maps and table. Attention to tokens that are left out is not given to others.
+
+    Raises:
+        ParameterError: There is no such method, the method is not one for text, the tokenizer is slow, or the sentence
+            has no words.
+
+    Source: as in `tabattn.importance`; merging of word pieces: Clark et al. 2019 (arXiv 1906.04341), section 4.1.
+    """
+    if method in REFUSED:
+        raise ParameterError(
+            f"method must be 'mean', 'rollout' or 'gradient' for text, got {method!r}: {REFUSED[method]}."
+        )
+    if method not in {"mean", "rollout", "gradient"}:
+        raise ParameterError(f"method must be 'mean', 'rollout' or 'gradient' for text, got {method!r}.")
+    if not getattr(tokenizer, "is_fast", False):
+        raise ParameterError(
+            f"tokenizer must be a fast one, got {type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained."
+        )
+    encoded = tokenizer(sentence, return_tensors="pt", return_special_tokens_mask=True)
+    is_special = encoded.pop("special_tokens_mask")[0].bool().numpy()
+    tokens = _tokens(tokenizer, encoded, sentence, is_special, keep_special=keep_special, merge_words=merge_words)
+    if not tokens:
+        raise ParameterError(f"sentence must have at least one word, got {sentence!r}.")
+    read = _run(model, tokenizer, dict(encoded), with_gradient=method == "gradient")
+    groups = [positions for _, positions in tokens]
+    names = _unique([name for name, _ in tokens])
+    weights = _to_groups(torch.stack(read.attention, dim=1), groups)
+    between = _from_groups(_to_groups(torch.stack(read.between, dim=1), groups), groups)
+    maps = AttentionMaps(weights[:, None].numpy(), names, between[:, None].numpy())
+    raw = {
+        "mean": lambda: torch.stack(read.attention).mean(dim=(0, 2)),
+        "rollout": lambda: _rollout(read),
+        "gradient": lambda: _attributed(read),
+    }[method]()
+    scores = normalize_scores(_to_groups(raw, groups).double().numpy())
+    places = tuple(range(len(names)))
+    units = Units(names, ("word" if merge_words else "token",) * len(names), places, places, places)
+    return TextReading(maps, importance_table(units, scores))
+
+
+def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, Any]:
+    """Load a model and its tokenizer.
+
+    Args:
+        name: A directory, or the name of a model on the Hugging Face Hub.
+        download: Whether it may be downloaded; else it must be on this machine.
+
+    Returns:
+        Model, in eval mode, and tokenizer.
+
+    Raises:
+        ParameterError: transformers is not installed, or there is no such model.
+    """
+    try:
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise ParameterError(
+            f"Reading text must have transformers, got {error}. Run: pip install 'tabattn[text]'"
+        ) from error
+    where: dict[str, Any] = {"local_files_only": not download, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name), **where)
+        model = AutoModel.from_pretrained(str(name), use_safetensors=True, **where)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        hint = "Check the name." if download else "Check the name, or allow its download (--download)."
+        reason = " ".join(str(error).split())[:200]
+        raise ParameterError(f"The model must be one of transformers, got {str(name)!r}: {reason}. {hint}") from error
+    return model.eval(), tokenizer
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Weights of one sentence, layer by layer, and what the model says."""
+
+    attention: tuple[Float[Tensor, "1 head token"], ...]
+    between: tuple[Float[Tensor, "1 head query token"], ...]
+    cross: tuple[Float[Tensor, "1 head 1 token"], ...]
+    place: int
+    gradients: tuple[Tensor | None, ...]
+
+
+def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient: bool) -> _Read:
+    """Run the model in eval mode with attention that returns its weights, and leave it as it was."""
+    ids = inputs["input_ids"]
+    is_encoder_decoder = bool(model.config.is_encoder_decoder)
+    if is_encoder_decoder:
+        start = model.config.decoder_start_token_id
+        inputs = inputs | {"decoder_input_ids": torch.tensor([[model.config.pad_token_id if start is None else start]])}
+    implementation, was_training = model.config._attn_implementation, model.training
+    try:
+        model.set_attn_implementation("eager")
+        model.eval()
+        with torch.set_grad_enabled(with_gradient):
+            output = model(**inputs, output_attentions=True)
+            own = output.encoder_attentions if is_encoder_decoder else output.attentions
+            cross = tuple(output.cross_attentions) if is_encoder_decoder else ()
+            classes = (
+                (ids[0] == tokenizer.cls_token_id).nonzero().flatten() if tokenizer.cls_token_id is not None else ()
+            )
+            place = int(classes[0]) if len(classes) else ids.shape[1] - 1
+            at = 0 if is_encoder_decoder else place
+            gradients: tuple[Tensor | None, ...] = ()
+            if with_gradient:
+                logits = getattr(output, "logits", None)
+                if logits is not None:
+                    said = logits[0, at] if logits.ndim == 3 else logits[0]
+                    objective = said.log_softmax(dim=-1).amax()
+                else:
+                    objective = output.last_hidden_state[0, at].norm()
+                gradients = torch.autograd.grad(objective, (*own, *cross), allow_unused=True)
+    finally:
+        model.set_attn_implementation(implementation)
+        model.train(was_training)
+    between, cross = (tuple(each.detach().float() for each in many) for many in (own, cross))
+    attention = tuple(each[:, :, 0] for each in cross) if cross else tuple(each[:, :, place] for each in between)
+    return _Read(attention, between, cross, place, gradients)
+
+
+def _rollout(read: _Read) -> Float[Tensor, "1 token"]:
+    left = rollout_matrix(tuple(each[None] for each in read.between))[0]
+    if not read.cross:
+        return left[:, read.place]
+    shares = [0.5 ** (len(read.cross) - layer) for layer in range(len(read.cross))]
+    by_layer = [share * each[:, :, 0].mean(dim=1) for share, each in zip(shares, read.cross, strict=True)]
+    return (torch.stack(by_layer).sum(dim=0)[:, None] @ left)[:, 0]
+
+
+def _attributed(read: _Read) -> Float[Tensor, "1 token"]:
+    total = torch.zeros(1, read.between[0].shape[-1])
+    for weights, gradient in zip((*read.between, *read.cross), read.gradients, strict=True):
+        if gradient is not None:
+            total = total + (weights * gradient).abs().sum(dim=(1, 2))
+    return total
+
+
+def _tokens(
+    tokenizer: Any,
+    encoded: Any,
+    sentence: str,
+    is_special: np.ndarray[Any, np.dtype[np.bool_]],
+    *,
+    keep_special: bool,
+    merge_words: bool,
+) -> list[tuple[str, list[int]]]:
+    """Names of words or tokens, each with the positions of its tokens."""
+    pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())
+    words = encoded.word_ids(0)
+    found: dict[Any, tuple[str, list[int]]] = {}
+    for position, (piece, word) in enumerate(zip(pieces, words, strict=True)):
+        if is_special[position] or word is None:
+            if keep_special:
+                found["special", position] = (piece, [position])
+        elif not merge_words:
+            found["piece", position] = (piece, [position])
+        elif ("word", word) in found:
+            found["word", word][1].append(position)
+        else:
+            span = encoded.word_to_chars(0, word)
+            name = sentence[span.start : span.end].strip()
+            found["word", word] = (name or piece, [position])
+    return list(found.values())
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    """Number the words that were there before."""
+    seen: dict[str, int] = {}
+    numbered = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        numbered.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return tuple(numbered)
+
+
+def _to_groups(values: Tensor, groups: list[list[int]]) -> Tensor:
+    """Add up what is paid to the tokens of each group, on the last axis."""
+    return torch.stack([values[..., positions].sum(dim=-1) for positions in groups], dim=-1)
+
+
+def _from_groups(values: Tensor, groups: list[list[int]]) -> Tensor:
+    """Average what the tokens of each group pay, on the last axis but one."""
+    return torch.stack([values[..., positions, :].mean(dim=-2) for positions in groups], dim=-2)
+
+
+def _write_csv(table: pd.DataFrame, path: Path, *, index: bool) -> None:
+    table.to_csv(path, index=index, encoding="utf-8", lineterminator="\n")
+
+
+def _plot_writer(ax: "Axes") -> Callable[[Path], None]:
+    return lambda path: save_figure(ax, path)
