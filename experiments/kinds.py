@@ -4,10 +4,11 @@
     python -m experiments.kinds --data DIR --tables titanic --seeds 0
 
 At most 1,000 rows are fitted and 500 read, both drawn once per table; at most 40 epochs, early stopping on a fifth of
-the rows fitted. With a tenth of the target known, the others are the rows without a target of pretraining. Kept per cell
-in results/kinds.csv as soon as it is measured: R^2 or accuracy on the rows read, the Spearman correlation of the default
-score with permutation importance of the same model (3 repeats), seconds of fitting, and the scores. kinds_summary.csv
-and kinds.png have means over tables and seeds; stability is the Spearman correlation of the scores of two seeds.
+the rows fitted. With a tenth of the target known, the others are the rows without a target of pretraining. Kept per
+cell in results/kinds.csv as soon as it is measured: R^2 or accuracy on the rows read, the Spearman correlation of the
+default score with permutation importance of the same model (3 repeats), seconds of fitting, and the scores.
+kinds_summary.csv and kinds.png have means over tables and seeds; stability is the Spearman correlation of the scores of
+two seeds.
 """
 
 import argparse
@@ -80,7 +81,7 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     n_settings = cells.groupby("table")[setting].apply(lambda rows: len(rows.drop_duplicates()))
     cells = cells[cells["table"].isin(n_settings.index[n_settings == n_settings.max()])]
     summary = cells.groupby([*setting, "table"])[list(MEASURES)].mean().groupby(setting).mean()
-    seeds = cells.assign(scores=[np.array(each.split(";"), dtype=float) for each in cells["scores"]])
+    seeds = cells.assign(scores=cells["scores"].map(lambda each: np.array(each.split(";"), dtype=float)))
     stability = {}
     for key, rows in seeds.groupby([*setting, "table"]):
         pairs = itertools.combinations(rows["scores"], 2)

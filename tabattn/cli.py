@@ -326,11 +326,16 @@ def _scores_table(ranking: Ranking) -> Table:
 def _importance_table(importance: ImportanceTable) -> Table:
     table = Table(box=None, pad_edge=False)
     has_permutation = bool(importance["permutation_mean"].notna().any())
-    names = ["rank", "feature", "importance", "std"] + ["permutation", "permutation rank"] * has_permutation
+    has_std = bool(importance["std"].notna().any())
+    names = (
+        ["rank", "feature", "importance"] + ["std"] * has_std + ["permutation", "permutation rank"] * has_permutation
+    )
     for name in names:
         table.add_column(name, justify="left" if name == "feature" else "right")
     for row in importance.head(N_SHOWN).itertuples():
-        cells = [str(row.rank), escape(str(row.feature)), f"{row.importance:.4f}", f"{row.std:.4f}"]
+        cells = [str(row.rank), escape(str(row.feature)), f"{row.importance:.4f}"]
+        if has_std:
+            cells.append(f"{row.std:.4f}")
         if has_permutation:
             cells += [f"{row.permutation_mean:.4g}", str(row.permutation_rank)]
         table.add_row(*cells)

@@ -1,12 +1,12 @@
 """The same reading for text: attention of Hugging Face's encoders, decoders and encoder-decoders, with words as the X.
 
-Needs `pip install 'tabattn[text]'`. Nothing is downloaded unless it is asked for, and only safetensors files are loaded.
+Needs `pip install 'tabattn[text]'`. Nothing is downloaded unless it is asked for, and only safetensors files are read.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 TextMethod = Literal["mean", "rollout", "gradient"]
 PLOT_SUFFIXES = (".png", ".svg")
+TITLES: Mapping[str, str] = {
+    "importance": "Which words the model looks at",
+    "attention": "Attention of the state that reads to each word",
+    "words": "Attention of words (left) to words (below)",
+}
 REFUSED: Mapping[str, str] = {
     "norm": "it needs the value projections, which models of this library do not return",
     "contribution": "it needs a target and other sentences to compare with",
@@ -69,6 +74,7 @@ class TextReading:
         }
         for name, draw in plots.items():
             ax = draw()
+            ax.set_title(TITLES[name])
             writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
         write_all(Path(directory), writers)
 
@@ -108,12 +114,9 @@ def text_attention(
 
     Source: as in `tabattn.importance`; merging of word pieces: Clark et al. 2019 (arXiv 1906.04341), section 4.1.
     """
-    if method in REFUSED:
-        raise ParameterError(
-            f"method must be 'mean', 'rollout' or 'gradient' for text, got {method!r}: {REFUSED[method]}."
-        )
-    if method not in {"mean", "rollout", "gradient"}:
-        raise ParameterError(f"method must be 'mean', 'rollout' or 'gradient' for text, got {method!r}.")
+    if method not in get_args(TextMethod):
+        reason = f": {REFUSED[method]}" if method in REFUSED else ""
+        raise ParameterError(f"method must be 'mean', 'rollout' or 'gradient' for text, got {method!r}{reason}.")
     if not getattr(tokenizer, "is_fast", False):
         raise ParameterError(
             f"tokenizer must be a fast one, got {type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained."
@@ -155,18 +158,24 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
     """
     try:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
     except ImportError as error:
         raise ParameterError(
             f"Reading text must have transformers, got {error}. Run: pip install 'tabattn[text]'"
         ) from error
     where: dict[str, Any] = {"local_files_only": not download, "trust_remote_code": False}
+    shows_progress = is_progress_bar_enabled()
+    disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name), **where)
         model = AutoModel.from_pretrained(str(name), use_safetensors=True, **where)
     except (OSError, ValueError, KeyError, ImportError) as error:
         hint = "Check the name." if download else "Check the name, or allow its download (--download)."
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
         raise ParameterError(f"The model must be one of transformers, got {str(name)!r}: {reason}. {hint}") from error
+    finally:
+        if shows_progress:
+            enable_progress_bar()
     return model.eval(), tokenizer
 
 
@@ -183,32 +192,25 @@ class _Read:
 
 def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient: bool) -> _Read:
     """Run the model in eval mode with attention that returns its weights, and leave it as it was."""
-    ids = inputs["input_ids"]
+    ids = inputs["input_ids"][0]
     is_encoder_decoder = bool(model.config.is_encoder_decoder)
     if is_encoder_decoder:
-        start = model.config.decoder_start_token_id
-        inputs = inputs | {"decoder_input_ids": torch.tensor([[model.config.pad_token_id if start is None else start]])}
+        start = getattr(model.config, "decoder_start_token_id", None)
+        first = model.config.pad_token_id if start is None else start
+        inputs = inputs | {"decoder_input_ids": torch.tensor([[first]])}
+    classes = [] if tokenizer.cls_token_id is None else (ids == tokenizer.cls_token_id).nonzero().flatten().tolist()
+    place = classes[0] if classes else len(ids) - 1
     implementation, was_training = model.config._attn_implementation, model.training
     try:
         model.set_attn_implementation("eager")
         model.eval()
         with torch.set_grad_enabled(with_gradient):
             output = model(**inputs, output_attentions=True)
-            own = output.encoder_attentions if is_encoder_decoder else output.attentions
-            cross = tuple(output.cross_attentions) if is_encoder_decoder else ()
-            classes = (
-                (ids[0] == tokenizer.cls_token_id).nonzero().flatten() if tokenizer.cls_token_id is not None else ()
-            )
-            place = int(classes[0]) if len(classes) else ids.shape[1] - 1
-            at = 0 if is_encoder_decoder else place
+            own: tuple[Tensor, ...] = output.encoder_attentions if is_encoder_decoder else output.attentions
+            cross: tuple[Tensor, ...] = output.cross_attentions if is_encoder_decoder else ()
             gradients: tuple[Tensor | None, ...] = ()
             if with_gradient:
-                logits = getattr(output, "logits", None)
-                if logits is not None:
-                    said = logits[0, at] if logits.ndim == 3 else logits[0]
-                    objective = said.log_softmax(dim=-1).amax()
-                else:
-                    objective = output.last_hidden_state[0, at].norm()
+                objective = _said(output, 0 if is_encoder_decoder else place)
                 gradients = torch.autograd.grad(objective, (*own, *cross), allow_unused=True)
     finally:
         model.set_attn_implementation(implementation)
@@ -216,6 +218,17 @@ def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient
     between, cross = (tuple(each.detach().float() for each in many) for many in (own, cross))
     attention = tuple(each[:, :, 0] for each in cross) if cross else tuple(each[:, :, place] for each in between)
     return _Read(attention, between, cross, place, gradients)
+
+
+def _said(output: Any, place: int) -> Float[Tensor, ""]:
+    """The log probability of the most probable output of a state, or its length if there are no outputs."""
+    logits = getattr(output, "logits", None)
+    said: Tensor
+    if logits is None:
+        said = output.last_hidden_state[0, place].norm()
+    else:
+        said = (logits[0, place] if logits.ndim == 3 else logits[0]).log_softmax(dim=-1).amax()
+    return said
 
 
 def _rollout(read: _Read) -> Float[Tensor, "1 token"]:
