@@ -16,6 +16,7 @@ from experiments import (
     fuzz,
     gpu,
     ground_truth,
+    kinds,
     overhead,
     speed,
     synthetic,
@@ -203,6 +204,31 @@ def test_agreement_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: p
     assert [method for model, method in wine.index if model != "tabattn"] == [agreement.CEILING, "mean"]
     assert wine["spearman"][("tabattn", "contribution")] > 0.7
     assert wine["stability"].between(-1, 1).all()
+
+
+def test_kinds_are_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = "name,file,target,task\nwine,wine.csv,cultivar,multiclass\n"
+    (tmp_path / "catalog.csv").write_text(catalog, encoding="utf-8")
+    (tmp_path / "wine.csv").write_bytes((DATA / "wine.csv").read_bytes())
+    monkeypatch.setattr(kinds, "CELLS", tmp_path / "kinds.csv")
+    monkeypatch.setattr(kinds, "SUMMARY", tmp_path / "kinds_summary.csv")
+    monkeypatch.setattr(kinds, "ENCODERS", ("class", "gpt"))
+    monkeypatch.setattr(kinds, "N_EPOCHS", 2)
+    monkeypatch.setattr(kinds, "N_REPEATS", 1)
+    monkeypatch.setattr("tabattn.estimator.PRETRAIN_EPOCHS", 1)
+    monkeypatch.setattr("sys.argv", f"kinds --data {tmp_path} --tables wine --seeds 0 1".split())
+    kinds.main()
+    first = (tmp_path / "kinds.csv").read_bytes()
+    kinds.main()
+    assert (tmp_path / "kinds.csv").read_bytes() == first
+    cells = pd.read_csv(tmp_path / "kinds.csv", comment="#")
+    assert len(cells) == len(cells.drop_duplicates(list(kinds.KEYS))) == 16
+    assert cells["scores"].map(lambda each: len(each.split(";"))).eq(13).all()
+    summary = pd.read_csv(tmp_path / "kinds_summary.csv", comment="#")
+    assert summary.groupby(["encoder", "pretrain", "known"]).ngroups == len(summary) == 8
+    assert summary["score"].between(0, 1).all()
+    assert summary["stability"].between(-1, 1).all()
+    assert (tmp_path / "kinds.png").stat().st_size > 10_000
 
 
 def test_the_published_formula_is_the_mean_attention_of_cls(monkeypatch: pytest.MonkeyPatch) -> None:
