@@ -242,6 +242,10 @@ class _TabAttnEstimator(BaseEstimator):
             )
         weight = torch.from_numpy(learned.weight)
         loss_weight = torch.from_numpy(learned.loss_weight.astype(np.float32))
+        if previous is None:
+            self._hold_out_seed = seed
+        elif eval_set is None:  # the same rows stay held out, so that none judges that was learned from before
+            generator.manual_seed(self._hold_out_seed)
         if eval_set is None:
             held_out = held_out_rows(target, shape.n_groups, self.validation_fraction, generator)
             held_out = held_out.repeat_interleave(shape.n_members // shape.n_groups, dim=1)
@@ -399,7 +403,7 @@ class _TabAttnEstimator(BaseEstimator):
         return permutation_scores(
             _ShuffledReader(self, cells, units),
             places,
-            y,
+            self._check_target(y),
             n_repeats=n_repeats,
             random_state=random_state,
             scoring=SCORINGS[shape.loss],
@@ -461,7 +465,8 @@ class _TabAttnEstimator(BaseEstimator):
             X: Rows to read.
 
         Returns:
-            One row per layer and head (both counted from 1), one column per feature; rows sum to 1.
+            One row per layer and head (both counted from 1), one column per feature; rows sum to 1, but for encoders
+            in which the state that predicts attends to itself too.
         """
         cells = self._cells(X)
         sums = self._reader.read(
@@ -553,6 +558,7 @@ class _TabAttnEstimator(BaseEstimator):
             feature_names=None if names is None else tuple(names),
             best_epoch=self.best_epoch_,
             best_loss=self.best_loss_,
+            hold_out_seed=self._hold_out_seed,
         ).state
         own = {
             "estimator": type(self).__name__,
@@ -602,6 +608,7 @@ class _TabAttnEstimator(BaseEstimator):
         self.attention_history_ = history_table(fitted.history, self.schema_.names)
         if fitted.pretraining:
             self.pretraining_history_ = pretraining_table(fitted.pretraining)
+        self._hold_out_seed = fitted.hold_out_seed
         self.n_iter_, self.best_epoch_, self.best_loss_ = (
             len(fitted.history["train"]),
             fitted.best_epoch,
@@ -671,7 +678,7 @@ class _TabAttnEstimator(BaseEstimator):
     def _order(self) -> tuple[int, ...]:
         """The columns of the model in the order asked for, then the others in that of the table."""
         names = list(self.schema_.names)
-        asked = [str(name) for name in self.column_order or ()]
+        asked = [] if self.column_order is None else [str(name) for name in self.column_order]
         unknown = [name for name in asked if name not in names]
         if unknown or len(set(asked)) < len(asked):
             wrong = unknown or [name for name in asked if asked.count(name) > 1]
@@ -830,7 +837,9 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             `tabattn.training.pretraining`); "none" does not.
         pretrain_epochs: Passes over the rows of pretraining; "auto" for 20, and for "roberta" 40 with larger batches.
         column_order: Names of columns in the order in which "gpt" reads them; others follow in that of the table.
-        warm_start: Whether a further `fit` goes on from the weights, kinds of columns and scales of the last one.
+        warm_start: Whether a further `fit` goes on from the weights, kinds of columns and scales of the last one. On
+            the same rows every member goes on to hold out the same; with others give `eval_set`, or it may judge by
+            rows that it has learned from.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" where they say.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show a line of progress.

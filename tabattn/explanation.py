@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from tabattn.errors import ParameterError, TableError, TargetError
@@ -148,14 +147,23 @@ def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame
             "Leave these rows out, or the target."
         )
     numbers = as_target_numbers(column, target)
-    is_numeric = isinstance(fitted, TabAttnRegressor) or fitted.classes_.dtype.kind in "iuf"
-    if numbers is None and is_numeric:
-        raise TargetError(f"The target must be numeric, as in training, got {target!r} with '{column.iloc[0]}'.")
     if isinstance(fitted, TabAttnRegressor):
+        if numbers is None:
+            raise TargetError(f"The target must be numeric, as in training, got {target!r} with '{column.iloc[0]}'.")
         return numbers
-    if is_numeric:
-        return np.asarray(numbers).astype(fitted.classes_.dtype)
-    return column.astype(object).map(str).to_numpy(dtype=object)
+    classes = fitted.classes_
+    readings: list[Any] = [column.astype(object).map(str)]
+    if numbers is not None:
+        readings += [numbers, numbers.astype(float).map(str)]
+    if classes.dtype.kind == "b":
+        readings.append(readings[0].map({"True": True, "False": False}))
+    for reading in readings:
+        if reading.isin(list(classes)).all():
+            values = reading.to_numpy()
+            return values.astype(classes.dtype) if classes.dtype.kind in "biuf" else values.astype(object)
+    unknown = readings[0][~readings[0].isin([str(each) for each in classes])]
+    shown = ", ".join(repr(each) for each in (unknown if len(unknown) else readings[0]).unique()[:5])
+    raise TargetError(f"The target must hold classes that fit has seen, got {shown}. Leave these rows out.")
 
 
 def _predictions(fitted: TabAttnRegressor | TabAttnClassifier, X: Any) -> pd.DataFrame:

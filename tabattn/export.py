@@ -140,8 +140,8 @@ class QuantileScores(nn.Module):
         between = self.ranks[lower] + step.clamp(0, 1) * (self.ranks[upper] - self.ranks[lower])
         tied = (self.ranks[upper] + self.ranks[upto.clamp(0, n_last)]) / 2
         rank = torch.where(x.t() == high, tied, between)
-        rank = torch.where(x.t() <= self.quantiles[:, :1], 0.0, rank)
         rank = torch.where(x.t() >= self.quantiles[:, -1:], 1.0, rank)
+        rank = torch.where(x.t() <= self.quantiles[:, :1], 0.0, rank)
         return normal_scores(rank.clamp(self.low, self.high)).t()
 
 

@@ -134,6 +134,8 @@ def restore_model(sizes: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Tab
     weights = {name.removeprefix(WEIGHTS): value for name, value in arrays.items() if name.startswith(WEIGHTS)}
     n_numbers = sum(value.numel() for value in weights.values())
     counts = [value for value in (*asdict(shape).values(), *shape.n_parts, *shape.n_levels) if isinstance(value, int)]
+    if min(shape.n_layers, shape.n_members, shape.n_groups, shape.n_heads, shape.d_token, shape.n_outputs) < 1:
+        raise ValueError("a model has at least one of everything")
     if shape.n_layers > len(weights) or any(count > n_numbers or count < 0 for count in counts):
         raise ValueError("the sizes are larger than the weights")
     if shape.order and sorted(shape.order) != list(range(shape.n_columns)):

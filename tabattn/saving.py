@@ -1,6 +1,6 @@
 """What a fit has learned, to numbers and text and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,6 +40,7 @@ class Fitted:
         feature_names: Names that fit was given, None for an array.
         best_epoch: Epoch of the weights, counted from 1.
         best_loss: Validation loss at that epoch.
+        hold_out_seed: Determines which rows each member holds out.
     """
 
     preprocessor: Preprocessor
@@ -52,6 +53,7 @@ class Fitted:
     feature_names: tuple[str, ...] | None
     best_epoch: int
     best_loss: float
+    hold_out_seed: int
 
     @property
     def state(self) -> SavedState:
@@ -76,6 +78,7 @@ class Fitted:
             "feature_names": None if self.feature_names is None else list(self.feature_names),
             "best_epoch": self.best_epoch,
             "best_loss": self.best_loss,
+            "hold_out_seed": self.hold_out_seed,
         }
         return SavedState(settings, arrays)
 
@@ -137,6 +140,7 @@ class Fitted:
             feature_names=None if names is None else tuple(str(name) for name in names),
             best_epoch=int(settings["best_epoch"]),
             best_loss=float(settings["best_loss"]),
+            hold_out_seed=int(settings["hold_out_seed"]),
         )
 
 
@@ -144,12 +148,14 @@ def parameters_as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a constructor as JSON can hold them: a source of random numbers is left out.
 
     Args:
-        parameters: Numbers, text, None, or mappings of them.
+        parameters: Numbers, text, None, or sequences or mappings of them.
     """
     held: dict[str, Any] = {}
     for name, value in parameters.items():
         if isinstance(value, Mapping):
             held[name] = {"pairs": [[_as_number(key), _as_number(each)] for key, each in value.items()]}
+        elif not isinstance(value, str) and isinstance(value, Iterable):
+            held[name] = [_as_number(each) for each in value]
         else:
             held[name] = None if isinstance(value, np.random.RandomState) else _as_number(value)
     return held

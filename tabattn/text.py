@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor
 
 from tabattn.errors import ParameterError
@@ -32,6 +33,7 @@ TITLES: Mapping[str, str] = {
     "attention": "Attention of the state that reads to each word",
     "words": "Attention of words (left) to words (below)",
 }
+WORD_MARKS = ("▁", "Ġ")
 REFUSED: Mapping[str, str] = {
     "norm": "it needs the value projections, which models of this library do not return",
     "contribution": "it needs a target and other sentences to compare with",
@@ -100,7 +102,7 @@ def text_attention(
         sentence: The text.
         method: "mean": attention, averaged over layers and heads; "rollout": what is left of each word in the state
             that reads; "gradient": attention times the gradient of what the model says (the log probability of its
-            most probable output, or the length of its last state if it has no outputs), over all states.
+            most probable output, or its only output), over all states; not for models without outputs.
         keep_special: Whether to keep tokens that the tokenizer added.
         merge_words: Whether to add up the pieces of a word: attention to a word is that to all of its pieces, attention
             of a word the mean over them.
@@ -121,9 +123,17 @@ def text_attention(
         raise ParameterError(
             f"tokenizer must be a fast one, got {type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained."
         )
-    encoded = tokenizer(sentence, return_tensors="pt", return_special_tokens_mask=True)
+    encoded = tokenizer(sentence, return_tensors="pt", return_special_tokens_mask=True, return_offsets_mapping=True)
     is_special = encoded.pop("special_tokens_mask")[0].bool().numpy()
-    tokens = _tokens(tokenizer, encoded, sentence, is_special, keep_special=keep_special, merge_words=merge_words)
+    offsets = encoded.pop("offset_mapping")[0].numpy()
+    n_tokens, n_places = len(is_special), getattr(model.config, "max_position_embeddings", None)
+    if n_places is not None and 0 < n_places < n_tokens:
+        raise ParameterError(
+            f"sentence must have at most {n_places} tokens for this model, got {n_tokens}. Shorten it."
+        )
+    tokens = _tokens(
+        tokenizer, encoded, offsets, sentence, is_special, keep_special=keep_special, merge_words=merge_words
+    )
     if not tokens:
         raise ParameterError(f"sentence must have at least one word, got {sentence!r}.")
     read = _run(model, tokenizer, dict(encoded), with_gradient=method == "gradient")
@@ -151,13 +161,13 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
         download: Whether it may be downloaded; else it must be on this machine.
 
     Returns:
-        Model, in eval mode, and tokenizer.
+        Model, in eval mode, with the head that it was saved with, and tokenizer.
 
     Raises:
         ParameterError: transformers is not installed, or there is no such model.
     """
     try:
-        from transformers import AutoModel, AutoTokenizer
+        import transformers
         from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
     except ImportError as error:
         raise ParameterError(
@@ -167,9 +177,11 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
     shows_progress = is_progress_bar_enabled()
     disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name), **where)
-        model = AutoModel.from_pretrained(str(name), use_safetensors=True, **where)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(name), **where)
+        config = transformers.AutoConfig.from_pretrained(str(name), **where)
+        whole = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
+        model = whole.from_pretrained(str(name), use_safetensors=True, config=config, local_files_only=not download)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         hint = "Check the name." if download else "Check the name, or allow its download (--download)."
         reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
         raise ParameterError(f"The model must be one of transformers, got {str(name)!r}: {reason}. {hint}") from error
@@ -221,14 +233,15 @@ def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient
 
 
 def _said(output: Any, place: int) -> Float[Tensor, ""]:
-    """The log probability of the most probable output of a state, or its length if there are no outputs."""
+    """The log probability of the most probable output of a state, or its only output."""
     logits = getattr(output, "logits", None)
-    said: Tensor
     if logits is None:
-        said = output.last_hidden_state[0, place].norm()
-    else:
-        said = (logits[0, place] if logits.ndim == 3 else logits[0]).log_softmax(dim=-1).amax()
-    return said
+        raise ParameterError(
+            "method must be 'mean' or 'rollout' for a model without outputs, got 'gradient': there is nothing to "
+            "differentiate. Load the model with its head."
+        )
+    said: Tensor = logits[0, place] if logits.ndim == 3 else logits[0]
+    return said.squeeze() if said.numel() == 1 else said.log_softmax(dim=-1).amax()
 
 
 def _rollout(read: _Read) -> Float[Tensor, "1 token"]:
@@ -251,6 +264,7 @@ def _attributed(read: _Read) -> Float[Tensor, "1 token"]:
 def _tokens(
     tokenizer: Any,
     encoded: Any,
+    offsets: np.ndarray[Any, np.dtype[np.int64]],
     sentence: str,
     is_special: np.ndarray[Any, np.dtype[np.bool_]],
     *,
@@ -259,21 +273,30 @@ def _tokens(
 ) -> list[tuple[str, list[int]]]:
     """Names of words or tokens, each with the positions of its tokens."""
     pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())
-    words = encoded.word_ids(0)
-    found: dict[Any, tuple[str, list[int]]] = {}
-    for position, (piece, word) in enumerate(zip(pieces, words, strict=True)):
-        if is_special[position] or word is None:
+    words, spans = encoded.word_ids(0), offsets.tolist()
+    found: list[tuple[str, list[int]]] = []
+    last = -1  # the last token that was part of the text
+    for position, piece in enumerate(pieces):
+        if is_special[position] or words[position] is None:
             if keep_special:
-                found["special", position] = (piece, [position])
-        elif not merge_words:
-            found["piece", position] = (piece, [position])
-        elif ("word", word) in found:
-            found["word", word][1].append(position)
+                found.append((piece, [position]))
+            continue
+        start, stop = spans[position]
+        is_new = (
+            last < 0
+            or words[position] != words[last]
+            or piece.startswith(WORD_MARKS)
+            or sentence[spans[last][1] : start + 1][:1].isspace()
+        )
+        last = position
+        if not merge_words:
+            found.append((piece, [position]))
+        elif is_new:
+            found.append((sentence[start:stop], [position]))
         else:
-            span = encoded.word_to_chars(0, word)
-            name = sentence[span.start : span.end].strip()
-            found["word", word] = (name or piece, [position])
-    return list(found.values())
+            name, positions = found.pop()
+            found.append((name + sentence[start:stop], [*positions, position]))
+    return [(name.strip() or pieces[positions[0]], positions) for name, positions in found]
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:

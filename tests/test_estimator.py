@@ -31,6 +31,7 @@ from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
 from tabattn.preprocessing import Preprocessor
 from tabattn.training.data import Rows
+from tabattn.training.fitting import train
 from tabattn.training.module import TrainingModule
 from tests.conftest import FAST
 
@@ -229,7 +230,7 @@ def test_tiny_tables_and_rare_classes_are_fitted() -> None:
         ({"n_layers": 0}, "n_layers must be a whole number of at least 1, got 0"),
         ({"d_token": 1}, "d_token must be a whole number of at least 2, got 1"),
         ({"n_heads": 2.5}, "n_heads must be a whole number of at least 1, got 2.5"),
-        ({"n_members": True}, "n_members must be a whole number"),
+        ({"n_members": True}, "n_members must be 'auto' or a whole number"),
         ({"batch_size": "big"}, "batch_size must be 'auto' or a whole number"),
         ({"attention_dropout": 1.0}, "attention_dropout must be at least 0 and less than 1, got 1.0"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
@@ -470,3 +471,20 @@ def test_both_estimators_have_the_same_defaults() -> None:
     assert classifier.pop("class_weight") is None
     assert (regressor.pop("loss"), regressor.pop("quantile")) == ("squared", 0.5)
     assert classifier == regressor
+
+
+def test_a_warm_start_goes_on_to_hold_out_the_same_rows(mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    seen: list[Any] = []
+    original = train
+
+    def noted(shape: Any, rows: Any, *rest: Any, **more: Any) -> Any:
+        seen.append(rows.held_out)
+        return original(shape, rows, *rest, **more)
+
+    monkeypatch.setattr("tabattn.estimator.train", noted)
+    est = TabAttnRegressor(**FAST, warm_start=True, random_state=np.random.RandomState(0))
+    est.fit(X, y).fit(X[::-1], y[::-1])
+    assert (seen[0] == seen[1]).all()
+    TabAttnRegressor(**FAST, random_state=np.random.RandomState(1)).fit(X, y)
+    assert (seen[0] != seen[2]).any()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
-from tabattn import TabAttnClassifier, TabAttnRegressor, explain
+from tabattn import TabAttnClassifier, TabAttnRegressor, explain, rank
 from tabattn.errors import ModelFileError, ParameterError, TableError, TargetError
 from tabattn.importance.drift import attention_drift
 from tests.conftest import FAST
@@ -132,3 +132,36 @@ def test_a_file_that_is_no_model_ends_in_one_line(model: Path, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
     with pytest.raises(ModelFileError):
         explain(tmp_path / "absent", tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("written", ["booleans", "decimal commas", "whole numbers", "gaps"])
+def test_true_classes_are_read_as_training_read_them(mixed: pd.DataFrame, written: str) -> None:
+    high = mixed["y"] > 0
+    columns: dict[str, Any] = {
+        "booleans": high,
+        "decimal commas": pd.Series(np.where(high, "1,5", "0,5")),
+        "whole numbers": pd.Series(np.where(high, 2, 1)),
+        "gaps": pd.Series(np.where(high, 2.5, 1.0)),
+    }
+    column = columns[written]
+    table = mixed[["heat", "noise"]].assign(y=column)
+    found = rank(table, "y", task="classification", max_epochs=2, n_repeats=1)
+    read = explain(found.estimator, table[:40], target="y")
+    assert read.importance["importance"].sum() == pytest.approx(1)
+    if written == "gaps":
+        only_whole = table[table["y"] == 1.0].astype({"y": int})
+        explain(found.estimator, only_whole[:20], target="y")
+    if written == "whole numbers":
+        with pytest.raises(TargetError, match="classes that fit has seen"):
+            explain(found.estimator, table[:40].assign(y=column + 0.5), target="y")
+
+
+def test_rounding_is_no_drift() -> None:
+    """With categories attention takes few values, which the size of a batch must not tell apart."""
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(["A", "B"], 1200, p=p) for p in [(0.5, 0.5), *[(0.01, 0.99)] * 16]]
+    X = pd.DataFrame({f"k{i}": row for i, row in enumerate(rows)})
+    est = TabAttnRegressor(n_members=8, d_token=8, n_layers=2, max_epochs=1, random_state=0)
+    est.fit(X, (X["k0"] == "A") + rng.normal(size=1200))
+    for n_rows in (257, 401):
+        assert not est.attention_drift(X[:n_rows])["drifted"].any()

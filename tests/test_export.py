@@ -58,6 +58,12 @@ def test_a_graph_predicts_and_attends_as_the_estimator_does(X: pd.DataFrame, tmp
         np.testing.assert_allclose(prediction, est.predict(table), rtol=1e-6)
         np.testing.assert_allclose(attention, est.attention(table).weights, atol=1e-5)
     assert described["attention"] == list(X)
+    for encoder in ("gpt", "t5"):
+        mixing = TabAttnRegressor(**(FAST | {"max_epochs": 1}), encoder=encoder, random_state=0)
+        mixing.fit(X, X["step"]).to_onnx(tmp_path / "mixing.onnx")
+        prediction, attention, _ = run(tmp_path / "mixing.onnx", mixing.onnx_inputs(new))
+        np.testing.assert_allclose(prediction, mixing.predict(new), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(attention, mixing.attention(new).weights, atol=1e-5)
     assert described["classes"] is None
     assert described["codes"] == [{"column": "line", "codes": {"A": 1, "B": 2, "C": 3}}]
     assert [each["column"] for each in described["numbers"]] == ["heat", "step", "when"]
@@ -101,13 +107,17 @@ def test_scores_are_those_of_the_preprocessor() -> None:
             "tied": rng.integers(0, 3, 500) / 3,
             "first often": np.where(rng.random(500) < 0.4, 0.0, rng.exponential(size=500)),
             "heavy": rng.standard_cauchy(500) ** 5,
+            "one value": 5.0,
         }
     )
+    table.loc[::2, "one value"] = np.nan
     preprocessor = Preprocessor(infer_schema(table)).fit(table)
     new = pd.concat([table, table + 0.01, table * 3, -table, table.sample(frac=1, random_state=0) / 2])
     scores = QuantileScores(torch.tensor(preprocessor.arrays["quantiles"]))
     expected = preprocessor.transform(new.reset_index(drop=True)).numeric
-    torch.testing.assert_close(scores(torch.tensor(new.to_numpy())).float(), expected, atol=1e-6, rtol=1e-6)
+    found = scores(torch.tensor(new.fillna(5.0).to_numpy())).float()
+    is_known = torch.tensor(new.notna().to_numpy())
+    torch.testing.assert_close(torch.where(is_known, found, 0.0), expected, atol=1e-6, rtol=1e-6)
     p = np.linspace(0.0001, 0.9999, 2001)
     np.testing.assert_allclose(normal_scores(torch.tensor(p)), ndtri(p), rtol=1e-13, atol=1e-15)
 

@@ -192,6 +192,8 @@ CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
     "other rows": lambda _, a: a.update({"background.numeric": torch.ones(3, 1)}),
     "endless epochs": lambda s, _: s.update(best_epoch=float("inf")),
     "an order of other columns": lambda s, _: s["sizes"].update(encoder="gpt", order=[0, 0, 1]),
+    "no heads": lambda s, _: s["sizes"].update(encoder="bert", n_heads=0),
+    "no groups": lambda s, _: s["sizes"].update(encoder="bert", n_groups=0),
     "heads of no width": lambda s, _: s["sizes"].update(encoder="bert", n_heads=3),
     "a loss beyond all floats": lambda s, _: s.update(best_loss=10**400),
     "wide classes": lambda s, _: s["target"].update(dtype="<U100000000", classes=[1, 2, 3]),

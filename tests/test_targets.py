@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.dummy import DummyRegressor
+from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_poisson_deviance
 from sklearn.model_selection import cross_val_score
 
@@ -169,3 +170,15 @@ def test_a_model_with_another_kind_of_target_is_refused(X: pd.DataFrame, tmp_pat
         write_state(tmp_path / "other", SavedState(state.settings | change, state.arrays))
         with pytest.raises(ModelFileError, match="do not fit together"):
             load(tmp_path / "other")
+
+
+def test_permutation_importance_takes_every_target_that_fit_takes(X: pd.DataFrame) -> None:
+    labels = np.column_stack([X["heat"] > 0, X["cold"] > 0]).astype(int)
+    many = TabAttnClassifier(**(FAST | {"max_epochs": 2}), random_state=0).fit(X, labels)
+    expected = many.permutation_scores(X, labels, n_repeats=1).repeats
+    np.testing.assert_array_equal(many.permutation_scores(X, csr_array(labels), n_repeats=1).repeats, expected)
+    one = TabAttnRegressor(**(FAST | {"max_epochs": 2}), loss="poisson", random_state=0).fit(X, labels[:, 0])
+    with pytest.warns(DataConversionWarning):
+        column = one.permutation_scores(X, labels[:, :1], n_repeats=1).repeats
+    np.testing.assert_array_equal(column, one.permutation_scores(X, labels[:, 0], n_repeats=1).repeats)
+    assert (one.permutation_scores(X, 0 * labels[:, 0], n_repeats=1).repeats == 0).all()

@@ -53,18 +53,18 @@ def make_model(kind: str, n_words: int) -> Any:
         "intermediate_size": 32,
     }
     model, config = {
-        "bert": (transformers.BertModel, transformers.BertConfig(**bert)),
+        "bert": (transformers.BertForMaskedLM, transformers.BertConfig(**bert)),
         "roberta": (transformers.RobertaForSequenceClassification, transformers.RobertaConfig(**bert)),
         "gpt2": (
             transformers.GPT2LMHeadModel,
             transformers.GPT2Config(**small, n_embd=16, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=1),
         ),
         "t5": (
-            transformers.T5Model,
+            transformers.T5ForConditionalGeneration,
             transformers.T5Config(**small, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2),
         ),
         "xlnet": (
-            transformers.XLNetModel,
+            transformers.XLNetLMHeadModel,
             transformers.XLNetConfig(**small, d_model=16, n_layer=2, n_head=2, d_inner=32),
         ),
     }[kind]
@@ -185,3 +185,34 @@ def test_the_view_of_words_is_that_of_columns(minilm: tuple[Any, Any]) -> None:
     read: TextReading = text_attention(*minilm, SENTENCE)
     assert list(read.maps.between_columns(layer=1, head=2).index) == WORDS
     assert read.maps.mean_by_head().index.names == ["layer", "head"]
+
+
+def test_tokenizers_that_do_not_know_words_are_read_by_spaces() -> None:
+    from tokenizers import decoders, normalizers
+
+    sentence = "the cat  sat on the mat"
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.decoder = decoders.Metaspace()
+    alphabet = sorted(set("▁" + sentence.replace(" ", "")))
+    tokenizer.train_from_iterator(
+        [sentence],
+        trainers.BpeTrainer(vocab_size=len(alphabet) + 2, special_tokens=["<pad>", "<unk>"], initial_alphabet=alphabet),
+    )
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
+    model = make_model("gpt2", len(fast))
+    assert text_attention(model, fast, sentence).maps.feature_names == ("the", "cat", "sat", "on", "the (2)", "mat")
+
+
+def test_a_model_without_outputs_a_sentence_too_long_and_a_damaged_file(
+    minilm: tuple[Any, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ParameterError, match="'mean' or 'rollout' for a model without outputs"):
+        text_attention(*minilm, SENTENCE, method="gradient")
+    with pytest.raises(ParameterError, match="sentence must have at most 512 tokens for this model, got 902"):
+        text_attention(*minilm, "fox " * 900)
+    for path in MINILM.glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((MINILM / "model.safetensors").read_bytes()[:100_000])
+    with pytest.raises(ParameterError, match="The model must be one of transformers"):
+        load_text_model(tmp_path)

@@ -6,6 +6,7 @@ from scipy.stats import false_discovery_control, ks_2samp
 
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 MAX_FALSE_SHARE = 0.05
+N_DIGITS = 5  # products are rounded in another way in batches of another size, which must not break ties
 
 
 def attention_drift(training: Matrix, inference: Matrix, feature_names: tuple[str, ...]) -> pd.DataFrame:
@@ -31,7 +32,8 @@ def attention_drift(training: Matrix, inference: Matrix, feature_names: tuple[st
     Source: Benjamini and Hochberg 1995 (Controlling the False Discovery Rate), as in
         `scipy.stats.false_discovery_control`.
     """
-    tests = [ks_2samp(*pair) for pair in zip(training.T, inference.T, strict=True)]
+    rounded = (each.round(N_DIGITS) for each in (training, inference))
+    tests = [ks_2samp(*pair) for pair in zip(*(each.T for each in rounded), strict=True)]
     p_values = false_discovery_control([test.pvalue for test in tests])
     table = pd.DataFrame(
         {

@@ -124,6 +124,7 @@ def score_of(
     Source: scikit-learn's functions of these names.
     """
     known = np.asarray(y)
+    known = known.ravel() if known.ndim == 2 and known.shape[1] == 1 and predicted.ndim == 1 else known
     if scoring == "neg_log_loss":
         if known.ndim == 1:
             return -float(log_loss(known, predicted, labels=classes))
@@ -131,7 +132,17 @@ def score_of(
         return -float(np.mean([log_loss(label, share, labels=[0, 1]) for label, share in pairs]))
     score = partial(d2_pinball_score, alpha=quantile) if scoring == "d2_pinball" else NUMBER_SCORES[scoring]
     columns = zip(known.reshape(len(known), -1).T, predicted.reshape(len(known), -1).T, strict=True)
-    return float(np.mean([score(*pair) for pair in columns]))
+    return float(np.mean([_score_or_0(score, *pair) for pair in columns]))
+
+
+def _score_or_0(score: Callable[[Array, Array], float], known: Array, predicted: Array) -> float:
+    """A target that no constant misses has no deviance to be explained."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        try:
+            value = float(score(known, predicted))
+        except ZeroDivisionError:
+            return 0.0
+    return 0.0 if np.isnan(value) else value
 
 
 NUMBER_SCORES: Mapping[Scoring, Callable[[Array, Array], float]] = {

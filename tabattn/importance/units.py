@@ -87,7 +87,7 @@ def _group_of(schema: TableSchema, groups: Mapping[str, Sequence[str]]) -> dict[
     known = set(schema.names)
     for given, columns in groups.items():
         group = str(given)
-        if isinstance(columns, str) or not columns:
+        if isinstance(columns, str) or len(columns) == 0:
             raise ParameterError(f"A group must have a list of columns, got {columns!r} for {group!r}.")
         for name in map(str, columns):
             if name not in known:

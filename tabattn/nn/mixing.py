@@ -95,7 +95,7 @@ class MemberAttention(nn.Module):
             read = dropout(weights, self.share_dropped, self.training) @ value
         else:
             share = self.share_dropped if self.training else 0.0
-            read = scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=share)
+            read = _fused(query, key, value, mask, share)
         if visible is not None:
             read = read * visible.any(dim=-1)[None, :, None, :, None]
         merged = read.transpose(2, 3).flatten(3)
@@ -133,6 +133,17 @@ class MemberAttention(nn.Module):
     def _project(layer: MemberLinear, states: Tensor) -> Tensor:
         applied: Tensor = layer(states.flatten(1, 2)).unflatten(1, states.shape[1:3])
         return applied
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, share_dropped: float) -> Tensor:
+    """Attention without weights, members and rows on one axis: graphs of ONNX know no other."""
+    n_members = query.shape[0]
+    if mask is not None:
+        mask = mask[0] if mask.shape[1] == 1 else mask.expand(n_members, -1, -1, -1, -1).flatten(0, 1)
+    query, key, value = (each.flatten(0, 1) for each in (query, key, value))
+    read: Tensor = scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=share_dropped)
+    by_member: Tensor = read.unflatten(0, (n_members, -1))
+    return by_member
 
 
 class FeedForward(nn.Module):

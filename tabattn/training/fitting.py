@@ -124,7 +124,7 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabA
         batches = ShuffledBatches(learned.to(device), settings.batch_size, settings.seed)
         judges = OrderedBatches(judged.to(device), _validation_batch_size(shape))
         try:
-            with _interruptible():
+            with interruptible():
                 trainer.fit(module, batches, judges)
         except KeyboardInterrupt:
             if not (history.epochs["eval"] and math.isfinite(best.loss)):
@@ -167,7 +167,7 @@ def _validation_batch_size(shape: ModelShape) -> int:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Pass Ctrl-C on: Lightning turns it into an exit of the process and ignores it from then on."""
     handler = signal.getsignal(signal.SIGINT)
     try:

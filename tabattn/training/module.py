@@ -64,7 +64,9 @@ class TrainingModule(lightning.LightningModule):
         decayed: list[nn.Parameter] = []
         free: list[nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
-            is_matrix = not (name.startswith("tokens") or name.endswith("bias") or name == "encoder.cls")
+            is_matrix = not (
+                name.startswith("tokens") or name.endswith(("bias", ".cls")) or name == "encoder.body.query"
+            )
             (decayed if is_matrix else free).append(parameter)
         groups: list[dict[str, Any]] = [
             {"params": decayed, "weight_decay": self._optimizer.weight_decay},

@@ -18,7 +18,7 @@ from tabattn.nn.mixing import ColumnMixer, EncoderDecoder, MixingEncoder
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
-from tabattn.training.fitting import TrainingSettings, quiet_lightning, reproducible, resolve_device
+from tabattn.training.fitting import TrainingSettings, interruptible, quiet_lightning, reproducible, resolve_device
 
 MASKED_SHARE, MASK_ACTION_SHARE, RANDOM_ACTION_SHARE = 0.15, 0.8, 0.1
 PREDICTED_PART = 6
@@ -154,7 +154,7 @@ class _BertTask:
         is_second = self._is_second_half.to(rows.device)
         tokens = model.embed(cells)
         is_foreign = is_torn[:, None] & is_second & (len(cells) > 1)
-        torn = torch.where(is_foreign[..., None], tokens.roll(-1, dims=1), tokens)
+        torn = torch.where(is_foreign[..., None], tokens.roll(1, dims=1), tokens)
         states, cls = _read_with_hidden(model, head, torn, action)
         odds = head.same_row(cls).squeeze(-1)
         halves = binary_cross_entropy_with_logits(odds, is_foreign.any(dim=1).float().expand_as(odds))
@@ -356,6 +356,9 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
 
     Returns:
         The pretrained model, on the CPU.
+
+    Raises:
+        KeyboardInterrupt: Training was interrupted.
     """
     n_rows = len(cells)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -387,7 +390,7 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
             num_sanity_val_steps=0,
         )
         learned, judged = numbered.take(order[n_judged:]).to(device), numbered.take(order[:n_judged]).to(device)
-        trainer.fit(
-            module, ShuffledBatches(learned, settings.batch_size, settings.seed), OrderedBatches(judged, JUDGE_BATCH)
-        )
+        batches = ShuffledBatches(learned, settings.batch_size, settings.seed)
+        with interruptible():
+            trainer.fit(module, batches, OrderedBatches(judged, JUDGE_BATCH))
     return Pretrained(module.model.eval().cpu(), module.head.eval().cpu(), module.history)
