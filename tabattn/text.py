@@ -275,14 +275,15 @@ def _tokens(
     pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())
     words, spans = encoded.word_ids(0), offsets.tolist()
     found: list[tuple[str, list[int]]] = []
-    last = -1  # the last token that was part of the text
+    first, last = 0, -1  # where the word begins, and the last token that was part of the text
     for position, piece in enumerate(pieces):
         if is_special[position] or words[position] is None:
             if keep_special:
                 found.append((piece, [position]))
             continue
         start, stop = spans[position]
-        is_new = (
+        is_blank = last >= 0 and not sentence[first : spans[last][1]].strip()
+        is_new = not is_blank and (
             last < 0
             or words[position] != words[last]
             or piece.startswith(WORD_MARKS)
@@ -292,11 +293,12 @@ def _tokens(
         if not merge_words:
             found.append((piece, [position]))
         elif is_new:
-            found.append((sentence[start:stop], [position]))
+            first = start
+            found.append((sentence[start:stop].strip() or piece, [position]))
         else:
-            name, positions = found.pop()
-            found.append((name + sentence[start:stop], [*positions, position]))
-    return [(name.strip() or pieces[positions[0]], positions) for name, positions in found]
+            _, positions = found.pop()
+            found.append((sentence[first:stop].strip() or piece, [*positions, position]))
+    return found
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
