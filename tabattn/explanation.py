@@ -102,6 +102,7 @@ def explain(
         TabAttnError: The model, the table or an argument is at fault; the message says what to do.
 
     Example:
+        >>> import numpy as np
         >>> X = pd.DataFrame({"heat": np.linspace(-1, 1, 60), "dust": np.tile([0.0, 1.0], 30)})
         >>> est = TabAttnRegressor(n_members=2, d_token=8, max_epochs=5, random_state=0).fit(X, X["heat"])
         >>> found = explain(est, X + 1)
