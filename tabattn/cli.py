@@ -6,7 +6,6 @@ Exit codes: 0 done; 2 the user's input is at fault, with one line on the standar
 import sys
 import warnings
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -17,12 +16,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from tabattn.errors import ParameterError, TabAttnError, TabAttnWarning
+from tabattn.estimator import Pretrain, RegressionLoss
 from tabattn.explanation import Explanation, explain
 from tabattn.files import check_writable
 from tabattn.importance.comparison import top_k
+from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.table import ImportanceTable
+from tabattn.nn.model import EncoderKind
 from tabattn.ranking import Ranking, rank
-from tabattn.text import TextReading, load_text_model, text_attention
+from tabattn.target import TaskChoice
+from tabattn.text import TextMethod, TextReading, load_text_model, text_attention
 from tabattn.version import __version__
 
 Result = TypeVar("Result")
@@ -36,60 +39,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class TaskName(StrEnum):
-    """Choices of --task."""
-
-    auto = "auto"
-    regression = "regression"
-    classification = "classification"
-
-
-class MethodName(StrEnum):
-    """Choices of --method."""
-
-    contribution = "contribution"
-    knockout = "knockout"
-    gradient = "gradient"
-    norm = "norm"
-    mean = "mean"
-    rollout = "rollout"
-
-
-class TextMethodName(StrEnum):
-    """Choices of --method of text."""
-
-    mean = "mean"
-    rollout = "rollout"
-    gradient = "gradient"
-
-
-class LossChoice(StrEnum):
-    """Choices of --loss."""
-
-    squared = "squared"
-    absolute = "absolute"
-    poisson = "poisson"
-    pinball = "pinball"
-
-
-class EncoderName(StrEnum):
-    """Choices of --encoder."""
-
-    class_ = "class"
-    bert = "bert"
-    roberta = "roberta"
-    gpt = "gpt"
-    xlnet = "xlnet"
-    t5 = "t5"
-
-
-class PretrainChoice(StrEnum):
-    """Choices of --pretrain."""
-
-    none = "none"
-    auto = "auto"
 
 
 def _show_version(wanted: bool) -> None:
@@ -114,11 +63,9 @@ def rank_command(
     ],
     target: Annotated[str, typer.Option(help="Name of the target column Y.")],
     out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
-    method: Annotated[MethodName, typer.Option(help="How attention becomes importance.")] = MethodName.contribution,
-    encoder: Annotated[EncoderName, typer.Option(help="Kind of transformer.")] = EncoderName.class_,
-    pretrain: Annotated[
-        PretrainChoice, typer.Option(help="auto: learn columns from columns before the target.")
-    ] = PretrainChoice.none,
+    method: Annotated[Method, typer.Option(help="How attention becomes importance.")] = DEFAULT_METHOD,
+    encoder: Annotated[EncoderKind, typer.Option(help="Kind of transformer.")] = "class",
+    pretrain: Annotated[Pretrain, typer.Option(help="auto: learn columns from columns before the target.")] = "none",
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles per column for permutation importance.")] = 10,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
@@ -135,14 +82,14 @@ def rank_command(
     ] = None,
     test_fraction: Annotated[float, typer.Option(help="Share of rows to hold out, between 0 and 1.")] = 0.2,
     max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
-    task: Annotated[TaskName, typer.Option(help="What to do with the target.")] = TaskName.auto,
+    task: Annotated[TaskChoice, typer.Option(help="What to do with the target.")] = "auto",
     loss: Annotated[
-        LossChoice,
+        RegressionLoss,
         typer.Option(
             help="What a regression learns: the mean (squared; poisson for counts), median (absolute) or a quantile "
             "(pinball)."
         ),
-    ] = LossChoice.squared,
+    ] = "squared",
     quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
 ) -> None:
     """Rank the columns of TABLE by how much they drive the target, and set permutation importance beside it.
@@ -158,12 +105,12 @@ def rank_command(
             drop=drop or (),
             schema=_kinds(kind or []),
             groups=_groups(group or []),
-            loss=loss.value,
+            loss=loss,
             quantile=quantile,
-            task=task.value,
-            method=method.value,
-            encoder=encoder.value,
-            pretrain=pretrain.value,
+            task=task,
+            method=method,
+            encoder=encoder,
+            pretrain=pretrain,
             test_fraction=test_fraction,
             n_repeats=repeats,
             max_epochs=max_epochs,
@@ -186,7 +133,7 @@ def explain_command(
         str | None,
         typer.Option(help="Name of the true target, if the table has it; else the predictions are explained."),
     ] = None,
-    method: Annotated[MethodName, typer.Option(help="How attention becomes scores.")] = MethodName.contribution,
+    method: Annotated[Method, typer.Option(help="How attention becomes scores.")] = DEFAULT_METHOD,
     group: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Score a column as part of a group; repeat for its other columns."),
@@ -200,7 +147,7 @@ def explain_command(
 
     def work() -> Explanation:
         check_writable(out)
-        found = explain(model, table, target=target, method=method.value, groups=_groups(group or []))
+        found = explain(model, table, target=target, method=method, groups=_groups(group or []))
         found.write(out)
         return found
 
@@ -224,7 +171,7 @@ def text_command(
     sentence: Annotated[str, typer.Argument(help="The text to read.")],
     model: Annotated[str, typer.Option(help="A directory, or the name of a model on the Hugging Face Hub.")],
     out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
-    method: Annotated[TextMethodName, typer.Option(help="How attention becomes scores.")] = TextMethodName.mean,
+    method: Annotated[TextMethod, typer.Option(help="How attention becomes scores.")] = "mean",
     keep_special: Annotated[bool, typer.Option("--keep-special", help="Keep tokens that the tokenizer adds.")] = False,
     pieces: Annotated[bool, typer.Option("--pieces", help="Show word pieces instead of words.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Allow the model to be downloaded.")] = False,
@@ -239,7 +186,7 @@ def text_command(
         read = text_attention(
             *load_text_model(model, download=download),
             sentence,
-            method=method.value,
+            method=method,
             keep_special=keep_special,
             merge_words=not pieces,
         )

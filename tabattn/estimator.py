@@ -30,12 +30,12 @@ from tabattn.importance.background import N_BACKGROUND
 from tabattn.importance.drift import attention_drift
 from tabattn.importance.maps import AttentionMaps, between_table, head_table, history_table, pretraining_table
 from tabattn.importance.methods import DEFAULT_METHOD, Method
-from tabattn.importance.permutation import PermutationScores, Scoring, permutation_scores
+from tabattn.importance.permutation import SCORINGS, PermutationScores, permutation_scores
 from tabattn.importance.reader import Reader
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units, units_of
 from tabattn.nn.losses import LossName
-from tabattn.nn.mixing import MixingEncoder, MixingKind
+from tabattn.nn.mixing import MixingEncoder
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.ordering import ordered_rows
@@ -63,19 +63,12 @@ from tabattn.weighting import ClassWeight, class_weights, draw_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Groups = Mapping[str, Sequence[str]] | None
+Pretrain = Literal["none", "auto"]
 RegressionLoss = Literal["squared", "absolute", "poisson", "pinball"]
-ENCODERS: tuple[EncoderKind, ...] = ("class", *get_args(MixingKind))
+ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
 ORDERED: tuple[EncoderKind, ...] = ("gpt",)
 CLASS_MEMBERS = 8
 PRETRAIN_EPOCHS, LONGER = 20, 2
-SCORINGS: Mapping[LossName, Scoring] = {
-    "squared": "r2",
-    "absolute": "d2_absolute",
-    "pinball": "d2_pinball",
-    "poisson": "d2_poisson",
-    "classes": "neg_log_loss",
-    "labels": "neg_log_loss",
-}
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,7 @@ class _TabAttnEstimator(BaseEstimator):
         max_epochs: int = 100,
         patience: int = 16,
         validation_fraction: float = 0.2,
-        pretrain: Literal["none", "auto"] = "none",
+        pretrain: Pretrain = "none",
         pretrain_epochs: int | Literal["auto"] = "auto",
         column_order: Sequence[str] | None = None,
         warm_start: bool = False,
@@ -774,7 +767,7 @@ class _TabAttnEstimator(BaseEstimator):
                 f"column_order must be left out for the encoder {self.encoder!r}, which knows no order. "
                 f"It is for {' and '.join(ORDERED)}."
             )
-        if self.pretrain not in {"none", "auto"}:
+        if self.pretrain not in get_args(Pretrain):
             raise ParameterError(f"pretrain must be 'none' or 'auto', got {self.pretrain!r}.")
         for name in ("pretrain_epochs", "n_members"):
             if getattr(self, name) != "auto":
@@ -880,7 +873,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         max_epochs: int = 100,
         patience: int = 16,
         validation_fraction: float = 0.2,
-        pretrain: Literal["none", "auto"] = "none",
+        pretrain: Pretrain = "none",
         pretrain_epochs: int | Literal["auto"] = "auto",
         column_order: Sequence[str] | None = None,
         warm_start: bool = False,
@@ -987,7 +980,7 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
         max_epochs: int = 100,
         patience: int = 16,
         validation_fraction: float = 0.2,
-        pretrain: Literal["none", "auto"] = "none",
+        pretrain: Pretrain = "none",
         pretrain_epochs: int | Literal["auto"] = "auto",
         column_order: Sequence[str] | None = None,
         class_weight: ClassWeight = None,

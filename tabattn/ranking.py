@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,11 @@ from tabattn.errors import (
     UninformativeColumnWarning,
     UntrustedRankingWarning,
 )
-from tabattn.estimator import SCORINGS, Groups, RegressionLoss, TabAttnClassifier, TabAttnRegressor
+from tabattn.estimator import Groups, Pretrain, RegressionLoss, TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_whole
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
-from tabattn.importance.permutation import score_of
+from tabattn.importance.permutation import SCORINGS, score_of
 from tabattn.importance.table import ImportanceTable
 from tabattn.importance.units import Units, units_of
 from tabattn.nn.model import EncoderKind
@@ -147,7 +147,7 @@ def rank(
     task: TaskChoice = "auto",
     method: Method = DEFAULT_METHOD,
     encoder: EncoderKind = "class",
-    pretrain: Literal["none", "auto"] = "none",
+    pretrain: Pretrain = "none",
     loss: RegressionLoss = "squared",
     quantile: float = 0.5,
     test_fraction: float = 0.2,

@@ -17,6 +17,7 @@ from sklearn.metrics import (
 )
 
 from tabattn.errors import ParameterError
+from tabattn.nn.losses import LossName
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Scoring: TypeAlias = Literal["r2", "d2_absolute", "d2_pinball", "d2_poisson", "neg_log_loss"]
@@ -149,4 +150,12 @@ NUMBER_SCORES: Mapping[Scoring, Callable[[Array, Array], float]] = {
     "r2": r2_score,
     "d2_absolute": d2_absolute_error_score,
     "d2_poisson": partial(d2_tweedie_score, power=1),
+}
+SCORINGS: Mapping[LossName, Scoring] = {
+    "squared": "r2",
+    "absolute": "d2_absolute",
+    "pinball": "d2_pinball",
+    "poisson": "d2_poisson",
+    "classes": "neg_log_loss",
+    "labels": "neg_log_loss",
 }

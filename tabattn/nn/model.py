@@ -10,10 +10,10 @@ from torch.nn.functional import relu
 from tabattn.nn.attention import Exchanges
 from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear, normalize
 from tabattn.nn.losses import LossName, loss_of
-from tabattn.nn.mixing import MixingEncoder, MixingKind, mixing_body
+from tabattn.nn.mixing import MixingEncoder, mixing_body
 from tabattn.nn.tokens import Cells, ColumnTokens
 
-EncoderKind = Literal["class"] | MixingKind
+EncoderKind = Literal["class", "bert", "roberta", "gpt", "xlnet", "t5"]
 
 
 @dataclass(frozen=True)
