@@ -9,18 +9,16 @@ import pandas as pd
 
 from tabattn.errors import ParameterError, TableError, TargetError
 from tabattn.estimator import Groups, TabAttnClassifier, TabAttnRegressor, load
-from tabattn.files import write_all
 from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.table import ImportanceTable
-from tabattn.plots import plot_attention, plot_drift, plot_importance, save_figure, warn_of_missing_glyphs
+from tabattn.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
 from tabattn.reading import as_pandas, read_table, refuse_duplicate_names
+from tabattn.results import write_results
 from tabattn.target import as_target_numbers
 from tabattn.values import AnySeries, is_missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-PLOT_SUFFIXES = (".png", ".svg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +55,11 @@ class Explanation:
         """
         warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
         tables = {
-            "predictions.csv": self.predictions,
-            "explanations.csv": self.local,
-            "importance.csv": self.importance,
-            "attention.csv": self.attention,
-            "drift.csv": self.drift,
+            "predictions": self.predictions,
+            "explanations": self.local,
+            "importance": self.importance,
+            "attention": self.attention,
+            "drift": self.drift,
         }
         plots: dict[str, Callable[[], Axes]] = {
             "importance": lambda: plot_importance(self.importance),
@@ -71,11 +69,7 @@ class Explanation:
         between = self.between
         if between is not None:
             plots["columns"] = lambda: plot_attention(between)
-        writers = {name: _csv_writer(table) for name, table in tables.items()}
-        for name, draw in plots.items():
-            ax = draw()
-            writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
-        write_all(Path(directory), writers)
+        write_results(Path(directory), tables, plots)
 
 
 def explain(
@@ -180,11 +174,3 @@ def _predictions(fitted: TabAttnRegressor | TabAttnClassifier, X: Any) -> pd.Dat
         )
         table = pd.concat([table, probabilities], axis=1)
     return table
-
-
-def _csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:
-    return lambda path: table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
-
-
-def _plot_writer(ax: "Axes") -> Callable[[Path], None]:
-    return lambda path: save_figure(ax, path)

@@ -20,16 +20,17 @@ from tabattn.errors import (
     UntrustedRankingWarning,
 )
 from tabattn.estimator import Groups, Pretrain, RegressionLoss, TabAttnClassifier, TabAttnRegressor
-from tabattn.files import write_all, write_whole
+from tabattn.files import write_whole
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
 from tabattn.importance.permutation import SCORINGS, score_of
 from tabattn.importance.table import ImportanceTable
 from tabattn.importance.units import Units, units_of
 from tabattn.nn.model import EncoderKind
-from tabattn.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
+from tabattn.plots import plot_attention, plot_history, plot_importance, warn_of_missing_glyphs
 from tabattn.preprocessing import Preprocessor
 from tabattn.reading import as_pandas, read_table
+from tabattn.results import csv_writer, write_results
 from tabattn.schema import TableSchema, identifier_names, infer_schema
 from tabattn.target import Problem, TaskChoice, pose_problem
 from tabattn.values import AnySeries, unread_cells_ignored
@@ -37,7 +38,6 @@ from tabattn.values import AnySeries, unread_cells_ignored
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PLOT_SUFFIXES = (".png", ".svg")
 N_LEAKS, LEAK_SCORE = 3, 0.99
 
 
@@ -97,7 +97,7 @@ class Ranking:
         Raises:
             OutputError: The file can't be written.
         """
-        write_whole(Path(path), _csv_writer(self.table))
+        write_whole(Path(path), csv_writer(self.table))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the ranking as bars.
@@ -121,20 +121,16 @@ class Ranking:
         """
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
         tables = {
-            "importance.csv": self.table,
-            "comparison.csv": self.comparison,
-            "training_attention.csv": self.training_attention,
+            "importance": self.table,
+            "comparison": self.comparison,
+            "training_attention": self.training_attention,
         }
         plots: Mapping[str, Callable[[], Axes]] = {
             "importance": self.plot,
             "attention": lambda: plot_attention(self.mean_attention),
             "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
         }
-        writers = {name: _csv_writer(table) for name, table in tables.items()}
-        for name, draw in plots.items():
-            ax = draw()
-            writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
-        write_all(Path(directory), writers | {"model.tabattn": self.estimator.save})
+        write_results(Path(directory), tables, plots, {"model.tabattn": self.estimator.save})
 
 
 def rank(
@@ -389,11 +385,3 @@ def _warn(models: pd.DataFrame, loss: RegressionLoss, constant_names: tuple[str,
             UntrustedRankingWarning,
             stacklevel=3,
         )
-
-
-def _csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:
-    return lambda path: table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
-
-
-def _plot_writer(ax: "Axes") -> Callable[[Path], None]:
-    return lambda path: save_figure(ax, path)

@@ -9,30 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
 
 from tabattn.errors import ParameterError
-from tabattn.files import write_all
 from tabattn.importance.aggregation import normalize_scores, rollout_matrix
 from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units
-from tabattn.plots import plot_attention, plot_importance, save_figure, warn_of_missing_glyphs
+from tabattn.plots import plot_attention, plot_importance, warn_of_missing_glyphs
+from tabattn.results import write_results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TextMethod = Literal["mean", "rollout", "gradient"]
-PLOT_SUFFIXES = (".png", ".svg")
-TITLES: Mapping[str, str] = {
-    "importance": "Which words the model looks at",
-    "attention": "Attention of the state that reads to each word",
-    "words": "Attention of words (left) to words (below)",
-}
 WORD_MARKS = ("▁", "Ġ")
 REFUSED: Mapping[str, str] = {
     "norm": "it needs the value projections, which models of this library do not return",
@@ -64,21 +57,13 @@ class TextReading:
         """
         warn_of_missing_glyphs(self.maps.feature_names)
         by_head, between = self.maps.mean_by_head(), self.maps.between_columns()
+        tables = {"importance": self.table, "attention": by_head.reset_index(), "words": between.reset_index()}
         plots: Mapping[str, Callable[[], Axes]] = {
-            "importance": lambda: plot_importance(self.table),
-            "attention": lambda: plot_attention(by_head),
-            "words": lambda: plot_attention(between),
+            "importance": lambda: _titled(plot_importance(self.table), "Which words the model looks at"),
+            "attention": lambda: _titled(plot_attention(by_head), "Attention of the state that reads to each word"),
+            "words": lambda: _titled(plot_attention(between), "Attention of words (left) to words (below)"),
         }
-        writers: dict[str, Callable[[Path], None]] = {
-            "importance.csv": lambda path: _write_csv(self.table, path, index=False),
-            "attention.csv": lambda path: _write_csv(by_head, path, index=True),
-            "words.csv": lambda path: _write_csv(between, path, index=True),
-        }
-        for name, draw in plots.items():
-            ax = draw()
-            ax.set_title(TITLES[name])
-            writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
-        write_all(Path(directory), writers)
+        write_results(Path(directory), tables, plots)
 
 
 def text_attention(
@@ -321,9 +306,6 @@ def _from_groups(values: Tensor, groups: list[list[int]]) -> Tensor:
     return torch.stack([values[..., positions, :].mean(dim=-2) for positions in groups], dim=-2)
 
 
-def _write_csv(table: pd.DataFrame, path: Path, *, index: bool) -> None:
-    table.to_csv(path, index=index, encoding="utf-8", lineterminator="\n")
-
-
-def _plot_writer(ax: "Axes") -> Callable[[Path], None]:
-    return lambda path: save_figure(ax, path)
+def _titled(ax: "Axes", title: str) -> "Axes":
+    ax.set_title(title)
+    return ax
