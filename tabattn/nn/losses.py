@@ -18,6 +18,17 @@ from typing_extensions import override
 
 LossName = Literal["squared", "absolute", "pinball", "poisson", "classes", "labels"]
 Target: TypeAlias = Shaped[Tensor, "batch *target"]
+Outputs: TypeAlias = Float[Tensor, "batch member output"]
+ByMember: TypeAlias = Float[Tensor, "batch member"]
+Averaged: TypeAlias = Float[Tensor, "batch output"]
+Followed: TypeAlias = Int[Tensor, "batch followed"]
+Changes: TypeAlias = Float[Tensor, "batch canonical column"]
+Canonical: TypeAlias = Float[Tensor, "batch canonical"]
+ByRow: TypeAlias = Float[Tensor, " batch"]
+Limit: TypeAlias = Float[Tensor, "#batch canonical"]
+ByColumn: TypeAlias = Float[Tensor, "batch column"]
+Natural: TypeAlias = Float[Tensor, "*axes output"]
+Errors: TypeAlias = Float[Tensor, "*axes"]
 MAX_CLASSES_FOLLOWED = 3
 
 
@@ -28,13 +39,11 @@ class Loss(ABC):
     """
 
     @abstractmethod
-    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+    def natural(self, outputs: Natural) -> Natural:
         """Return what outputs of the model stand for: numbers, rates or probabilities."""
 
     @abstractmethod
-    def of_members(
-        self, outputs: Float[Tensor, "batch member output"], target: Target
-    ) -> Float[Tensor, "batch member"]:
+    def of_members(self, outputs: Outputs, target: Target) -> ByMember:
         """Return the loss of each row and member.
 
         Args:
@@ -46,7 +55,7 @@ class Loss(ABC):
         """
 
     @abstractmethod
-    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+    def of_average(self, averaged: Averaged, target: Target) -> ByRow:
         """Return the loss of each row.
 
         Args:
@@ -55,9 +64,7 @@ class Loss(ABC):
         """
 
     @abstractmethod
-    def canonical(
-        self, averaged: Float[Tensor, "batch output"], followed: Int[Tensor, "batch followed"]
-    ) -> Float[Tensor, "batch canonical"]:
+    def canonical(self, averaged: Averaged, followed: Followed) -> Canonical:
         """Return outputs on a scale on which changes add up.
 
         Args:
@@ -66,12 +73,7 @@ class Loss(ABC):
         """
 
     @abstractmethod
-    def divergence(
-        self,
-        canonical: Float[Tensor, "batch canonical"],
-        change: Float[Tensor, "batch canonical column"],
-        target: Target | None,
-    ) -> Float[Tensor, "batch column"]:
+    def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
         """Return by how much more than its tangent the loss rises, which does not depend on most losses' target.
 
         Args:
@@ -84,19 +86,14 @@ class Loss(ABC):
         """
 
     @abstractmethod
-    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+    def curvature(self, canonical: Canonical) -> Canonical:
         """Return how much the divergence of each canonical output grows with the square of a small change."""
 
     @abstractmethod
-    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+    def belief(self, averaged: Averaged) -> ByRow:
         """Return one number for each row that stands for the prediction where there is no target."""
 
-    def ensemble(
-        self,
-        outputs: Float[Tensor, "batch member output"],
-        target: Target,
-        judges: Float[Tensor, "batch member"],
-    ) -> Float[Tensor, " batch"]:
+    def ensemble(self, outputs: Outputs, target: Target, judges: ByMember) -> ByRow:
         """Return the loss of the averaged prediction.
 
         Args:
@@ -106,9 +103,7 @@ class Loss(ABC):
         """
         return self.of_average(self.average(outputs, judges), target)
 
-    def average(
-        self, outputs: Float[Tensor, "batch member output"], judges: Float[Tensor, "batch member"] | None = None
-    ) -> Float[Tensor, "batch output"]:
+    def average(self, outputs: Outputs, judges: ByMember | None = None) -> Averaged:
         """Average numbers, rates or probabilities over members.
 
         Args:
@@ -124,15 +119,15 @@ class Loss(ABC):
         share = judges * (judges.shape[1] / judges.sum(dim=1, keepdim=True))
         return (values * share[..., None]).mean(dim=1)
 
-    def followed(self, averaged: Float[Tensor, "batch output"]) -> Int[Tensor, "batch followed"]:
+    def followed(self, averaged: Averaged) -> Followed:
         """Choose the outputs whose changes are followed: all of them, where there is no reason to choose."""
         return torch.arange(averaged.shape[1], device=averaged.device).expand(averaged.shape)
 
     def limits(
         self,
         others: Float[Tensor, "row output"],
-        followed: Int[Tensor, "batch followed"],  # noqa: ARG002
-    ) -> tuple[Float[Tensor, "#batch canonical"], Float[Tensor, "#batch canonical"]]:
+        followed: Followed,  # noqa: ARG002  # of classes alone not all are followed
+    ) -> tuple[Limit, Limit]:
         """Return the least and the greatest canonical outputs of other rows.
 
         Args:
@@ -147,52 +142,31 @@ class _NumberLoss(Loss):
     """Numbers, and a cost of what is between them and the target."""
 
     @abstractmethod
-    def cost(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    def cost(self, error: Errors) -> Errors:
         """Return what an error costs."""
 
-    @abstractmethod
-    def slope(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-        """Return the derivative of the cost; 0 where there is none."""
-
     @override
-    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+    def natural(self, outputs: Natural) -> Natural:
         return outputs
 
     @override
-    def of_members(
-        self, outputs: Float[Tensor, "batch member output"], target: Target
-    ) -> Float[Tensor, "batch member"]:
+    def of_members(self, outputs: Outputs, target: Target) -> ByMember:
         return self.cost(outputs - _by_member(target)).mean(dim=2)
 
     @override
-    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+    def of_average(self, averaged: Averaged, target: Target) -> ByRow:
         return self.cost(averaged - target).mean(dim=1)
 
     @override
-    def canonical(
-        self,
-        averaged: Float[Tensor, "batch output"],
-        followed: Int[Tensor, "batch followed"],
-    ) -> Float[Tensor, "batch canonical"]:
+    def canonical(self, averaged: Averaged, followed: Followed) -> Canonical:
         return averaged
 
     @override
-    def divergence(
-        self,
-        canonical: Float[Tensor, "batch canonical"],
-        change: Float[Tensor, "batch canonical column"],
-        target: Target | None,
-    ) -> Float[Tensor, "batch column"]:
-        error = torch.zeros_like(canonical) if target is None else canonical - target
-        before = error[..., None]
-        return (self.cost(before + change) - self.cost(before) - self.slope(before) * change).mean(dim=1)
-
-    @override
-    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+    def curvature(self, canonical: Canonical) -> Canonical:
         return torch.ones_like(canonical)
 
     @override
-    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+    def belief(self, averaged: Averaged) -> ByRow:
         return averaged.sum(dim=1)
 
 
@@ -200,37 +174,42 @@ class SquaredLoss(_NumberLoss):
     """Squared errors of numbers; the best prediction is the mean."""
 
     @override
-    def cost(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    def cost(self, error: Errors) -> Errors:
         return error.square()
 
     @override
-    def slope(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-        return 2 * error
-
-    @override
-    def divergence(
-        self,
-        canonical: Float[Tensor, "batch canonical"],
-        change: Float[Tensor, "batch canonical column"],
-        target: Target | None,
-    ) -> Float[Tensor, "batch column"]:
+    def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
         return change.square().mean(dim=1)
 
 
-class AbsoluteLoss(_NumberLoss):
+class _KinkedLoss(_NumberLoss):
+    """Costs that are straight but for a kink at 0, so that the divergence depends on the side of the target."""
+
+    @abstractmethod
+    def slope(self, error: Errors) -> Errors:
+        """Return the derivative of the cost; 0 where there is none."""
+
+    @override
+    def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
+        error = torch.zeros_like(canonical) if target is None else canonical - target
+        before = error[..., None]
+        return (self.cost(before + change) - self.cost(before) - self.slope(before) * change).mean(dim=1)
+
+
+class AbsoluteLoss(_KinkedLoss):
     """Absolute errors of numbers; the best prediction is the median."""
 
     @override
-    def cost(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    def cost(self, error: Errors) -> Errors:
         return error.abs()
 
     @override
-    def slope(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    def slope(self, error: Errors) -> Errors:
         return error.sign()
 
 
 @dataclass(frozen=True)
-class PinballLoss(_NumberLoss):
+class PinballLoss(_KinkedLoss):
     """A number too low costs `quantile` times the error, one too high the rest; the best prediction is the quantile.
 
     Args:
@@ -242,11 +221,11 @@ class PinballLoss(_NumberLoss):
     quantile: float
 
     @override
-    def cost(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    def cost(self, error: Errors) -> Errors:
         return torch.maximum((1 - self.quantile) * error, -self.quantile * error)
 
     @override
-    def slope(self, error: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    def slope(self, error: Errors) -> Errors:
         above, below = (error.new_full((), each) for each in (1 - self.quantile, -self.quantile))
         return torch.where(error > 0, above, below) * (error != 0)
 
@@ -258,42 +237,31 @@ class PoissonLoss(Loss):
     """
 
     @override
-    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+    def natural(self, outputs: Natural) -> Natural:
         return outputs.exp()
 
     @override
-    def of_members(
-        self, outputs: Float[Tensor, "batch member output"], target: Target
-    ) -> Float[Tensor, "batch member"]:
+    def of_members(self, outputs: Outputs, target: Target) -> ByMember:
         return (outputs.exp() - _by_member(target) * outputs).mean(dim=2)
 
     @override
-    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+    def of_average(self, averaged: Averaged, target: Target) -> ByRow:
         return (averaged - target * _log(averaged)).mean(dim=1)
 
     @override
-    def canonical(
-        self,
-        averaged: Float[Tensor, "batch output"],
-        followed: Int[Tensor, "batch followed"],
-    ) -> Float[Tensor, "batch canonical"]:
+    def canonical(self, averaged: Averaged, followed: Followed) -> Canonical:
         return _log(averaged)
 
     @override
-    def divergence(
-        self,
-        canonical: Float[Tensor, "batch canonical"],
-        change: Float[Tensor, "batch canonical column"],
-        target: Target | None,
-    ) -> Float[Tensor, "batch column"]:
+    def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
         return (canonical.exp()[..., None] * (change.expm1() - change)).mean(dim=1)
 
     @override
-    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+    def curvature(self, canonical: Canonical) -> Canonical:
         return canonical.exp()
 
     @override
-    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+    def belief(self, averaged: Averaged) -> ByRow:
         return _log(averaged).sum(dim=1)
 
 
@@ -304,43 +272,32 @@ class LabelLoss(Loss):
     """
 
     @override
-    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+    def natural(self, outputs: Natural) -> Natural:
         return outputs.double().sigmoid()
 
     @override
-    def of_members(
-        self, outputs: Float[Tensor, "batch member output"], target: Target
-    ) -> Float[Tensor, "batch member"]:
+    def of_members(self, outputs: Outputs, target: Target) -> ByMember:
         known = _by_member(target).to(outputs.dtype).expand(outputs.shape)
         return binary_cross_entropy_with_logits(outputs, known, reduction="none").mean(dim=2)
 
     @override
-    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+    def of_average(self, averaged: Averaged, target: Target) -> ByRow:
         return -(target * _log(averaged) + (1 - target) * _log(1 - averaged)).mean(dim=1)
 
     @override
-    def canonical(
-        self,
-        averaged: Float[Tensor, "batch output"],
-        followed: Int[Tensor, "batch followed"],
-    ) -> Float[Tensor, "batch canonical"]:
+    def canonical(self, averaged: Averaged, followed: Followed) -> Canonical:
         return _log(averaged) - _log(1 - averaged)
 
     @override
-    def divergence(
-        self,
-        canonical: Float[Tensor, "batch canonical"],
-        change: Float[Tensor, "batch canonical column"],
-        target: Target | None,
-    ) -> Float[Tensor, "batch column"]:
+    def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
         return _divergence_of_odds(canonical[..., None], change).mean(dim=1)
 
     @override
-    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+    def curvature(self, canonical: Canonical) -> Canonical:
         return (logsigmoid(canonical) + logsigmoid(-canonical)).exp()
 
     @override
-    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+    def belief(self, averaged: Averaged) -> ByRow:
         return _log(torch.maximum(averaged, 1 - averaged)).sum(dim=1)
 
 
@@ -352,30 +309,26 @@ class ClassLoss(Loss):
     """
 
     @override
-    def natural(self, outputs: Float[Tensor, "*axes output"]) -> Float[Tensor, "*axes output"]:
+    def natural(self, outputs: Natural) -> Natural:
         return outputs.softmax(dim=-1)
 
     @override
-    def of_members(
-        self, outputs: Float[Tensor, "batch member output"], target: Target
-    ) -> Float[Tensor, "batch member"]:
+    def of_members(self, outputs: Outputs, target: Target) -> ByMember:
         known = target.transpose(1, 2) if target.ndim > 1 else target[:, None].expand(outputs.shape[:2])
         return cross_entropy(outputs.transpose(1, 2), known, reduction="none")
 
     @override
-    def of_average(self, averaged: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+    def of_average(self, averaged: Averaged, target: Target) -> ByRow:
         if target.ndim > 1:
             return -(target * _log(averaged)).sum(dim=1)
         return -_log(averaged.gather(1, target[:, None]).squeeze(1))
 
     @override
-    def followed(self, averaged: Float[Tensor, "batch output"]) -> Int[Tensor, "batch followed"]:
+    def followed(self, averaged: Averaged) -> Followed:
         return averaged.topk(min(MAX_CLASSES_FOLLOWED, averaged.shape[1]), dim=1).indices
 
     @override
-    def canonical(
-        self, averaged: Float[Tensor, "batch output"], followed: Int[Tensor, "batch followed"]
-    ) -> Float[Tensor, "batch canonical"]:
+    def canonical(self, averaged: Averaged, followed: Followed) -> Canonical:
         n_classes, n_followed = averaged.shape[1], followed.shape[1]
         if n_classes == 2:
             logs = _log(averaged)
@@ -387,9 +340,7 @@ class ClassLoss(Loss):
         return _log(chosen)
 
     @override
-    def limits(
-        self, others: Float[Tensor, "row output"], followed: Int[Tensor, "batch followed"]
-    ) -> tuple[Float[Tensor, "#batch canonical"], Float[Tensor, "#batch canonical"]]:
+    def limits(self, others: Float[Tensor, "row output"], followed: Followed) -> tuple[Limit, Limit]:
         n_classes = others.shape[1]
         if n_classes == 2:
             return super().limits(others, followed)
@@ -402,12 +353,7 @@ class ClassLoss(Loss):
         return low, high
 
     @override
-    def divergence(
-        self,
-        canonical: Float[Tensor, "batch canonical"],
-        change: Float[Tensor, "batch canonical column"],
-        target: Target | None,
-    ) -> Float[Tensor, "batch column"]:
+    def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
         before = canonical[..., None]
         if canonical.shape[1] == 1:
             return _divergence_of_odds(before, change).squeeze(1)
@@ -416,11 +362,11 @@ class ClassLoss(Loss):
         return rise - (probability * change).sum(dim=1) / probability.sum(dim=1)
 
     @override
-    def curvature(self, canonical: Float[Tensor, "batch canonical"]) -> Float[Tensor, "batch canonical"]:
+    def curvature(self, canonical: Canonical) -> Canonical:
         return torch.ones_like(canonical) if canonical.shape[1] == 1 else canonical.exp()
 
     @override
-    def belief(self, averaged: Float[Tensor, "batch output"]) -> Float[Tensor, " batch"]:
+    def belief(self, averaged: Averaged) -> ByRow:
         return _log(averaged.amax(dim=1))
 
 
