@@ -34,8 +34,8 @@ from tabattn.importance.permutation import SCORINGS, PermutationScores, permutat
 from tabattn.importance.reader import Reader
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units, units_of
+from tabattn.nn.kinds import MixingEncoder
 from tabattn.nn.losses import LossName
-from tabattn.nn.mixing import MixingEncoder
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.ordering import ordered_rows

@@ -10,7 +10,7 @@ import pytest
 from tabattn import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.errors import ParameterError
 from tabattn.importance.methods import METHODS
-from tabattn.nn.mixing import MixingKind
+from tabattn.nn.kinds import MixingKind
 from tests.conftest import FAST
 from tests.test_ranking import DATA
 

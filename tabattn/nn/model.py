@@ -1,6 +1,6 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
 from jaxtyping import Float
@@ -9,8 +9,8 @@ from torch.nn.functional import relu
 
 from tabattn.nn.attention import Exchanges
 from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear, normalize
+from tabattn.nn.kinds import MixingEncoder, Sizes, mixing_body
 from tabattn.nn.losses import LossName, loss_of
-from tabattn.nn.mixing import MixingEncoder, mixing_body
 from tabattn.nn.tokens import Cells, ColumnTokens
 
 EncoderKind = Literal["class", "bert", "roberta", "gpt", "xlnet", "t5"]
@@ -152,18 +152,7 @@ def build_encoder(shape: ModelShape) -> ClassAttentionEncoder | MixingEncoder:
     Args:
         shape: Sizes of all parts.
     """
-    if shape.encoder == "class":
-        return ClassAttentionEncoder(
-            n_layers=shape.n_layers,
-            n_groups=shape.n_groups,
-            n_members=shape.n_members,
-            n_heads=shape.n_heads,
-            d_token=shape.d_token,
-            attention_dropout=shape.attention_dropout,
-            ffn_dropout=shape.ffn_dropout,
-        )
-    body = mixing_body(
-        shape.encoder,
+    sizes = Sizes(
         n_layers=shape.n_layers,
         n_members=shape.n_members,
         n_heads=shape.n_heads,
@@ -171,4 +160,6 @@ def build_encoder(shape: ModelShape) -> ClassAttentionEncoder | MixingEncoder:
         attention_dropout=shape.attention_dropout,
         ffn_dropout=shape.ffn_dropout,
     )
-    return MixingEncoder(body, shape.n_groups, shape.n_members, shape.order)
+    if shape.encoder == "class":
+        return ClassAttentionEncoder(n_groups=shape.n_groups, **asdict(sizes))
+    return MixingEncoder(mixing_body(shape.encoder, sizes), shape.n_groups, shape.n_members, shape.order)

@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 import torch
 
-from tabattn.nn.mixing import MixingKind
+from tabattn.nn.kinds import MixingKind
 from tabattn.nn.model import EncoderKind, ModelShape
 from tabattn.nn.tokens import Cells
 from tabattn.training.fitting import TrainingSettings

@@ -7,6 +7,7 @@ Members are independent encoders side by side, applied in batched products. Wher
 torch's fused one; the weights of the one query that is recorded while training are computed beside it.
 """
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -19,6 +20,32 @@ from tabattn.nn.dropout import dropout
 from tabattn.nn.encoder import FFN_WIDTH, MemberLinear, normalize
 
 MixingKind = Literal["bert", "roberta", "gpt", "xlnet", "t5"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of an encoder that mixes columns.
+
+    Args:
+        n_layers: Number of layers, of the encoder and of a decoder.
+        n_members: Number of members.
+        n_heads: Heads per member and layer.
+        d_token: Width of tokens and states, divisible by `n_heads`.
+        attention_dropout: Share of attention weights dropped while training.
+        ffn_dropout: Share of hidden units dropped while training.
+    """
+
+    n_layers: int
+    n_members: int
+    n_heads: int
+    d_token: int
+    attention_dropout: float
+    ffn_dropout: float
+
+    def drawn_state(self) -> Tensor:
+        """Return a random state for each member."""
+        bound = self.d_token**-0.5
+        return torch.empty(self.n_members, 1, 1, self.d_token).uniform_(-bound, bound)
 
 
 class Mixed(NamedTuple):
@@ -48,22 +75,18 @@ class MemberAttention(nn.Module):
     """Multi-head attention of each member with weights of its own.
 
     Args:
-        n_members: Number of members.
-        n_heads: Heads per member.
-        d_token: Width of a state, divisible by `n_heads`.
-        share_dropped: Share of attention weights dropped while training.
+        sizes: Sizes of the encoder.
 
     Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.2.2.
     """
 
-    def __init__(self, n_members: int, n_heads: int, d_token: int, share_dropped: float) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.n_heads = n_heads
-        self.share_dropped = share_dropped
-        self.query = MemberLinear(n_members, d_token, d_token)
-        self.key = MemberLinear(n_members, d_token, d_token)
-        self.value = MemberLinear(n_members, d_token, d_token)
-        self.output = MemberLinear(n_members, d_token, d_token)
+        self.n_heads = sizes.n_heads
+        self.share_dropped = sizes.attention_dropout
+        self.query, self.key, self.value, self.output = (
+            MemberLinear(sizes.n_members, sizes.d_token, sizes.d_token) for _ in range(4)
+        )
 
     def forward(
         self,
@@ -150,20 +173,18 @@ class FeedForward(nn.Module):
     """The feed-forward network of each member, residual, after a normalization.
 
     Args:
-        n_members: Number of members.
-        d_token: Width of a state.
-        share_dropped: Share of hidden units dropped while training.
+        sizes: Sizes of the encoder.
 
     Source: ReGLU, Shazeer 2020 (arXiv 2002.05202).
     """
 
-    def __init__(self, n_members: int, d_token: int, share_dropped: float) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        d_hidden = int(FFN_WIDTH * d_token)
-        self.share_dropped = share_dropped
-        self.value = MemberLinear(n_members, d_token, d_hidden)
-        self.gate = MemberLinear(n_members, d_token, d_hidden)
-        self.out = MemberLinear(n_members, d_hidden, d_token)
+        d_hidden = int(FFN_WIDTH * sizes.d_token)
+        self.share_dropped = sizes.ffn_dropout
+        self.value = MemberLinear(sizes.n_members, sizes.d_token, d_hidden)
+        self.gate = MemberLinear(sizes.n_members, sizes.d_token, d_hidden)
+        self.out = MemberLinear(sizes.n_members, d_hidden, sizes.d_token)
 
     def forward(self, states: Float[Tensor, "member batch token d"]) -> Float[Tensor, "member batch token d"]:
         """Return the new states."""
@@ -179,21 +200,15 @@ class MixingLayer(nn.Module):
     """Attention of states to states, then a feed-forward network, both residual, each after a normalization.
 
     Args:
-        n_members: Number of members.
-        n_heads: Heads per member.
-        d_token: Width of a state.
-        attention_dropout: Share of attention weights dropped while training.
-        ffn_dropout: Share of hidden units dropped while training.
+        sizes: Sizes of the encoder.
 
     Source: normalization first, Xiong et al. 2020 (arXiv 2002.04745).
     """
 
-    def __init__(
-        self, n_members: int, n_heads: int, d_token: int, attention_dropout: float, ffn_dropout: float
-    ) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.attention = MemberAttention(n_members, n_heads, d_token, attention_dropout)
-        self.ffn = FeedForward(n_members, d_token, ffn_dropout)
+        self.attention = MemberAttention(sizes)
+        self.ffn = FeedForward(sizes)
 
     def forward(
         self,
@@ -211,41 +226,24 @@ class MixingLayer(nn.Module):
 class ColumnMixer(nn.Module):
     """Self-attention over columns and a CLS state: BERT's and RoBERTa's, GPT's and XLNet's shape.
 
-    BERT and RoBERTa have CLS first and let every state attend to all. GPT lets column j attend to those up to j in a
-    given order, and has CLS last. XLNet does not mask while it predicts; its two streams are for pretraining.
+    BERT, RoBERTa and XLNet let every state attend to all; GPT lets column j attend to those up to j in an order. CLS
+    stands last, so that it sees all columns in GPT too; where there is no order, its place is of no account. The two
+    streams of XLNet are for pretraining.
 
     Args:
         kind: Which of them.
-        n_layers: Number of layers.
-        n_members: Number of members.
-        n_heads: Heads per member and layer.
-        d_token: Width of tokens and states.
-        attention_dropout: Share of attention weights dropped while training.
-        ffn_dropout: Share of hidden units dropped while training.
+        sizes: Sizes of the encoder.
 
     Source: Devlin et al. 2018 (arXiv 1810.04805); Radford et al. 2018 (Improving Language Understanding by Generative
         Pre-Training); Yang et al. 2019 (arXiv 1906.08237), section 2.3.
     """
 
-    def __init__(
-        self,
-        kind: MixingKind,
-        n_layers: int,
-        n_members: int,
-        n_heads: int,
-        d_token: int,
-        attention_dropout: float,
-        ffn_dropout: float,
-    ) -> None:
+    def __init__(self, kind: MixingKind, sizes: Sizes) -> None:
         super().__init__()
-        bound = d_token**-0.5
         self.kind = kind
-        self.cls = nn.Parameter(torch.empty(n_members, 1, 1, d_token).uniform_(-bound, bound))
-        sizes = (n_members, n_heads, d_token, attention_dropout, ffn_dropout)
-        self.layers = nn.ModuleList(MixingLayer(*sizes) for _ in range(n_layers))
-        self.query = (
-            nn.Parameter(torch.empty(n_members, 1, 1, d_token).uniform_(-bound, bound)) if kind == "xlnet" else None
-        )
+        self.cls = nn.Parameter(sizes.drawn_state())
+        self.layers = nn.ModuleList(MixingLayer(sizes) for _ in range(sizes.n_layers))
+        self.query = nn.Parameter(sizes.drawn_state()) if kind == "xlnet" else None
 
     def forward(self, tokens: Float[Tensor, "member batch column d"], *, with_weights: bool = False) -> Mixed:
         """Return the last CLS states, the last states of the columns and the attention.
@@ -315,20 +313,14 @@ class DecoderLayer(nn.Module):
     """Attention of decoder states to those before them, to the encoder's, then a feed-forward network, all residual.
 
     Args:
-        n_members: Number of members.
-        n_heads: Heads per member.
-        d_token: Width of a state.
-        attention_dropout: Share of attention weights dropped while training.
-        ffn_dropout: Share of hidden units dropped while training.
+        sizes: Sizes of the encoder.
     """
 
-    def __init__(
-        self, n_members: int, n_heads: int, d_token: int, attention_dropout: float, ffn_dropout: float
-    ) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.own = MemberAttention(n_members, n_heads, d_token, attention_dropout)
-        self.cross = MemberAttention(n_members, n_heads, d_token, attention_dropout)
-        self.ffn = FeedForward(n_members, d_token, ffn_dropout)
+        self.own = MemberAttention(sizes)
+        self.cross = MemberAttention(sizes)
+        self.ffn = FeedForward(sizes)
 
     def attend_to_own(self, states: Float[Tensor, "member batch query d"]) -> Float[Tensor, "member batch query d"]:
         """Return the states with what they read from those before them."""
@@ -345,27 +337,16 @@ class EncoderDecoder(nn.Module):
     Columns have no distance, so there is no relative position bias.
 
     Args:
-        n_layers: Number of layers of the encoder, and of the decoder.
-        n_members: Number of members.
-        n_heads: Heads per member and layer.
-        d_token: Width of tokens and states.
-        attention_dropout: Share of attention weights dropped while training.
-        ffn_dropout: Share of hidden units dropped while training.
+        sizes: Sizes of the encoder.
 
     Source: Raffel et al. 2020 (arXiv 1910.10683), section 2.1.
     """
 
-    kind: MixingKind = "t5"
-
-    def __init__(
-        self, n_layers: int, n_members: int, n_heads: int, d_token: int, attention_dropout: float, ffn_dropout: float
-    ) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        bound = d_token**-0.5
-        self.cls = nn.Parameter(torch.empty(n_members, 1, 1, d_token).uniform_(-bound, bound))
-        sizes = (n_members, n_heads, d_token, attention_dropout, ffn_dropout)
-        self.layers = nn.ModuleList(MixingLayer(*sizes) for _ in range(n_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(n_layers))
+        self.cls = nn.Parameter(sizes.drawn_state())
+        self.layers = nn.ModuleList(MixingLayer(sizes) for _ in range(sizes.n_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(sizes) for _ in range(sizes.n_layers))
 
     def forward(self, tokens: Float[Tensor, "member batch column d"], *, with_weights: bool = False) -> Mixed:
         """Return the decoder's state after its start token, the states of the columns and the cross-attention.
@@ -507,25 +488,11 @@ class MixingEncoder(nn.Module):
         return tokens if self.order is None else tokens[:, :, self.order]
 
 
-def mixing_body(
-    kind: MixingKind,
-    n_layers: int,
-    n_members: int,
-    n_heads: int,
-    d_token: int,
-    attention_dropout: float,
-    ffn_dropout: float,
-) -> ColumnMixer | EncoderDecoder:
+def mixing_body(kind: MixingKind, sizes: Sizes) -> ColumnMixer | EncoderDecoder:
     """Build the shape of a kind.
 
     Args:
         kind: Which.
-        n_layers: Number of layers.
-        n_members: Number of members.
-        n_heads: Heads per member and layer.
-        d_token: Width of tokens and states.
-        attention_dropout: Share of attention weights dropped while training.
-        ffn_dropout: Share of hidden units dropped while training.
+        sizes: Sizes of the encoder.
     """
-    sizes = (n_layers, n_members, n_heads, d_token, attention_dropout, ffn_dropout)
-    return EncoderDecoder(*sizes) if kind == "t5" else ColumnMixer(kind, *sizes)
+    return EncoderDecoder(sizes) if kind == "t5" else ColumnMixer(kind, sizes)

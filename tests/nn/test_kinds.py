@@ -8,13 +8,14 @@ from torch import Tensor
 
 from tabattn.nn.attention import Exchanges
 from tabattn.nn.encoder import normalize
-from tabattn.nn.mixing import (
+from tabattn.nn.kinds import (
     ColumnMixer,
     EncoderDecoder,
     MemberAttention,
     Mixed,
     MixingEncoder,
     MixingKind,
+    Sizes,
     mixing_body,
 )
 
@@ -24,7 +25,7 @@ N_MEMBERS, N_ROWS, N_COLUMNS, D = 2, 5, 6, 8
 
 def make_body(kind: MixingKind, dropout: float = 0.0) -> ColumnMixer | EncoderDecoder:
     torch.manual_seed(0)
-    body = mixing_body(kind, 2, N_MEMBERS, 2, D, dropout, dropout).double().eval()
+    body = mixing_body(kind, Sizes(2, N_MEMBERS, 2, D, dropout, dropout)).double().eval()
     for parameter in body.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     return body
@@ -54,7 +55,7 @@ def test_fused_attention_is_what_the_weights_say(kind: MixingKind) -> None:
 
 def test_attention_is_torchs_own_for_one_member() -> None:
     torch.manual_seed(0)
-    ours = MemberAttention(1, 2, D, 0.0).double()
+    ours = MemberAttention(Sizes(1, 1, 2, D, 0.0, 0.0)).double()
     theirs = torch.nn.MultiheadAttention(D, 2, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
         layers = (ours.query, ours.key, ours.value)
@@ -73,7 +74,7 @@ def test_attention_is_torchs_own_for_one_member() -> None:
 
 def test_a_query_that_may_attend_to_nothing_reads_nothing() -> None:
     torch.manual_seed(0)
-    attention = MemberAttention(1, 2, D, 0.0)
+    attention = MemberAttention(Sizes(1, 1, 2, D, 0.0, 0.0))
     torch.nn.init.normal_(attention.output.bias)
     states = torch.randn(1, 3, 4, D)
     visible = torch.ones(1, 4, 4, dtype=torch.bool).tril(-1)
@@ -168,7 +169,7 @@ def test_members_are_encoders_side_by_side_and_exchanges_what_they_are_alone(kin
 
 @torch.no_grad()
 def test_lengths_are_those_of_what_all_attention_to_a_column_adds() -> None:
-    attention = MemberAttention(1, 2, D, 0.0).double()
+    attention = MemberAttention(Sizes(1, 1, 2, D, 0.0, 0.0)).double()
     torch.nn.init.normal_(attention.value.bias)
     states = torch.randn(1, 1, 3, D).double()
     lengths = attention.lengths(states)
