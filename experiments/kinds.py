@@ -28,7 +28,7 @@ from experiments.machine import describe_machine
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import TabAttnClassifier, TabAttnRegressor
-from tabattn.estimator import ENCODERS
+from tabattn.parameters import ENCODERS
 
 RESULTS = Path(__file__).parent / "results"
 CELLS, SUMMARY = RESULTS / "kinds.csv", RESULTS / "kinds_summary.csv"

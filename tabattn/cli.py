@@ -16,13 +16,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from tabattn.errors import ParameterError, TabAttnError, TabAttnWarning
-from tabattn.estimator import Pretrain, RegressionLoss
 from tabattn.explanation import Explanation, explain
 from tabattn.files import check_writable
 from tabattn.importance.comparison import top_k
 from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.table import ImportanceTable
 from tabattn.nn.model import EncoderKind
+from tabattn.parameters import Pretrain, RegressionLoss
 from tabattn.ranking import Ranking, rank
 from tabattn.target import TaskChoice
 from tabattn.text import TextMethod, TextReading, load_text_model, text_attention

@@ -2,11 +2,10 @@
 
 import functools
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -33,12 +32,13 @@ from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.permutation import SCORINGS, PermutationScores, permutation_scores
 from tabattn.importance.reader import Reader
 from tabattn.importance.table import ImportanceTable, importance_table
-from tabattn.importance.units import Units, units_of
+from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.kinds import MixingEncoder
 from tabattn.nn.losses import LossName
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.ordering import ordered_rows
+from tabattn.parameters import ORDERED, Pretrain, RegressionLoss, check_parameters
 from tabattn.persistence import SavedState, read_state, write_state
 from tabattn.preprocessing import Preprocessor
 from tabattn.reading import as_pandas, refuse_duplicate_names
@@ -62,11 +62,6 @@ from tabattn.values import unread_cells_ignored
 from tabattn.weighting import ClassWeight, class_weights, draw_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Groups = Mapping[str, Sequence[str]] | None
-Pretrain = Literal["none", "auto"]
-RegressionLoss = Literal["squared", "absolute", "poisson", "pinball"]
-ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
-ORDERED: tuple[EncoderKind, ...] = ("gpt",)
 CLASS_MEMBERS = 8
 PRETRAIN_EPOCHS, LONGER = 20, 2
 
@@ -210,7 +205,7 @@ class _TabAttnEstimator(BaseEstimator):
         previous: TabAttnModel | None,
     ) -> bool:
         """Fit, from the weights of a previous model if there is one, and return whether training was interrupted."""
-        self._check_parameters()
+        check_parameters(self.get_params(deep=False))
         if unlabelled is not None and self.pretrain == "none":
             raise ParameterError("unlabelled rows must be pretrained on, got pretrain='none'. Set pretrain='auto'.")
         if y is None:
@@ -759,47 +754,6 @@ class _TabAttnEstimator(BaseEstimator):
             return X
         return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
 
-    def _check_parameters(self) -> None:
-        if self.encoder not in ENCODERS:
-            raise ParameterError(f"encoder must be one of {', '.join(ENCODERS)}, got {self.encoder!r}.")
-        if self.column_order is not None and self.encoder not in ORDERED:
-            raise ParameterError(
-                f"column_order must be left out for the encoder {self.encoder!r}, which knows no order. "
-                f"It is for {' and '.join(ORDERED)}."
-            )
-        if self.pretrain not in get_args(Pretrain):
-            raise ParameterError(f"pretrain must be 'none' or 'auto', got {self.pretrain!r}.")
-        for name in ("pretrain_epochs", "n_members"):
-            if getattr(self, name) != "auto":
-                requirement = "'auto' or a whole number of at least 1"
-                _require(name, getattr(self, name), Integral, requirement, lambda value: value >= 1)
-        _require("d_token", self.d_token, Integral, "a whole number of at least 2", lambda value: value >= 2)
-        for name in ("n_layers", "n_heads", "max_epochs", "patience"):
-            _require(name, getattr(self, name), Integral, "a whole number of at least 1", lambda value: value >= 1)
-        if self.encoder != "class" and self.d_token % self.n_heads:
-            raise ParameterError(
-                f"d_token must be a multiple of n_heads for the encoder {self.encoder!r}, "
-                f"got {self.d_token} and {self.n_heads}."
-            )
-        if self.batch_size != "auto":
-            requirement = "'auto' or a whole number of at least 1"
-            _require("batch_size", self.batch_size, Integral, requirement, lambda value: value >= 1)
-        for name in ("attention_dropout", "ffn_dropout"):
-            _require(name, getattr(self, name), Real, "at least 0 and less than 1", lambda value: 0 <= value < 1)
-        _require("learning_rate", self.learning_rate, Real, "positive", lambda value: value > 0)
-        _require("weight_decay", self.weight_decay, Real, "at least 0", lambda value: value >= 0)
-        _require(
-            "validation_fraction",
-            self.validation_fraction,
-            Real,
-            "greater than 0 and less than 1",
-            lambda value: 0 < value < 1,
-        )
-        if self.device not in {"auto", "cpu", "cuda"}:
-            raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {self.device!r}.")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ParameterError("device must be 'auto' or 'cpu' where torch sees no GPU, got 'cuda'.")
-
 
 class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
     """Transformer regression whose attention ranks the columns.
@@ -923,13 +877,6 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if self.loss not in get_args(RegressionLoss):
-            raise ParameterError(f"loss must be one of {', '.join(get_args(RegressionLoss))}, got {self.loss!r}.")
-        requirement = "greater than 0 and less than 1"
-        _require("quantile", self.quantile, Real, requirement, lambda value: 0 < value < 1)
 
     def _check_target(self, y: Any) -> Array:
         return check_numbers(y)
@@ -1138,7 +1085,7 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
         if parameters.get("device") == "cuda" and not torch.cuda.is_available():
             parameters["device"] = "auto"
         loaded = estimator(**parameters)
-        loaded._check_parameters()
+        check_parameters(loaded.get_params(deep=False))
         fitted = Fitted.from_state(state)
         if isinstance(fitted.target, NumberEncoding) != isinstance(loaded, TabAttnRegressor):
             raise ValueError("the target is not one of this estimator")
@@ -1161,8 +1108,3 @@ def _put(values: Array, positions: Sequence[int], n: int, absent: float = 0.0) -
 def _of_units(values: Array, units: Units, unread: float = 0.0) -> Array:
     """Put values of the units that the model reads, on the last axis, in the order of all units."""
     return _put(values, units.scored, len(units.names), unread)
-
-
-def _require(name: str, value: Any, kind: type, requirement: str, holds: Callable[[Any], bool]) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not holds(value):
-        raise ParameterError(f"{name} must be {requirement}, got {value!r}.")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tabattn.errors import ParameterError, TableError, TargetError
-from tabattn.estimator import Groups, TabAttnClassifier, TabAttnRegressor, load
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.table import ImportanceTable
+from tabattn.importance.units import Groups
 from tabattn.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
 from tabattn.reading import as_pandas, read_table, refuse_duplicate_names
 from tabattn.results import write_results

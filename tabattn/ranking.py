@@ -19,14 +19,15 @@ from tabattn.errors import (
     UninformativeColumnWarning,
     UntrustedRankingWarning,
 )
-from tabattn.estimator import Groups, Pretrain, RegressionLoss, TabAttnClassifier, TabAttnRegressor
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_whole
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
 from tabattn.importance.permutation import SCORINGS, score_of
 from tabattn.importance.table import ImportanceTable
-from tabattn.importance.units import Units, units_of
+from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.model import EncoderKind
+from tabattn.parameters import Pretrain, RegressionLoss
 from tabattn.plots import plot_attention, plot_history, plot_importance, warn_of_missing_glyphs
 from tabattn.preprocessing import Preprocessor
 from tabattn.reading import as_pandas, read_table

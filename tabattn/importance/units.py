@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Int
@@ -11,6 +12,7 @@ from torch import Tensor
 from tabattn.errors import ParameterError
 from tabattn.schema import TableSchema
 
+Groups: TypeAlias = Mapping[str, Sequence[str]] | None
 GROUP = "group"
 
 
@@ -38,7 +40,7 @@ class Units:
         return torch.tensor(self.of_model) if len(self.scored) < len(self.of_model) else None
 
 
-def units_of(schema: TableSchema, groups: Mapping[str, Sequence[str]] | None = None) -> Units:
+def units_of(schema: TableSchema, groups: Groups = None) -> Units:
     """Join columns into units.
 
     Args:

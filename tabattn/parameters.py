@@ -1,0 +1,65 @@
+"""Arguments of the estimators: what they may be, and a refusal in words where they are not."""
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
+
+import torch
+
+from tabattn.errors import ParameterError
+from tabattn.nn.model import EncoderKind
+
+Pretrain = Literal["none", "auto"]
+RegressionLoss = Literal["squared", "absolute", "poisson", "pinball"]
+ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
+ORDERED: tuple[EncoderKind, ...] = ("gpt",)
+
+
+def check_parameters(given: Mapping[str, Any]) -> None:
+    """Refuse arguments outside their range.
+
+    Args:
+        given: The arguments of an estimator's constructor, by name.
+
+    Raises:
+        ParameterError: One of them is.
+    """
+    if given["encoder"] not in ENCODERS:
+        raise ParameterError(f"encoder must be one of {', '.join(ENCODERS)}, got {given['encoder']!r}.")
+    if given["column_order"] is not None and given["encoder"] not in ORDERED:
+        raise ParameterError(
+            f"column_order must be left out for the encoder {given['encoder']!r}, which knows no order. "
+            f"It is for {' and '.join(ORDERED)}."
+        )
+    if given["pretrain"] not in get_args(Pretrain):
+        raise ParameterError(f"pretrain must be 'none' or 'auto', got {given['pretrain']!r}.")
+    for name in ("pretrain_epochs", "n_members", "batch_size"):
+        if given[name] != "auto":
+            requirement = "'auto' or a whole number of at least 1"
+            _require(name, given[name], Integral, requirement, lambda value: value >= 1)
+    _require("d_token", given["d_token"], Integral, "a whole number of at least 2", lambda value: value >= 2)
+    for name in ("n_layers", "n_heads", "max_epochs", "patience"):
+        _require(name, given[name], Integral, "a whole number of at least 1", lambda value: value >= 1)
+    if given["encoder"] != "class" and given["d_token"] % given["n_heads"]:
+        raise ParameterError(
+            f"d_token must be a multiple of n_heads for the encoder {given['encoder']!r}, "
+            f"got {given['d_token']} and {given['n_heads']}."
+        )
+    for name in ("attention_dropout", "ffn_dropout"):
+        _require(name, given[name], Real, "at least 0 and less than 1", lambda value: 0 <= value < 1)
+    _require("learning_rate", given["learning_rate"], Real, "positive", lambda value: value > 0)
+    _require("weight_decay", given["weight_decay"], Real, "at least 0", lambda value: value >= 0)
+    for name in ("validation_fraction", "quantile"):
+        if name in given:
+            _require(name, given[name], Real, "greater than 0 and less than 1", lambda value: 0 < value < 1)
+    if given["device"] not in {"auto", "cpu", "cuda"}:
+        raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {given['device']!r}.")
+    if given["device"] == "cuda" and not torch.cuda.is_available():
+        raise ParameterError("device must be 'auto' or 'cpu' where torch sees no GPU, got 'cuda'.")
+    if "loss" in given and given["loss"] not in get_args(RegressionLoss):
+        raise ParameterError(f"loss must be one of {', '.join(get_args(RegressionLoss))}, got {given['loss']!r}.")
+
+
+def _require(name: str, value: Any, kind: type, requirement: str, holds: Callable[[Any], bool]) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind) or not holds(value):
+        raise ParameterError(f"{name} must be {requirement}, got {value!r}.")
