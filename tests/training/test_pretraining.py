@@ -45,6 +45,14 @@ def test_columns_are_learned_from_the_columns_that_they_go_with(encoder: Encoder
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
+def test_no_column_is_learned_from_itself(encoder: EncoderKind) -> None:
+    """Nothing can be known of independent numbers but their mean, which costs 1 (a tenth of the hidden cells stay)."""
+    cells = Cells(torch.randn(600, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(600, 0).long(), None)
+    losses = pretrain(shape_for(encoder, n_levels=()), cells, settings(20)).history["train"]
+    assert losses[-1] > 0.7
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
 def test_the_same_seed_gives_the_same_weights_and_nothing_global_changes(encoder: EncoderKind) -> None:
     shape = shape_for(encoder, n_members=2, n_groups=2 if encoder == "class" else 1)
     cells = correlated_rows(100)
