@@ -368,7 +368,7 @@ class _TabAttnEstimator(BaseEstimator):
         """Measure how much worse the model gets when one column at a time is shuffled.
 
         These are the numbers of `tabattn.importance.permutation.permutation_scores`, from scikit-learn's own function;
-        but cells are read once, and not again for every column and repeat.
+        but cells are read and embedded once, and not again for every column and repeat.
 
         Args:
             X: Rows that the model was not trained on.
@@ -694,8 +694,11 @@ class _TabAttnEstimator(BaseEstimator):
 
     def _predict_cells(self, cells: Cells) -> Array:
         """Predict numbers, or probabilities of classes or labels."""
-        outputs = self._reader.predict(cells).double()
-        return self._target.decode(self.model_.loss.average(outputs).numpy())
+        return self._decode(self._reader.predict(cells))
+
+    def _decode(self, outputs: Tensor) -> Array:
+        """Return what the outputs of the members say together."""
+        return self._target.decode(self.model_.loss.average(outputs.double()).numpy())
 
     def _score(
         self,
@@ -1027,6 +1030,7 @@ class _ShuffledReader(BaseEstimator):
         self.estimator = estimator
         self.cells = cells
         self.units = units
+        self._embedded = estimator._reader.embed(cells)
 
     def __sklearn_tags__(self) -> Tags:
         return self.estimator.__sklearn_tags__()
@@ -1047,7 +1051,10 @@ class _ShuffledReader(BaseEstimator):
     def predict(self, places: Array) -> Array:
         """Predict numbers; for each row and unit, `places` has the number of the row that the cells come from."""
         by_column = places[:, list(self.units.of_column)]
-        return self.estimator._predict_cells(self.estimator.preprocessor_.exchanged(self.cells, by_column))
+        if self._embedded is None:
+            return self.estimator._predict_cells(self.estimator.preprocessor_.exchanged(self.cells, by_column))
+        of_model = by_column[:, list(self.estimator.schema_.model_positions)]
+        return self.estimator._decode(self._embedded.predict(torch.from_numpy(of_model)))
 
     def predict_proba(self, places: Array) -> Array:
         """Predict class probabilities."""

@@ -147,7 +147,7 @@ def _exists(path: Path) -> bool:
 
 
 def _refuse_duplicates(names: list[str]) -> None:
-    duplicated = sorted({name for name in names if names.count(name) > 1})
+    duplicated = sorted(name for name, count in Counter(names).items() if count > 1)
     if duplicated:
         shown = ", ".join(repr(name) for name in duplicated[:5]) + (", ..." if len(duplicated) > 5 else "")
         raise TableError(f"Column names must be unique, got {shown} more than once. Rename the columns.")

@@ -27,8 +27,11 @@ from tabattn.errors import (
     UnreadCellsWarning,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.importance import reader
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
+from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import Cells
 from tabattn.preprocessing import Preprocessor
 from tabattn.training.data import Rows
 from tabattn.training.fitting import train
@@ -374,26 +377,36 @@ def test_an_interruption_leaves_the_best_weights_so_far(mixed: pd.DataFrame, mon
     assert est.feature_importances_.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("max_kept", [reader.MAX_KEPT_ELEMENTS, 0])
 def test_permutation_importance_reads_cells_once_and_says_the_same(
-    regressor: TabAttnRegressor, mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    regressor: TabAttnRegressor, mixed: pd.DataFrame, max_kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reader, "MAX_KEPT_ELEMENTS", max_kept)
     X = mixed.drop(columns="y").assign(when=pd.date_range("2024-01-01", periods=300, freq="D"), same=1)
     y = np.where(mixed["y"] > 0, "high", "low")
     classifier = TabAttnClassifier(**FAST, random_state=0).fit(X, y)
     for est, table, target in ((classifier, X, y), (regressor, mixed.drop(columns="y"), mixed["y"])):
         expected = permutation_scores(est, table, target, n_repeats=2, random_state=3)
-        n_read, transform = 0, Preprocessor.transform
+        n_read, n_embedded, transform, embed = 0, 0, Preprocessor.transform, TabAttnModel.embed
 
         def counted(self: Preprocessor, X: pd.DataFrame, transform: Any = transform) -> Any:
             nonlocal n_read
             n_read += 1
             return transform(self, X)
 
+        def counted_rows(self: TabAttnModel, cells: Cells, embed: Any = embed) -> Any:
+            nonlocal n_embedded
+            n_embedded += len(cells)
+            return embed(self, cells)
+
         with monkeypatch.context() as patch:
             patch.setattr(Preprocessor, "transform", counted)
+            patch.setattr(TabAttnModel, "embed", counted_rows)
             measured = est.permutation_scores(table, target, n_repeats=2, random_state=3)
         np.testing.assert_array_equal(measured.repeats, expected.repeats)
         assert (measured.scoring, n_read) == (expected.scoring, 1)
+        n_full, n_predictions = len(table) + -len(table) % reader.BLOCK_ROWS, 1 + 2 * table.shape[1]
+        assert n_embedded == (n_full if max_kept else n_full * n_predictions)
 
 
 def test_a_fit_that_fails_leaves_nothing_half_done(mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,45 @@ MAX_READ_ELEMENTS = 8_000_000
 MAX_READ_ROWS, BLOCK_ROWS = 4096, 32
 N_PAIRS, MAX_PARTNERS = 4096, 64
 MAX_BACKGROUND_ELEMENTS = 32_000_000
+MAX_KEPT_ELEMENTS = 128_000_000
+
+
+@dataclass(frozen=True)
+class EmbeddedRows:
+    """Rows whose tokens are kept, to be predicted again and again while columns are exchanged between them.
+
+    Args:
+        model: The model, where the tokens are.
+        tokens: Column tokens of the rows; rows are repeated from the first on until all blocks are full.
+        n_rows: How many rows there are.
+        n_read_rows: How many rows are predicted at once.
+    """
+
+    model: TabAttnModel
+    tokens: Float[Tensor, "group full_row column d"]
+    n_rows: int
+    n_read_rows: int
+
+    def predict(self, places: Int[Tensor, "row column"]) -> Float[Tensor, "row member output"]:
+        """Predict the rows with columns from other rows, bit by bit as `Reader.predict` does.
+
+        Args:
+            places: For each row and column of the model, the number of the row that the cell comes from.
+
+        Returns:
+            Outputs of each member.
+        """
+        own = torch.arange(self.tokens.shape[1]) % self.n_rows
+        places = places[own]
+        moved = (places != own[:, None]).any(dim=0).nonzero().flatten()
+        predictions = []
+        with torch.inference_mode(mode=False), torch.no_grad():
+            for start in range(0, len(own), self.n_read_rows):
+                rows = slice(start, start + self.n_read_rows)
+                tokens = self.tokens[:, rows].clone()
+                tokens[:, :, moved] = self.tokens[:, places[rows][:, moved], moved]
+                predictions.append(self.model.predict(tokens).prediction.cpu())
+        return torch.cat(predictions)[: self.n_rows]
 
 
 @dataclass(frozen=True)
@@ -45,13 +84,21 @@ class Reader:
         Yields:
             What the function returned, on the CPU.
         """
-        model = self.model if self.device.type == "cpu" else copy.deepcopy(self.model).to(self.device)
+        for values in self._map(self._model_on_device(), cells, function):
+            yield values.cpu()
+
+    def _model_on_device(self) -> TabAttnModel:
+        return self.model if self.device.type == "cpu" else copy.deepcopy(self.model).to(self.device)
+
+    def _map(
+        self, model: TabAttnModel, cells: Cells, function: Callable[[TabAttnModel, Cells, slice], Tensor]
+    ) -> Iterator[Tensor]:
         n_rows = self._n_read_rows()
         for start in range(0, len(cells), n_rows):
             rows = slice(start, start + n_rows)
             with torch.inference_mode(mode=False), torch.no_grad():
                 values = function(model, cells.take(rows).to(self.device), rows)
-            yield values.cpu()
+            yield values
 
     def predict(self, cells: Cells) -> Float[Tensor, "row member output"]:
         """Predict in blocks that are always full: how a product is rounded depends on its number of rows.
@@ -62,10 +109,23 @@ class Reader:
         Returns:
             Outputs of each member.
         """
-        n_rows = len(cells)
-        n_missing = -n_rows % BLOCK_ROWS
-        full = cells.take(torch.arange(n_rows + n_missing) % n_rows) if n_missing else cells
-        return torch.cat(list(self.read(full, lambda model, batch, _: model(batch).prediction)))[:n_rows]
+        return torch.cat(list(self.read(_full(cells), lambda model, batch, _: model(batch).prediction)))[: len(cells)]
+
+    def embed(self, cells: Cells) -> EmbeddedRows | None:
+        """Keep the tokens of rows that are to be predicted many times.
+
+        Args:
+            cells: The rows.
+
+        Returns:
+            The rows; None where their tokens would take more than half a gigabyte.
+        """
+        full = _full(cells)
+        if len(full) * self._n_token_elements() > MAX_KEPT_ELEMENTS:
+            return None
+        model = self._model_on_device()
+        tokens = torch.cat(list(self._map(model, full, lambda model, batch, _: model.embed(batch))), dim=1)
+        return EmbeddedRows(model, tokens, len(cells), self._n_read_rows())
 
     def shares(
         self,
@@ -134,3 +194,10 @@ class Reader:
         """Numbers in the tokens of one row."""
         shape = self.model.shape
         return shape.n_columns * shape.n_groups * shape.d_token
+
+
+def _full(cells: Cells) -> Cells:
+    """Repeat rows until all blocks are full."""
+    n_rows = len(cells)
+    n_missing = -n_rows % BLOCK_ROWS
+    return cells.take(torch.arange(n_rows + n_missing) % n_rows) if n_missing else cells

@@ -112,7 +112,15 @@ class TabAttnModel(nn.Module):
 
     def forward(self, cells: Cells) -> ModelOutput:
         """Predict some rows and return the attention that the prediction came from."""
-        state, attention = self.encoder.predict(self.embed(cells))
+        return self.predict(self.embed(cells))
+
+    def predict(self, tokens: Float[Tensor, "group batch column d"]) -> ModelOutput:
+        """Predict rows by their tokens, as `forward` does by their cells.
+
+        Args:
+            tokens: What `embed` returned.
+        """
+        state, attention = self.encoder.predict(tokens)
         return ModelOutput(self.outputs(state), attention)
 
     def embed(self, cells: Cells) -> Float[Tensor, "group batch column d"]:
