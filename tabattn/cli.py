@@ -66,7 +66,14 @@ def rank_command(
     method: Annotated[Method, typer.Option(help="How attention becomes importance.")] = DEFAULT_METHOD,
     encoder: Annotated[EncoderKind, typer.Option(help="Kind of transformer.")] = "class",
     pretrain: Annotated[Pretrain, typer.Option(help="auto: learn columns from columns before the target.")] = "none",
-    repeats: Annotated[int, typer.Option(min=1, help="Shuffles per column for permutation importance.")] = 10,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Shuffles per column for permutation importance.",
+            show_default="10, fewer above 500 columns",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
     kind: Annotated[
@@ -112,7 +119,7 @@ def rank_command(
             encoder=encoder,
             pretrain=pretrain,
             test_fraction=test_fraction,
-            n_repeats=repeats,
+            n_repeats="auto" if repeats is None else repeats,
             max_epochs=max_epochs,
             random_state=seed,
             verbose=sys.stderr.isatty(),
@@ -255,7 +262,8 @@ def _report(ranking: Ranking, target: str, out: Path) -> None:
     console.print(_scores_table(ranking))
     console.print("\nWhich columns drive the target?")
     console.print(_importance_table(ranking.table))
-    console.print(f"\nDo attention and permutation importance agree?\n{_agreement_line(ranking)}")
+    shuffles = f"{ranking.n_repeats} shuffle{'s' * (ranking.n_repeats > 1)} per column"
+    console.print(f"\nDo attention and permutation importance ({shuffles}) agree?\n{_agreement_line(ranking)}")
     console.print(
         f"\nFiles: {escape(str(out))}/ (importance.csv, comparison.csv, training_attention.csv, model.tabattn, plots/)"
     )

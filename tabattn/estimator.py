@@ -29,7 +29,7 @@ from tabattn.importance.background import N_BACKGROUND
 from tabattn.importance.drift import attention_drift
 from tabattn.importance.maps import AttentionMaps, between_table, head_table, history_table, pretraining_table
 from tabattn.importance.methods import DEFAULT_METHOD, Method
-from tabattn.importance.permutation import SCORINGS, PermutationScores, permutation_scores
+from tabattn.importance.permutation import N_REPEATS, SCORINGS, PermutationScores, permutation_scores
 from tabattn.importance.reader import Reader
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
@@ -363,7 +363,7 @@ class _TabAttnEstimator(BaseEstimator):
         return importance_table(units, scores, permutation)
 
     def permutation_scores(
-        self, X: Any, y: Any, *, groups: Groups = None, n_repeats: int = 10, random_state: int | None = 0
+        self, X: Any, y: Any, *, groups: Groups = None, n_repeats: int = N_REPEATS, random_state: int | None = 0
     ) -> PermutationScores:
         """Measure how much worse the model gets when one column at a time is shuffled.
 

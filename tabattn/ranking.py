@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_whole
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
-from tabattn.importance.permutation import SCORINGS, score_of
+from tabattn.importance.permutation import SCORINGS, auto_repeats, score_of
 from tabattn.importance.table import ImportanceTable
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.model import EncoderKind
@@ -56,6 +56,7 @@ class Ranking:
         problem: Features and target as they were used.
         n_train: Number of rows fitted.
         n_held_out: Number of rows that scores and rankings come from.
+        n_repeats: Shuffles per column that permutation importance is the mean of.
     """
 
     table: ImportanceTable
@@ -67,6 +68,7 @@ class Ranking:
     problem: Problem
     n_train: int
     n_held_out: int
+    n_repeats: int
 
     @property
     def comparison(self) -> pd.DataFrame:
@@ -148,7 +150,7 @@ def rank(
     loss: RegressionLoss = "squared",
     quantile: float = 0.5,
     test_fraction: float = 0.2,
-    n_repeats: int = 10,
+    n_repeats: int | Literal["auto"] = "auto",
     max_epochs: int = 100,
     random_state: int = 0,
     verbose: bool = False,
@@ -175,7 +177,8 @@ def rank(
             rankings go by it.
         quantile: Which quantile "pinball" is for.
         test_fraction: Share of rows to hold out, greater than 0 and less than 1.
-        n_repeats: Shuffles per column for permutation importance.
+        n_repeats: Shuffles per column for permutation importance, at least 1; "auto" for 10, and for fewer above 500
+            columns, see `tabattn.importance.permutation.auto_repeats`.
         max_epochs: Passes over the training rows at most.
         random_state: Seed; the same seed gives the same ranking on the same machine.
         verbose: Whether to show a line of progress.
@@ -207,8 +210,8 @@ def rank(
         raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
     if not 0 < test_fraction < 1:
         raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
-    if n_repeats < 1:
-        raise ParameterError(f"n_repeats must be at least 1, got {n_repeats}.")
+    if n_repeats != "auto" and n_repeats < 1:
+        raise ParameterError(f"n_repeats must be 'auto' or at least 1, got {n_repeats}.")
     table = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
     if not isinstance(table, pd.DataFrame):
         raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
@@ -233,13 +236,14 @@ def rank(
             raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
         estimator.fit(X.iloc[train], y.iloc[train])
         X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
+        units = units_of(estimator.schema_, groups)
+        n_repeats = auto_repeats(len(units.names)) if n_repeats == "auto" else n_repeats
         permutation = estimator.permutation_scores(
             X_held_out, y_held_out, groups=groups, n_repeats=n_repeats, random_state=random_state
         )
         importance = estimator.importance_table(
             X_held_out, y_held_out, method=method, groups=groups, permutation=permutation
         )
-        units = units_of(estimator.schema_, groups)
         boosting = gradient_boosting(problem.task, estimator.preprocessor_, random_state, loss, quantile)
         rivals = {"dummy": dummy(problem.task, loss, quantile), "hist_gradient_boosting": boosting}
         fitted = {"tabattn": estimator} | {
@@ -266,6 +270,7 @@ def rank(
         problem=problem,
         n_train=len(train),
         n_held_out=len(held_out),
+        n_repeats=n_repeats,
     )
 
 

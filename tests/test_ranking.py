@@ -1,7 +1,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from tabattn.errors import (
     UnreadCellsWarning,
     UntrustedRankingWarning,
 )
-from tabattn.estimator import TabAttnClassifier
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.importance.table import COLUMNS
 from tabattn.ranking import Ranking, rank
 
@@ -107,6 +107,26 @@ def test_every_class_is_fitted_however_rare(test_fraction: float) -> None:
     assert ranking.n_train + ranking.n_held_out == 80
 
 
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
+def test_wide_tables_are_shuffled_less_often_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tabattn.importance.permutation.MAX_SHUFFLES", 12)
+    measured = []
+    shuffle = TabAttnRegressor.permutation_scores
+
+    def kept(*args: Any, **kwargs: Any) -> Any:
+        measured.append(shuffle(*args, **kwargs).repeats.shape)
+        return shuffle(*args, **kwargs)
+
+    monkeypatch.setattr(TabAttnRegressor, "permutation_scores", kept)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 4)), columns=["a", "b", "c", "y"])
+    arguments: list[dict[str, Any]] = [{}, {"n_repeats": 6}, {"drop": ["a", "b"]}]
+    found = [rank(table, "y", max_epochs=1, **each).n_repeats for each in arguments]
+    grouped = rank(table, "y", max_epochs=1, groups={"two": ["a", "b"]}).n_repeats
+    assert measured == [(3, 4), (3, 6), (1, 10), (2, 6)]
+    assert [*found, grouped] == [4, 6, 10, 6]
+
+
 def test_csv_and_plot_of_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
     ranking.to_csv(tmp_path / "r.csv")
     assert pd.read_csv(tmp_path / "r.csv")["rank"].tolist() == list(range(1, 15))
@@ -166,7 +186,7 @@ def test_numbers_may_be_written_with_a_decimal_comma(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"test_fraction": 0.0}, "test_fraction must be greater than 0 and less than 1"),
-        ({"n_repeats": 0}, "n_repeats must be at least 1"),
+        ({"n_repeats": 0}, "n_repeats must be .auto. or at least 1"),
         ({"schema": {"colour": "text"}}, "schema must name columns of the table, got 'colour'"),
         ({"method": "lime"}, "method must be one of contribution, knockout"),
         ({"encoder": "rnn"}, "encoder must be one of class, bert"),
