@@ -71,7 +71,7 @@ def rank_command(
         typer.Option(
             min=1,
             help="Shuffles per column for permutation importance.",
-            show_default="10, fewer above 500 columns",
+            show_default="10, fewer above 250 columns",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,

@@ -177,7 +177,7 @@ def rank(
             rankings go by it.
         quantile: Which quantile "pinball" is for.
         test_fraction: Share of rows to hold out, greater than 0 and less than 1.
-        n_repeats: Shuffles per column for permutation importance, at least 1; "auto" for 10, and for fewer above 500
+        n_repeats: Shuffles per column for permutation importance, at least 1; "auto" for 10, and for fewer above 250
             columns, see `tabattn.importance.permutation.auto_repeats`.
         max_epochs: Passes over the training rows at most.
         random_state: Seed; the same seed gives the same ranking on the same machine.

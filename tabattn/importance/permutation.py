@@ -19,7 +19,7 @@ from sklearn.metrics import (
 from tabattn.errors import ParameterError
 from tabattn.nn.losses import LossName
 
-N_REPEATS, MIN_REPEATS, MAX_SHUFFLES = 10, 2, 5_000
+N_REPEATS, MIN_REPEATS, MAX_SHUFFLES = 10, 2, 2_500
 Array = np.ndarray[Any, np.dtype[Any]]
 Scoring: TypeAlias = Literal["r2", "d2_absolute", "d2_pinball", "d2_poisson", "neg_log_loss"]
 
@@ -104,16 +104,16 @@ def permutation_scores(
 
 
 def auto_repeats(n_columns: int) -> int:
-    """Return how often to shuffle each column of a table: 10 times, fewer times above 500 columns, at least twice.
+    """Return how often to shuffle each column of a table: 10 times, fewer times above 250 columns, at least twice.
 
     Each shuffle is a prediction of the table, which takes the longer the more columns there are: with 10 for each of
-    7,000 columns, shuffling would take far longer than fitting.
+    500 columns, shuffling would take longer than fitting, for each of 7,000 columns far longer.
 
     Args:
         n_columns: Number of columns, or of groups of columns.
 
     Example:
-        >>> [auto_repeats(n) for n in (8, 500, 1_000, 7_000)]
+        >>> [auto_repeats(n) for n in (8, 250, 500, 7_000)]
         [10, 10, 5, 2]
     """
     return int(np.clip(MAX_SHUFFLES // n_columns, MIN_REPEATS, N_REPEATS))

@@ -19,7 +19,7 @@ MAX_READ_ELEMENTS = 8_000_000
 MAX_READ_ROWS, BLOCK_ROWS = 4096, 32
 N_PAIRS, MAX_PARTNERS = 4096, 64
 MAX_BACKGROUND_ELEMENTS = 32_000_000
-MAX_KEPT_ELEMENTS = 128_000_000
+MAX_KEPT_ELEMENTS = 256_000_000
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Reader:
             cells: The rows.
 
         Returns:
-            The rows; None where their tokens would take more than half a gigabyte.
+            The rows; None where their tokens would take more than a gigabyte.
         """
         full = _full(cells)
         if len(full) * self._n_token_elements() > MAX_KEPT_ELEMENTS:
