@@ -46,7 +46,7 @@ def split_table(table: MeasuredTable) -> SplitTable:
     problem = pose_problem(frame, table.target, task=table.task)
     if problem.task == "classification":
         codes = pd.Series(np.unique(problem.y.astype(str), return_inverse=True)[1], name=problem.y.name)
-        problem = Problem(problem.X, codes, problem.task, problem.n_dropped)
+        problem = Problem(problem.X, codes, problem.task, problem.unlabelled)
     published = table.path.parent / "splits" / f"{table.name}.split.csv"
     if not published.exists():
         rest, test = _halve(np.arange(len(frame)), problem)

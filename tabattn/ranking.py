@@ -172,7 +172,7 @@ def rank(
         task: "regression", "classification", or "auto" to choose by the target.
         method: How attention becomes importance, see `TabAttnRegressor.importance_table`.
         encoder: Kind of transformer, see `TabAttnRegressor`.
-        pretrain: "auto" to learn columns from columns first.
+        pretrain: "auto" to learn columns from columns first, also from rows whose target is missing.
         loss: What a regression learns: "squared", "absolute", "poisson" or "pinball", see `TabAttnRegressor`. Both
             rankings go by it.
         quantile: Which quantile "pinball" is for.
@@ -234,7 +234,8 @@ def rank(
             estimator = TabAttnClassifier(**settings)
         else:
             raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
-        estimator.fit(X.iloc[train], y.iloc[train])
+        is_used = pretrain == "auto" and problem.n_dropped > 0
+        estimator.fit(X.iloc[train], y.iloc[train], unlabelled=problem.unlabelled if is_used else None)
         X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
         units = units_of(estimator.schema_, groups)
         n_repeats = auto_repeats(len(units.names)) if n_repeats == "auto" else n_repeats

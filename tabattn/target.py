@@ -30,13 +30,18 @@ class Problem:
         X: Features; column names are strings.
         y: Target: floats for regression, strings, booleans or numbers for classification; nothing missing.
         task: Which of the two it is.
-        n_dropped: Number of rows left out because their target was missing.
+        unlabelled: Features of the rows left out because their target was missing.
     """
 
     X: pd.DataFrame
     y: AnySeries
     task: Task
-    n_dropped: int
+    unlabelled: pd.DataFrame
+
+    @property
+    def n_dropped(self) -> int:
+        """Number of rows left out because their target was missing."""
+        return len(self.unlabelled)
 
 
 def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), task: TaskChoice = "auto") -> Problem:
@@ -78,7 +83,7 @@ def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
     is_known = _is_known(table[target])
     if not is_known.any():
         raise TargetError(f"The target must have values, got {target!r} with all {len(table)} cells missing.")
-    n_dropped = int((~is_known).sum())
+    unlabelled = table[~is_known].drop(columns=[target, *drop]).reset_index(drop=True)
     table = table[is_known].reset_index(drop=True)
     X = table.drop(columns=[target, *drop])
     if X.shape[1] == 0:
@@ -87,13 +92,13 @@ def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
         raise TableError(f"The table must have at least {MIN_ROWS} rows with a target, got {len(table)}.")
     _refuse_infinite(X)
     y, chosen = _read_target(table[target], target, task)
-    if n_dropped:
+    if len(unlabelled):
         warnings.warn(
-            f"{n_dropped} row(s) left out because {target!r} is missing; {len(table)} remain.",
+            f"{len(unlabelled)} row(s) left out because {target!r} is missing; {len(table)} remain.",
             DroppedRowsWarning,
             stacklevel=2,
         )
-    return Problem(X, y, chosen, n_dropped)
+    return Problem(X, y, chosen, unlabelled)
 
 
 def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySeries, Task]:

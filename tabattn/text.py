@@ -111,8 +111,8 @@ def text_attention(
     encoded = tokenizer(sentence, return_tensors="pt", return_special_tokens_mask=True, return_offsets_mapping=True)
     is_special = encoded.pop("special_tokens_mask")[0].bool().numpy()
     offsets = encoded.pop("offset_mapping")[0].numpy()
-    n_tokens, n_places = len(is_special), getattr(model.config, "max_position_embeddings", None)
-    if n_places is not None and 0 < n_places < n_tokens:
+    n_tokens, n_places = len(is_special), _n_places(model)
+    if n_places is not None and n_places < n_tokens:
         raise ParameterError(
             f"sentence must have at most {n_places} tokens for this model, got {n_tokens}. Shorten it."
         )
@@ -309,3 +309,19 @@ def _from_groups(values: Tensor, groups: list[list[int]]) -> Tensor:
 def _titled(ax: "Axes", title: str) -> "Axes":
     ax.set_title(title)
     return ax
+
+
+def _n_places(model: Any) -> int | None:
+    """Return how many tokens a model has places for; None if there is no such limit.
+
+    RoBERTa and its kin count places from behind that of padding.
+    """
+    n_places = getattr(model.config, "max_position_embeddings", None)
+    if n_places is None or n_places <= 0:
+        return None
+    paddings = [
+        module.padding_idx
+        for name, module in model.named_modules()
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None
+    ]
+    return int(n_places) - (paddings[0] + 1 if paddings else 0)

@@ -238,7 +238,9 @@ def test_the_published_formula_is_the_mean_attention_of_cls(monkeypatch: pytest.
     X = pd.DataFrame({"a": random.normal(size=60), "c": random.choice(["u", "v"], 60), "b": random.normal(size=60)})
     y = pd.Series((X["a"] > 0).astype(int), name="y")
     rows = np.arange(60)
-    table = SplitTable(Problem(X, y, "classification", 0), rows[:40], rows[40:50], rows[50:], is_published=False)
+    table = SplitTable(
+        Problem(X, y, "classification", X.head(0)), rows[:40], rows[40:50], rows[50:], is_published=False
+    )
     fitted = contenders.fit_ft_transformer(table, 0)
     backbone: Any = fitted.network.backbone
     backbone.blocks = backbone.blocks[-1:]

@@ -1,5 +1,6 @@
 """The kinds of transformer behind the estimators."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +12,12 @@ from tabattn import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.errors import ParameterError
 from tabattn.importance.methods import METHODS
 from tabattn.nn.kinds import MixingKind
+from tabattn.nn.tokens import Cells
+from tabattn.ranking import rank
+from tabattn.training.fitting import TrainingSettings
+from tabattn.training.pretraining import pretrain
 from tests.conftest import FAST
+from tests.test_cli import run
 from tests.test_ranking import DATA
 
 KINDS: tuple[MixingKind, ...] = get_args(MixingKind)
@@ -132,3 +138,35 @@ def test_an_interrupted_pretraining_leaves_nothing_fitted(mixed: pd.DataFrame, m
     with pytest.raises(KeyboardInterrupt):
         est.fit(mixed.drop(columns="y"), mixed["y"])
     assert not hasattr(est, "model_")
+
+
+@pytest.mark.parametrize("encoder", get_args(MixingKind))
+def test_the_command_line_pretrains_and_ranks(encoder: str, tmp_path: Path) -> None:
+    table = tmp_path / "process.csv"
+    pd.read_csv(DATA / "process.csv").head(200).to_csv(table, index=False)
+    options = ("--target", "thickness_um", "--encoder", encoder, "--pretrain", "auto")
+    done = run("rank", str(table), *options, "--max-epochs", "2", "--repeats", "1", "--out", str(tmp_path / "out"))
+    assert done.code == 0, done.err
+    assert len(pd.read_csv(tmp_path / "out" / "importance.csv")) == 20
+    est = load(tmp_path / "out" / "model.tabattn")
+    assert (est.encoder, len(est.pretraining_history_)) == (encoder, 40 if encoder == "roberta" else 20)
+
+
+@pytest.mark.filterwarnings("ignore::tabattn.errors.TabAttnWarning")
+def test_rows_without_a_target_take_part_in_pretraining_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pd.read_csv(DATA / "process.csv").head(120)
+    table.loc[40:, "thickness_um"] = np.nan
+    learned: list[tuple[int, int, int]] = []
+
+    def counted(shape: Any, cells: Cells, settings: TrainingSettings) -> Any:
+        learned.append((len(cells), settings.max_epochs, settings.batch_size))
+        return pretrain(shape, cells, replace(settings, max_epochs=1))
+
+    monkeypatch.setattr("tabattn.estimator.pretrain", counted)
+    for encoder in ("bert", "roberta"):
+        ranking = rank(table, "thickness_um", encoder=encoder, pretrain="auto", max_epochs=1, n_repeats=1)
+        assert (ranking.n_train, ranking.n_held_out) == (32, 8)
+    rank(table, "thickness_um", encoder="bert", max_epochs=1, n_repeats=1)
+    (of_bert, of_roberta) = learned
+    assert of_bert[0] == of_roberta[0] == 112
+    assert of_roberta[1:] == (2 * of_bert[1], 2 * of_bert[2]), "larger batches, longer"

@@ -76,6 +76,17 @@ def minilm() -> tuple[Any, Any]:
     return load_text_model(MINILM)
 
 
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_a_model_has_fewer_places_than_its_settings_say_where_padding_has_some(kind: str) -> None:
+    tokenizer = make_tokenizer(kind)
+    model = make_model(kind, len(tokenizer))
+    n_places = model.config.max_position_embeddings - (model.config.pad_token_id + 1 if kind == "roberta" else 0)
+    n_words = n_places - (len(tokenizer("o")["input_ids"]) - 1)
+    assert len(text_attention(model, tokenizer, " ".join("o" * n_words)).table) == n_words
+    with pytest.raises(ParameterError, match=f"at most {n_places} tokens for this model, got {n_places + 1}"):
+        text_attention(model, tokenizer, " ".join("o" * (n_words + 1)))
+
+
 @pytest.mark.parametrize("kind", ENDS)
 def test_each_shape_is_read(kind: str) -> None:
     tokenizer = make_tokenizer(kind)

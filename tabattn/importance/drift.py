@@ -6,7 +6,8 @@ from scipy.stats import false_discovery_control, ks_2samp
 
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 MAX_FALSE_SHARE = 0.05
-N_DIGITS = 5  # products are rounded in another way in batches of another size, which must not break ties
+# products are rounded in another way in batches of another size, which must not break ties
+N_DIGITS = 5  # of the largest attention to a column
 
 
 def attention_drift(training: Matrix, inference: Matrix, feature_names: tuple[str, ...]) -> pd.DataFrame:
@@ -32,7 +33,8 @@ def attention_drift(training: Matrix, inference: Matrix, feature_names: tuple[st
     Source: Benjamini and Hochberg 1995 (Controlling the False Discovery Rate), as in
         `scipy.stats.false_discovery_control`.
     """
-    rounded = (each.round(N_DIGITS) for each in (training, inference))
+    largest = np.maximum(training.max(axis=0), np.finfo(np.float64).tiny)
+    rounded = ((each / largest).round(N_DIGITS) for each in (training, inference))
     tests = [ks_2samp(*pair) for pair in zip(*(each.T for each in rounded), strict=True)]
     p_values = false_discovery_control([test.pvalue for test in tests])
     table = pd.DataFrame(

@@ -1,14 +1,15 @@
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 
-from tabattn.nn.kinds import MixingKind
-from tabattn.nn.model import EncoderKind, ModelShape
+from tabattn.nn.kinds import EncoderDecoder, MixingKind
+from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
+from tabattn.training import pretraining
 from tabattn.training.fitting import TrainingSettings
 from tabattn.training.module import OptimizerSettings
-from tabattn.training.pretraining import KEEP, MASK, SWAP, drawn_spans, hidden_cells, pretrain
+from tabattn.training.pretraining import KEEP, MASK, SWAP, TASKS, Reconstruction, drawn_spans, hidden_cells, pretrain
 from tests.conftest import small_shape
 
 ENCODERS: tuple[EncoderKind, ...] = ("class", *get_args(MixingKind))
@@ -88,3 +89,98 @@ def test_spans_lie_apart_inside_the_row(n_columns: int) -> None:
     assert ((columns.diff(dim=1) == 1) | (spans.diff(dim=1) == 1)).all()
     assert columns.shape[1] == pytest.approx(max(1, 0.15 * n_columns), rel=0.4, abs=1)
     assert len(columns.unique()) == n_columns, "every column is predicted in some row"
+
+
+def draws() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_bert_hides_the_same_cells_at_every_epoch_and_roberta_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = []
+    read = pretraining._read_with_hidden
+
+    def kept(model: TabAttnModel, head: Reconstruction, tokens: torch.Tensor, action: torch.Tensor) -> Any:
+        hidden.append(action)
+        return read(model, head, tokens, action)
+
+    monkeypatch.setattr(pretraining, "_read_with_hidden", kept)
+    cells, generator = correlated_rows(50), draws()
+    shape = shape_for("bert")
+    for task in (pretraining._BertTask(50, 6, generator), TASKS["roberta"]):
+        for rows in (torch.arange(50), torch.arange(50).flip(0)):
+            task(TabAttnModel(shape), Reconstruction(shape), cells.take(rows), rows, generator)
+    assert torch.equal(hidden[0], hidden[1].flip(0)), "a mask belongs to its row"
+    assert not torch.equal(hidden[2], hidden[3].flip(0))
+    assert not torch.equal(hidden[2], hidden[3])
+
+
+def test_bert_learns_whether_halves_belong_together() -> None:
+    torch.manual_seed(0)
+    shape, cells, rows = shape_for("bert"), correlated_rows(200), torch.arange(200)
+    model, head, task = TabAttnModel(shape), Reconstruction(shape), pretraining._BertTask(200, 6, draws())
+    optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=1e-2)
+    losses = []
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = task(model, head, cells, rows, draws())
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert head.same_row.weight.grad is not None
+    assert head.same_row.weight.grad.abs().max() > 0
+    assert losses[-1] < 0.6, "ln 2 is what guessing costs, and the cells cost something too"
+
+
+@pytest.mark.parametrize(("n_columns", "n_predicted"), [(3, 1), (6, 1), (12, 2), (20, 3)])
+def test_xlnet_predicts_the_last_sixth_of_an_order(
+    n_columns: int, n_predicted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = []
+    of_cells = Reconstruction.loss
+
+    def kept(self: Reconstruction, states: torch.Tensor, cells: Cells, predicted: torch.Tensor) -> torch.Tensor:
+        chosen.append(predicted)
+        return of_cells(self, states, cells, predicted)
+
+    monkeypatch.setattr(Reconstruction, "loss", kept)
+    shape = shape_for("xlnet", n_numeric=n_columns, n_levels=())
+    cells = Cells(torch.randn(300, n_columns), torch.zeros(300, 0).long(), None)
+    TASKS["xlnet"](TabAttnModel(shape), Reconstruction(shape), cells, torch.arange(300), draws())
+    (predicted,) = chosen
+    assert (predicted.sum(dim=1) == n_predicted).all()
+    assert predicted.any(dim=0).all(), "every column is predicted in some row"
+
+
+def test_t5_generates_a_cell_from_the_sentinel_and_from_the_cells_before_it_in_its_span(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = []
+    generate = EncoderDecoder.generate
+
+    def kept(self: EncoderDecoder, tokens: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        given.append((tokens, known))
+        return generate(self, tokens, known)
+
+    monkeypatch.setattr(EncoderDecoder, "generate", kept)
+    shape = shape_for("t5", n_numeric=20, n_levels=())
+    model, head = TabAttnModel(shape), Reconstruction(shape)
+    (columns,), _ = drawn_spans(1, 20, draws())
+    assert len(columns) == 3
+    numbers = torch.randn(1, 20, generator=draws())
+    for changed in (None, *columns):
+        changing = numbers.clone()
+        if changed is not None:
+            changing[0, changed] += 1
+        TASKS["t5"](model, head, Cells(changing, torch.zeros(1, 0).long(), None), torch.arange(1), draws())
+    (shown, inputs), *others = given
+    for i, (their_shown, their_inputs) in enumerate(others):
+        assert torch.equal(their_shown, shown), "what is hidden is not seen by the encoder"
+        is_other = (their_inputs != inputs).any(dim=-1)[0, 0]
+        assert is_other.tolist() == [j == i + 1 for j in range(3)], "only the next cell is generated from this one"
+
+
+@pytest.mark.slow
+def test_t5_learns_no_column_of_a_longer_span_from_itself() -> None:
+    cells = Cells(torch.randn(600, 20, generator=draws()), torch.zeros(600, 0).long(), None)
+    shape = shape_for("t5", n_numeric=20, n_levels=())
+    assert pretrain(shape, cells, settings(20)).history["train"][-1] > 0.7
