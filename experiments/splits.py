@@ -1,6 +1,6 @@
 """Training, validation and test rows of a measured table: the published split where there is one, else a fixed one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def split_table(table: MeasuredTable) -> SplitTable:
     problem = pose_problem(frame, table.target, task=table.task)
     if problem.task == "classification":
         codes = pd.Series(np.unique(problem.y.astype(str), return_inverse=True)[1], name=problem.y.name)
-        problem = Problem(problem.X, codes, problem.task, problem.unlabelled)
+        problem = replace(problem, y=codes)
     published = table.path.parent / "splits" / f"{table.name}.split.csv"
     if not published.exists():
         rest, test = _halve(np.arange(len(frame)), problem)

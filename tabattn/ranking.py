@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -210,8 +211,8 @@ def rank(
         raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
     if not 0 < test_fraction < 1:
         raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
-    if n_repeats != "auto" and n_repeats < 1:
-        raise ParameterError(f"n_repeats must be 'auto' or at least 1, got {n_repeats}.")
+    if n_repeats != "auto" and (not isinstance(n_repeats, Integral) or n_repeats < 1):
+        raise ParameterError(f"n_repeats must be 'auto' or a whole number of at least 1, got {n_repeats!r}.")
     table = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
     if not isinstance(table, pd.DataFrame):
         raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
@@ -234,8 +235,8 @@ def rank(
             estimator = TabAttnClassifier(**settings)
         else:
             raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
-        is_used = pretrain == "auto" and problem.n_dropped > 0
-        estimator.fit(X.iloc[train], y.iloc[train], unlabelled=problem.unlabelled if is_used else None)
+        unlabelled = problem.unlabelled if pretrain == "auto" and len(problem.unlabelled) else None
+        estimator.fit(X.iloc[train], y.iloc[train], unlabelled=unlabelled)
         X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
         units = units_of(estimator.schema_, groups)
         n_repeats = auto_repeats(len(units.names)) if n_repeats == "auto" else n_repeats

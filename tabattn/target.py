@@ -38,11 +38,6 @@ class Problem:
     task: Task
     unlabelled: pd.DataFrame
 
-    @property
-    def n_dropped(self) -> int:
-        """Number of rows left out because their target was missing."""
-        return len(self.unlabelled)
-
 
 def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), task: TaskChoice = "auto") -> Problem:
     """Split a table into features and target, and refuse what can't be ranked.
@@ -94,7 +89,7 @@ def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
     y, chosen = _read_target(table[target], target, task)
     if len(unlabelled):
         warnings.warn(
-            f"{len(unlabelled)} row(s) left out because {target!r} is missing; {len(table)} remain.",
+            f"{len(unlabelled)} row(s) left out of the ranking because {target!r} is missing; {len(table)} remain.",
             DroppedRowsWarning,
             stacklevel=2,
         )

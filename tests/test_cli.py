@@ -66,7 +66,7 @@ def test_korean_names_and_warnings(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "공정.csv", index=False, encoding="utf-8-sig")
     done = rank(tmp_path / "공정.csv", "품질", tmp_path / "결과")
     assert done.code == 0, done.err
-    assert "tabattn: warning: 5 row(s) left out because '품질' is missing; 55 remain." in done.err
+    assert "tabattn: warning: 5 row(s) left out of the ranking because '품질' is missing; 55 remain." in done.err
     assert "ranked last: '빈칸'." in done.err
     importance = pd.read_csv(tmp_path / "결과" / "importance.csv")
     assert set(importance["feature"]) == {"온도", "라인", "빈칸"}

@@ -186,7 +186,8 @@ def test_numbers_may_be_written_with_a_decimal_comma(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"test_fraction": 0.0}, "test_fraction must be greater than 0 and less than 1"),
-        ({"n_repeats": 0}, "n_repeats must be .auto. or at least 1"),
+        ({"n_repeats": 0}, "n_repeats must be 'auto' or a whole number of at least 1, got 0"),
+        ({"n_repeats": "many"}, "n_repeats must be 'auto' or a whole number of at least 1, got 'many'"),
         ({"schema": {"colour": "text"}}, "schema must name columns of the table, got 'colour'"),
         ({"method": "lime"}, "method must be one of contribution, knockout"),
         ({"encoder": "rnn"}, "encoder must be one of class, bert"),

@@ -45,9 +45,9 @@ def test_names_may_be_numbers() -> None:
 
 def test_rows_without_a_target_are_left_out_and_counted() -> None:
     target = pd.Series([None, "  ", np.nan, *["a", "b"] * 18, "a"], dtype=object)
-    with pytest.warns(DroppedRowsWarning, match=r"3 row\(s\) left out because '두께' is missing; 37 remain"):
+    with pytest.warns(DroppedRowsWarning, match=r"3 row\(s\) left out of the ranking because '두께' is missing; 37"):
         problem = pose_problem(table_with(target), "두께")
-    assert (len(problem.X), len(problem.y), problem.n_dropped) == (37, 37, 3)
+    assert (len(problem.X), len(problem.y), len(problem.unlabelled)) == (37, 37, 3)
     assert problem.X["x"].tolist() == list(range(3, 40))
 
 
