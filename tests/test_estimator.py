@@ -377,11 +377,12 @@ def test_an_interruption_leaves_the_best_weights_so_far(mixed: pd.DataFrame, mon
     assert est.feature_importances_.sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("max_kept", [reader.MAX_KEPT_ELEMENTS, 0])
+@pytest.mark.parametrize(("max_kept", "max_read"), [(10**8, 10**7), (10**8, 60_000), (0, 10**7)])
 def test_permutation_importance_reads_cells_once_and_says_the_same(
-    regressor: TabAttnRegressor, mixed: pd.DataFrame, max_kept: int, monkeypatch: pytest.MonkeyPatch
+    regressor: TabAttnRegressor, mixed: pd.DataFrame, max_kept: int, max_read: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "MAX_KEPT_ELEMENTS", max_kept)
+    monkeypatch.setattr(reader, "MAX_READ_ELEMENTS", max_read)
     X = mixed.drop(columns="y").assign(when=pd.date_range("2024-01-01", periods=300, freq="D"), same=1)
     y = np.where(mixed["y"] > 0, "high", "low")
     classifier = TabAttnClassifier(**FAST, random_state=0).fit(X, y)
