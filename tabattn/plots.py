@@ -66,7 +66,7 @@ def plot_importance(table: ImportanceTable, ax: Axes | None = None) -> Axes:
                 **style,
             )
         ]
-        whiskers = "" if error is None or not error.any() else "; whiskers: standard deviation over members"
+        whiskers = "" if error is None else "; whiskers: standard deviation over members"
         ax.set_xlabel(f"importance by attention (share{whiskers})", color=BAR_COLORS[0])
         ax.set_yticks(positions, [_label(name) for name in shown["feature"]])
         ax.set_ylim(-0.7, len(shown) - 0.3)

@@ -79,6 +79,18 @@ def test_the_test_of_drift_is_that_of_kolmogorov_and_smirnov_for_many_columns() 
     assert table["p_value"][0] == pytest.approx(30 * ks_2samp(before[:, 7], after[:, 7]).pvalue, rel=1e-6, abs=0)
 
 
+def test_drift_of_faint_attention_is_found_as_that_of_strong_attention() -> None:
+    rng = np.random.default_rng(0)
+    before, after = rng.random((200, 3)), rng.random((100, 3))
+    after[:, 1] += 0.5
+    strong, faint = (attention_drift(k * before, k * after, ("a", "b", "c")) for k in (1, 1e-6))
+    assert faint["drifted"].tolist() == [True, False, False]
+    pd.testing.assert_frame_equal(
+        faint[["feature", "statistic", "p_value"]], strong[["feature", "statistic", "p_value"]]
+    )
+    assert not attention_drift(0 * before, 0 * after, ("a", "b", "c"))["drifted"].any()
+
+
 def test_encoders_that_mix_columns_show_how(mixed: pd.DataFrame, tmp_path: Path) -> None:
     X = mixed.drop(columns="y")
     est = TabAttnRegressor(**(FAST | {"max_epochs": 3}), encoder="bert", random_state=0).fit(X, mixed["y"])

@@ -35,6 +35,13 @@ def test_bars_have_the_lengths_of_the_table_with_rank_1_on_top() -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == [f"x{i}" for i in reversed(range(6))]
 
 
+def test_whiskers_are_explained_where_there_are_some() -> None:
+    table = make_table(6)
+    assert "whiskers: standard deviation over members" in plot_importance(table).get_xlabel()
+    of_one_member = plot_importance(table.assign(std=np.nan))
+    assert of_one_member.get_xlabel() == "importance by attention (share)"
+
+
 def test_both_axes_have_zero_in_the_same_place() -> None:
     ax = plot_importance(make_table(6))
     shares = [-axis.get_xlim()[0] / np.ptp(axis.get_xlim()) for axis in ax.figure.axes[:2]]

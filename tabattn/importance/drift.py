@@ -7,7 +7,7 @@ from scipy.stats import false_discovery_control, ks_2samp
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 MAX_FALSE_SHARE = 0.05
 # products are rounded in another way in batches of another size, which must not break ties
-N_DIGITS = 5  # of the largest attention to a column
+N_DIGITS = 5  # of the largest attention to a column in training
 
 
 def attention_drift(training: Matrix, inference: Matrix, feature_names: tuple[str, ...]) -> pd.DataFrame:
