@@ -65,7 +65,7 @@ def rank_command(
     out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
     method: Annotated[Method, typer.Option(help="How attention becomes importance.")] = DEFAULT_METHOD,
     encoder: Annotated[EncoderKind, typer.Option(help="Kind of transformer.")] = "class",
-    pretrain: Annotated[Pretrain, typer.Option(help="auto: columns from columns first.")] = "none",
+    pretrain: Annotated[Pretrain, typer.Option(help="auto: learn columns from columns before the target.")] = "none",
     repeats: Annotated[
         int | None,
         typer.Option(

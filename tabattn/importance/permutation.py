@@ -106,8 +106,8 @@ def permutation_scores(
 def auto_repeats(n_columns: int) -> int:
     """Return how often to shuffle each column of a table: 10 times, fewer times above 250 columns, at least twice.
 
-    Each shuffle is a prediction of the table, which takes the longer the more columns there are: with 10 for each of
-    500 columns, shuffling would take longer than fitting, for each of 7,000 columns far longer.
+    Each shuffle is a prediction of the table, which takes the longer the more columns there are, so that the time for
+    all of them grows with the square of the number of columns, and that for fitting only in proportion.
 
     Args:
         n_columns: Number of columns, or of groups of columns.
