@@ -102,7 +102,7 @@ def published_scores(network: FittedNetwork, X: pd.DataFrame) -> pd.Series:
     network.predict(X)
     for hook in hooks:
         hook.remove()
-    numeric, categorical = schema.of_kind(Kind.NUMERIC), schema.of_kind(Kind.CATEGORICAL)
+    numeric, categorical = schema.of_kind(Kind.NUMERIC), schema.code_positions
     weights = np.mean(sums, axis=0)[1:]
     by_column = [*weights[: len(numeric)], *weights[len(weights) - len(categorical) :]]
     return pd.Series(by_column, index=pd.Index([schema.names[i] for i in (*numeric, *categorical)]))

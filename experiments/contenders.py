@@ -207,7 +207,7 @@ def _predict(fitted: Any, parts: _TreeParts) -> Array:
 
 
 def _cardinalities(schema: TableSchema) -> list[int]:
-    return [schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL)]
+    return [schema.columns[i].width for i in schema.code_positions]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from tabattn.nn.losses import LossName
 from tabattn.preprocessing import Preprocessor
-from tabattn.schema import Kind
 from tabattn.target import Task
 
 MAX_LEVELS = 254
+ROWS_PER_LEAF, MAX_LEAF_ROWS = 100, 20
 CONSTANTS: Mapping[LossName, str] = {"squared": "mean", "poisson": "mean", "absolute": "median", "pinball": "quantile"}
 BOOSTED: Mapping[LossName, str] = {
     "squared": "squared_error",
@@ -59,7 +59,7 @@ def gradient_boosting(
         An unfitted pipeline that takes DataFrames.
     """
     n_numbers = len(preprocessor.schema.number_positions) + sum(preprocessor.n_parts)
-    n_categories = len(preprocessor.schema.of_kind(Kind.CATEGORICAL))
+    n_categories = len(preprocessor.schema.code_positions)
     levels = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
@@ -78,6 +78,28 @@ def gradient_boosting(
         FunctionTransformer(_values, kw_args={"preprocessor": preprocessor}),
         columns,
         model(categorical_features=is_categorical, random_state=random_state),
+    )
+
+
+def lone_judge(task: Task, preprocessor: Preprocessor, n_rows: int) -> Pipeline:
+    """Return gradient boosting that finds out how well one column alone predicts, finer than usual in small tables.
+
+    Levels of categories are numbers to it, because scikit-learn's splits of categories leave out all of fewer than ten
+    rows.
+
+    Args:
+        task: Regression or classification.
+        preprocessor: Reads the column.
+        n_rows: Number of rows to fit.
+
+    Returns:
+        An unfitted pipeline that takes DataFrames.
+    """
+    model = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    min_samples_leaf = min(max(1, n_rows // ROWS_PER_LEAF), MAX_LEAF_ROWS)
+    return make_pipeline(
+        FunctionTransformer(_values, kw_args={"preprocessor": preprocessor}),
+        model(min_samples_leaf=min_samples_leaf, random_state=0),
     )
 
 

@@ -1,6 +1,6 @@
 """Dates and texts to numbers: a block of several per column, which becomes one token."""
 
-import warnings
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from tabattn.isolation import warnings_ignored
 from tabattn.schema import Column, Kind
 from tabattn.values import AnySeries, as_texts, as_times, is_missing
 
@@ -51,8 +52,8 @@ class BlockEncoder:
         arrays: dict[str, Array] = {"is_kept": self.is_kept}
         if self.column.kind is Kind.TEXT:
             vectorizer = self.encoder.vectorizer_
-            letters = "\0".join(vectorizer.get_feature_names_out())
-            arrays["letters"] = np.frombuffer(letters.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+            letters = json.dumps(vectorizer.get_feature_names_out().tolist())
+            arrays["letters"] = np.frombuffer(letters.encode(), dtype=np.uint8)
             arrays["idf"], arrays["scale"] = vectorizer.idf_, np.array([self.encoder.scaling_factor_], dtype=np.float64)
             if hasattr(self.encoder, "tsvd_"):
                 arrays["components"] = self.encoder.tsvd_.components_
@@ -67,8 +68,7 @@ class BlockEncoder:
         """
         is_kept = arrays["is_kept"].astype(bool)
         encoder = _new_encoder(column.kind)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings_ignored():
             if column.kind is Kind.TEXT:
                 _restore_text_encoder(encoder, arrays)
                 n_parts = int(encoder.n_components_)
@@ -106,8 +106,7 @@ def fit_block(column: Column, cells: AnySeries) -> BlockEncoder:
         (30, 6)
     """
     encoder = _new_encoder(column.kind)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few texts have fewer components
+    with warnings_ignored():  # few texts have fewer components
         readable = _readable(cells, column)
         encoder.fit(readable)
         block = _encode(encoder, readable)
@@ -131,7 +130,7 @@ def _new_encoder(kind: Kind) -> Any:
 def _restore_text_encoder(encoder: Any, arrays: Mapping[str, Array]) -> None:
     """Fit an encoder on anything, then give it what it had learned."""
     encoder.fit(pd.Series(["any text"], dtype="str", name="cell"))
-    letters = arrays["letters"].astype(np.uint8).tobytes().decode("utf-8", "surrogatepass").split("\0")
+    letters = [str(group) for group in json.loads(arrays["letters"].astype(np.uint8).tobytes())]
     idf, components = arrays["idf"].astype(np.float64), arrays.get("components")
     if idf.shape != (len(letters),) or len(set(letters)) != len(letters):
         raise ValueError("there must be a frequency for each group of letters")

@@ -49,6 +49,10 @@ class UnreadCellsWarning(TabAttnWarning):
     """Some cells are not what their column holds, and count as missing."""
 
 
+class AmbiguousNumbersWarning(TabAttnWarning):
+    """Numbers can be read in two ways, and nothing tells which is meant."""
+
+
 class IdentifierWarning(TabAttnWarning):
     """A column seems to number or name the rows."""
 

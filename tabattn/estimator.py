@@ -15,7 +15,6 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
-    check_consistent_length,
     check_is_fitted,
     validate_data,
 )
@@ -176,7 +175,7 @@ class _TabAttnEstimator(BaseEstimator):
             TargetError: Nothing can be learned from y.
             TrainingError: The validation loss was finite in no epoch.
             KeyboardInterrupt: Training was interrupted; if an epoch was over, the estimator is fitted with the best
-                weights until then.
+                weights until then, otherwise it is as it was before.
         """
         before = dict(self.__dict__)
         previous: TabAttnModel | None = self.__dict__.pop("model_", None)
@@ -185,8 +184,8 @@ class _TabAttnEstimator(BaseEstimator):
             was_interrupted = self._fit(
                 X, y, sample_weight, eval_set, unlabelled, previous if self.warm_start else None
             )
-        except BaseException:
-            if self.warm_start:
+        except BaseException as error:
+            if self.warm_start or isinstance(error, KeyboardInterrupt):
                 self.__dict__ = before
             else:  # a model of other rows would be worse than none
                 self.__dict__.pop("model_", None)
@@ -210,6 +209,8 @@ class _TabAttnEstimator(BaseEstimator):
             raise ParameterError("unlabelled rows must be pretrained on, got pretrain='none'. Set pretrain='auto'.")
         if y is None:
             raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        if previous is not None:
+            self._refuse_other_kinds()
         learned = self._ordered_rows(X, y, sample_weight, reset=previous is None)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)
@@ -253,9 +254,14 @@ class _TabAttnEstimator(BaseEstimator):
         judged = rows.held_out.any(dim=1).nonzero().flatten()
         judges = rows.held_out[judged].float()
         asked = (rows.cells.take(judged), rows.target[judged], DEFAULT_METHOD, units_of(self.schema_))
-        scores = self._score(*asked, judges, weight[judged])
+        try:
+            scores, was_interrupted = self._score(*asked, judges, weight[judged]), trained.was_interrupted
+        except KeyboardInterrupt:  # the model is fitted: fewer rows, which are in an order by chance, do for its scores
+            few = slice(N_BACKGROUND)
+            asked = (asked[0].take(torch.arange(len(judged))[few]), asked[1][few], *asked[2:])
+            scores, was_interrupted = self._score(*asked, judges[few], weight[judged][few]), True
         self.feature_importances_ = scores.importance
-        return trained.was_interrupted
+        return was_interrupted
 
     def _pretrained(self, shape: ModelShape, cells: Cells, unlabelled: Any, seed: int) -> TabAttnModel | None:
         """Learn columns from columns, and note the losses."""
@@ -278,8 +284,13 @@ class _TabAttnEstimator(BaseEstimator):
         """Check what `fit` got, and put the rows in order."""
         frame = self._as_frame(X, reset=reset)
         values = self._check_target(y)
-        check_consistent_length(frame, values)
-        weight = _check_sample_weight(sample_weight, frame, dtype=np.float64, ensure_non_negative=True)
+        _refuse_other_length(values, len(frame))
+        try:
+            weight = _check_sample_weight(sample_weight, frame, dtype=np.float64, ensure_non_negative=True)
+        except ValueError as error:
+            raise ParameterError(
+                f"sample_weight must hold a finite weight of at least 0 for each row: {_in_one_line(error)}"
+            ) from error
         is_used = weight > 0
         frame = frame[is_used]
         values, weight = values[is_used], weight[is_used]
@@ -303,6 +314,16 @@ class _TabAttnEstimator(BaseEstimator):
             weight=written / written.max(),
             loss_weight=loss_weight / loss_weight.max(),
         )
+
+    def _refuse_other_kinds(self) -> None:
+        """Refuse to go on with a model whose columns are of other kinds than those asked for."""
+        kinds = {column.name: column.kind for column in self.schema_.columns}
+        for name, kind in (self.schema or {}).items():
+            if kinds.get(str(name)) != kind:
+                raise ParameterError(
+                    f"schema must be as in the fit that warm_start goes on from, got {kind!r} for {str(name)!r}, which "
+                    f"was {str(kinds.get(str(name), 'no column'))!r}. Set warm_start=False to begin anew."
+                )
 
     def _learn_columns(self, learned: _OrderedRows) -> None:
         """Learn what the columns and the target hold."""
@@ -558,7 +579,8 @@ class _TabAttnEstimator(BaseEstimator):
         """Write the fitted model as an ONNX graph, for programs without Python.
 
         The graph takes "numbers" (float64, shape (row, number), NaN where missing: as in the table, no transform is
-        needed; dates and texts are several numbers each) and "codes" (int64, shape (row, categorical), -1 where
+        needed, but whole numbers beyond 2^53 less an "origin" that the metadata has; dates and texts are several
+        numbers each) and "codes" (int64, shape (row, categorical), -1 where
         missing, 0 for levels that are rare or new), each only where there are such columns; its metadata has the names
         of the columns and the code of each level. It returns "prediction", as `predict` or `predict_proba` do, and
         "attention", as `attention` does.
@@ -620,7 +642,7 @@ class _TabAttnEstimator(BaseEstimator):
         if y is None:
             return None
         values = self._check_target(y)
-        check_consistent_length(values, range(n_rows))
+        _refuse_other_length(values, n_rows)
         return self._target.encode(values)
 
     @abstractmethod
@@ -745,9 +767,12 @@ class _TabAttnEstimator(BaseEstimator):
             n_strings = sum(isinstance(name, str) for name in X.columns)
             if 0 < n_strings < len(X.columns):  # scikit-learn knows columns by strings, or by their places
                 X = X.set_axis(X.columns.map(str), axis=1)
-        else:
-            X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
-        validate_data(self, X, reset=reset, skip_check_array=True)
+        try:
+            if not isinstance(X, pd.DataFrame):
+                X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise TableError(str(error)) from error
         if isinstance(X, pd.DataFrame):
             if X.empty:
                 raise TableError(
@@ -767,8 +792,8 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         quantile: Which quantile "pinball" is for, greater than 0 and less than 1.
         encoder: Kind of transformer: "class", whose CLS states read columns that are never mixed; or "bert", "roberta",
             "gpt", "xlnet" or "t5", in which columns attend to each other.
-        schema: Kinds of columns by name, where they are not to be inferred: "numeric", "categorical", "datetime",
-            "duration" or "text".
+        schema: Kinds of columns by name, where they are not to be inferred: "numeric", "boolean", "categorical",
+            "datetime", "duration" or "text".
         n_layers: Number of layers.
         d_token: Width of a token.
         n_heads: Heads per layer.
@@ -787,9 +812,9 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             `tabattn.training.pretraining`); "none" does not.
         pretrain_epochs: Passes over the rows of pretraining; "auto" for 20, and for "roberta" 40 with larger batches.
         column_order: Names of columns in the order in which "gpt" reads them; others follow in that of the table.
-        warm_start: Whether a further `fit` goes on from the weights, kinds of columns and scales of the last one. On
-            the same rows every member goes on to hold out the same; with others give `eval_set`, or it may judge by
-            rows that it has learned from.
+        warm_start: Whether a further `fit` goes on from the weights, kinds of columns and scales of the last one, and
+            does not pretrain again. On the same rows every member goes on to hold out the same; with others give
+            `eval_set`, or it may judge by rows that it has learned from.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" where they say.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show a line of progress.
@@ -882,7 +907,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         return tags
 
     def _check_target(self, y: Any) -> Array:
-        return check_numbers(y)
+        return check_numbers(y, self.loss)
 
     def _learned_target(self, learned: _OrderedRows) -> TargetEncoding:
         return NumberEncoding.learned(learned.y, learned.weight, self.loss)
@@ -1103,6 +1128,18 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
             "Save it again."
         ) from error
     return loaded
+
+
+def _refuse_other_length(values: Array, n_rows: int) -> None:
+    if len(values) != n_rows:
+        raise TargetError(
+            f"y must have as many rows as X, got inconsistent numbers of samples: {len(values)} for y and {n_rows} "
+            "for X. Take both from the same rows."
+        )
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _put(values: Array, positions: Sequence[int], n: int, absent: float = 0.0) -> Array:

@@ -8,10 +8,7 @@ Dates and texts are turned into numbers by libraries that a graph can't hold: th
 """
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +20,10 @@ from torch import Tensor, nn
 
 from tabattn.errors import OutputError
 from tabattn.files import write_whole
+from tabattn.isolation import loggers_quiet, warnings_ignored
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import LIMIT, Cells
 from tabattn.preprocessing import Preprocessor
-from tabattn.schema import Kind
 from tabattn.target_encoding import ClassEncoding, NumberEncoding, TargetEncoding
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -254,8 +251,7 @@ def write_onnx(path: Path, model: TabAttnModel, preprocessor: Preprocessor, targ
         CODES: torch.zeros(N_EXAMPLE_ROWS, n_categories, dtype=torch.long) if n_categories else None,
     }
     rows = torch.export.Dim("row")
-    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with warnings_ignored(), loggers_quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
         program = torch.onnx.export(
             exported,
             tuple(examples.values()),
@@ -282,10 +278,10 @@ def _description(preprocessor: Preprocessor, target: TargetEncoding) -> dict[str
     schema = preprocessor.schema
     n_parts = [1] * len(schema.number_positions) + list(preprocessor.n_parts)
     numbered = [schema.columns[i] for i in schema.number_positions + schema.block_positions]
-    categories = [schema.columns[i] for i in schema.of_kind(Kind.CATEGORICAL)]
+    categories = [schema.columns[i] for i in schema.code_positions]
     return {
         NUMBERS: [
-            {"column": column.name, "kind": column.kind.value, "n_numbers": n}
+            {"column": column.name, "kind": column.kind.value, "n_numbers": n, "origin": column.origin}
             for column, n in zip(numbered, n_parts, strict=True)
         ],
         CODES: [
@@ -295,17 +291,3 @@ def _description(preprocessor: Preprocessor, target: TargetEncoding) -> dict[str
         "attention": list(schema.names),
         "classes": target.classes.tolist() if isinstance(target, ClassEncoding) else None,
     }
-
-
-@contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Hold back what some loggers say below an error."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -19,12 +19,14 @@ from torch import Tensor
 
 from tabattn.errors import ModelFileError, OutputError
 from tabattn.files import write_whole
+from tabattn.isolation import alone
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.version import __version__
 
 FORMAT = 1
 WEIGHTS = "model."
 HEADER = "tabattn"
+LENGTH_BYTES, MAX_HEADER_BYTES = 8, 100_000_000  # safetensors has the same limit
 
 
 @dataclass(frozen=True)
@@ -78,30 +80,49 @@ def read_state(path: Path) -> SavedState:
     Raises:
         ModelFileError: There is no such file, it is not one of ours, it was damaged, or a later version wrote it.
     """
-    if not path.is_file():
-        raise ModelFileError(f"The model must be an existing file, got {str(path)!r}. Check the path.")
+    header = _read_header(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # no view of the file
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _no_model(path) from error
-    if HEADER not in metadata:
-        raise _no_model(path)
-    try:
-        header = json.loads(metadata[HEADER])
-        checksum, written, version = str(header.pop("sha256")), int(header["format"]), str(header["version"])
-        settings = dict(header["settings"])
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        written, version = int(header["format"]), str(header["version"])
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise _damaged(path) from error
     if written > FORMAT:
         raise ModelFileError(
             f"{str(path)!r} was saved by tabattn {version}, which is newer than this one ({__version__}). "
             "Update tabattn."
         )
-    if checksum != _checksum(header, arrays):
+    try:
+        checksum, settings = str(header.pop("sha256")), dict(header["settings"])
+        with safe_open(path, framework="pt") as file:
+            arrays = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # no view of the file
+        is_whole = checksum == _checksum(header, arrays)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError) as error:
+        raise _damaged(path) from error
+    if not is_whole:
         raise _damaged(path)
     return SavedState(settings, arrays)
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Return what the head of one of our files says; of a foreign file, however large, no more than that is read.
+
+    Source: the format of safetensors: eight bytes with the length of a JSON object, the object, and the arrays.
+    """
+    try:
+        if not path.is_file():
+            raise ModelFileError(f"The model must be an existing file, got {str(path)!r}. Check the path.")
+        with path.open("rb") as file:
+            n_bytes = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            if n_bytes > MAX_HEADER_BYTES:
+                raise ValueError("this is no safetensors file")
+            outer = json.loads(file.read(n_bytes))
+        header = json.loads(outer["__metadata__"][HEADER])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise _no_model(path) from error
+    if not isinstance(header, dict):
+        raise _no_model(path)
+    return header
 
 
 def model_state(model: TabAttnModel) -> SavedState:
@@ -142,11 +163,13 @@ def restore_model(sizes: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Tab
         raise ValueError("the order is not one of the columns")
     if shape.encoder != "class" and shape.d_token % shape.n_heads:
         raise ValueError("heads are not of one width")
+    if not all(value.isfinite().all() for value in weights.values()):
+        raise ValueError("weights are not finite")
     with torch.device("meta"):
         expected = {name: value.shape for name, value in TabAttnModel(shape).state_dict().items()}
     if expected != {name: value.shape for name, value in weights.items()}:
         raise ValueError("the weights have other shapes")
-    with torch.random.fork_rng(devices=[]):
+    with alone(), torch.random.fork_rng(devices=[]):
         model = TabAttnModel(shape)
     model.load_state_dict(weights)
     return model.eval()
@@ -156,7 +179,7 @@ def _checksum(content: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {tuple(arrays[name].shape)}".encode())
-        digest.update(arrays[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(arrays[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

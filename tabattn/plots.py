@@ -1,6 +1,5 @@
 """Tables to Axes: every function draws what it is given and computes nothing."""
 
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from matplotlib.ft2font import FT2Font
 
 from tabattn.errors import MissingGlyphWarning
 from tabattn.importance.table import ImportanceTable
+from tabattn.isolation import loggers_quiet, warnings_ignored
 
 MAX_BARS = 30
 MAX_HEAT_COLUMNS = 60
@@ -257,12 +257,9 @@ def _families() -> list[str]:
 @contextmanager
 def _fonts() -> Iterator[None]:
     """Draw Hangul and Chinese characters with whatever font is installed, and names literally, not as formulas."""
-    logger = logging.getLogger("matplotlib.font_manager")
-    level = logger.level
-    with mpl.rc_context({"font.family": _families(), "text.parse_math": False}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+    with (
+        loggers_quiet("matplotlib.font_manager"),
+        warnings_ignored("Glyph .* missing from font"),
+        mpl.rc_context({"font.family": _families(), "text.parse_math": False}),
+    ):
+        yield

@@ -12,7 +12,7 @@ from sklearn.preprocessing import QuantileTransformer
 from tabattn.blocks import BlockEncoder, fit_block
 from tabattn.nn.tokens import LIMIT, Cells
 from tabattn.schema import Kind, TableSchema
-from tabattn.values import Numbers, as_levels, as_numbers, as_seconds
+from tabattn.values import FLAG_NAMES, Numbers, as_flags, as_levels, as_numbers, as_seconds
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_QUANTILES = 1000
@@ -55,7 +55,7 @@ class Preprocessor:
     def sizes(self) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
         """Number of columns of one number, parts of the blocks, codes of the categories: what a model is built for."""
         schema = self.schema
-        n_levels = tuple(schema.columns[i].width for i in schema.of_kind(Kind.CATEGORICAL))
+        n_levels = tuple(schema.columns[i].width for i in schema.code_positions)
         return len(schema.number_positions), self.n_parts, n_levels
 
     def fit(self, X: pd.DataFrame) -> Self:
@@ -189,12 +189,15 @@ class Preprocessor:
         Args:
             X: Rows with the columns of the schema, in its order.
         """
-        positions = self.schema.of_kind(Kind.CATEGORICAL)
+        positions = self.schema.code_positions
         codes = np.zeros((len(X), len(positions)), dtype=np.int64)
         missing = np.zeros((len(X), len(positions)), dtype=np.bool_)
         for j, i in enumerate(positions):
             code_of = {level: code for code, level in enumerate(self.schema.columns[i].categories, start=1)}
-            level_positions, names = as_levels(X.iloc[:, i])
+            if self.schema.columns[i].kind is Kind.BOOLEAN:
+                level_positions, names = as_flags(X.iloc[:, i], self.schema.columns[i].name), list(FLAG_NAMES)
+            else:
+                level_positions, names = as_levels(X.iloc[:, i])
             codes[:, j] = np.array([*(code_of.get(name, 0) for name in names), 0])[level_positions]
             missing[:, j] = level_positions < 0
         return codes, missing
@@ -206,4 +209,4 @@ class Preprocessor:
         column = self.schema.columns[position]
         if column.kind is Kind.DURATION:
             return as_seconds(X.iloc[:, position], column.name)
-        return as_numbers(X.iloc[:, position], column.name, column.written)
+        return as_numbers(X.iloc[:, position], column.name, column.written, column.origin)

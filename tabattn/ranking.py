@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, log_loss, r2_score, recall_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
 
-from tabattn.baselines import dummy, gradient_boosting
+from tabattn.baselines import dummy, gradient_boosting, lone_judge
 from tabattn.errors import (
     IdentifierWarning,
     LeakWarning,
@@ -33,14 +33,14 @@ from tabattn.plots import plot_attention, plot_history, plot_importance, warn_of
 from tabattn.preprocessing import Preprocessor
 from tabattn.reading import as_pandas, read_table
 from tabattn.results import csv_writer, write_results
-from tabattn.schema import TableSchema, identifier_names, infer_schema
+from tabattn.schema import Column, Kind, TableSchema, identifier_names, infer_schema
 from tabattn.target import Problem, TaskChoice, pose_problem
-from tabattn.values import AnySeries, unread_cells_ignored
+from tabattn.values import AnySeries, as_numbers, is_missing, unread_cells_ignored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-N_LEAKS, LEAK_SCORE = 3, 0.99
+N_LEAKS, LEAK_SCORE, MIN_PRESENT_SHARE = 3, 0.99, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +166,8 @@ def rank(
         data: The table (pandas, Polars, PyArrow), or the path of its file (see `tabattn.reading.read_table`).
         target: Name of the target column.
         drop: Names of columns to leave out.
-        schema: Kinds of columns by name, where they are not to be inferred: "numeric", "categorical", "datetime",
-            "duration" or "text".
+        schema: Kinds of columns by name, where they are not to be inferred: "numeric", "boolean", "categorical",
+            "datetime", "duration" or "text".
         groups: Names of columns by the name of their group; the columns of a group are ranked as one, and shuffled
             together for permutation importance.
         task: "regression", "classification", or "auto" to choose by the target.
@@ -198,11 +198,12 @@ def rank(
         IdentifierWarning: Some columns seem to number or name the rows.
         LeakWarning: A column alone predicts the held-out rows nearly perfectly.
         UnreadCellsWarning: Some cells are not what their column holds, and count as missing.
+        AmbiguousNumbersWarning: Numbers can be read in two ways, and nothing tells which is meant.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["heat", "noise", "dust"])
-        >>> table["yield"] = 3 * table["heat"] + 0.1 * rng.normal(size=120)
+        >>> table["yield"] = 3 * table["heat"] + rng.normal(size=120)
         >>> ranking = rank(table, "yield", max_epochs=15)
         >>> ranking.table["feature"][0], len(ranking.table)
         ('heat', 3)
@@ -257,7 +258,7 @@ def rank(
                 for name, each in fitted.items()
             ]
         )
-        identifiers = identifier_names(X.iloc[train], estimator.schema_)
+        identifiers = identifier_names(X, estimator.schema_)
         leaks = _leaks(importance, units, problem, estimator.schema_, train, held_out)
     _warn_of_identifiers(identifiers)
     _warn_of_leaks(leaks)
@@ -337,21 +338,51 @@ def _leaks(
     train: np.ndarray[Any, np.dtype[np.int64]],
     held_out: np.ndarray[Any, np.dtype[np.int64]],
 ) -> list[str]:
-    """Name the columns that predict the held-out rows alone; only the first of a ranking can be such."""
+    """Name the columns that say the target alone: numbers in its order, and others by which it can be predicted.
+
+    Only the first of a ranking are asked for a prediction. A target of numbers is predicted by its ranks, so that no
+    outlier hides a leak, and by the rows in which the column has a value; of classes, a hole may tell one.
+    """
     is_first = (importance["rank"] <= N_LEAKS) | (importance["permutation_rank"] <= N_LEAKS)
-    known = problem.y.iloc[held_out]
-    leaks = []
     firsts = {units.names.index(name) for name in importance["feature"][is_first & (importance["importance"] > 0)]}
-    for position in (i for i in schema.token_positions if units.of_column[i] in firsts):
-        fitted, judged = (problem.X.iloc[rows, [position]] for rows in (train, held_out))
-        preprocessor = Preprocessor(TableSchema((schema.columns[position],))).fit(fitted)
-        alone = gradient_boosting(problem.task, preprocessor, random_state=0).fit(fitted, problem.y.iloc[train])
-        predicted = alone.predict(judged)
-        is_regression = problem.task == "regression"
-        score = r2_score(known, predicted) if is_regression else _mean_recall(known, predicted)
-        if score >= LEAK_SCORE:
-            leaks.append(schema.names[position])
+    leaks = []
+    for position in schema.token_positions:
+        column, cells = schema.columns[position], problem.X.iloc[:, [position]]
+        is_leak = problem.task == "regression" and _is_in_order(cells.iloc[:, 0], column, problem.y)
+        if is_leak or (
+            units.of_column[position] in firsts and _predicts_alone(cells, column, problem, train, held_out)
+        ):
+            leaks.append(column.name)
     return leaks
+
+
+def _is_in_order(cells: AnySeries, column: Column, y: AnySeries) -> bool:
+    """Say whether numbers have the order of the target, or the reverse."""
+    if column.kind is not Kind.NUMERIC:
+        return False
+    both = pd.DataFrame({"cells": as_numbers(cells, column.name, column.written, column.origin), "y": y.to_numpy()})
+    both = both.dropna().astype(np.float64)
+    return len(both) >= MIN_PRESENT_SHARE * len(y) and bool(both.corr("spearman").loc["cells", "y"] ** 2 >= LEAK_SCORE)
+
+
+def _predicts_alone(
+    cells: pd.DataFrame,
+    column: Column,
+    problem: Problem,
+    train: np.ndarray[Any, np.dtype[np.int64]],
+    held_out: np.ndarray[Any, np.dtype[np.int64]],
+) -> bool:
+    is_regression = problem.task == "regression"
+    is_present = ~is_missing(cells.iloc[:, 0])
+    is_enough = is_present.mean() >= MIN_PRESENT_SHARE and is_present[train].any() and is_present[held_out].sum() > 1
+    if is_regression and is_enough:
+        train, held_out = train[is_present[train]], held_out[is_present[held_out]]
+    y = problem.y.rank() if is_regression else problem.y
+    preprocessor = Preprocessor(TableSchema((column,))).fit(cells.iloc[train])
+    judge = lone_judge(problem.task, preprocessor, len(train)).fit(cells.iloc[train], y.iloc[train])
+    known, predicted = y.iloc[held_out], judge.predict(cells.iloc[held_out])
+    score = r2_score(known, predicted) if is_regression else _mean_recall(known, predicted)
+    return bool(score >= LEAK_SCORE)
 
 
 def _mean_recall(known: AnySeries, predicted: np.ndarray[Any, np.dtype[Any]]) -> float:

@@ -5,25 +5,30 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import warnings
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 
-from tabattn.errors import TableError
+from tabattn.errors import AmbiguousNumbersWarning, TabAttnError, TableError
+from tabattn.isolation import alone
+from tabattn.notation import DecimalMark, decimal_mark, either_way, has_leading_zero, number_marks, whole_number
+from tabattn.values import MAX_EXACT_WHOLE, as_numbers, holds_strings, is_missing
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 OTHER_SEPARATORS = ",;\t|"
-COLUMNAR: Mapping[str, Callable[[Path], pd.DataFrame]] = {
-    ".parquet": pd.read_parquet,
-    ".feather": pd.read_feather,
-    ".arrow": pd.read_feather,
+COLUMNAR: Mapping[str, Callable[[bytes], Any]] = {
+    ".parquet": lambda data: _arrow_parquet(data),
+    ".feather": lambda data: _arrow_file(data),
+    ".arrow": lambda data: _arrow_file(data),
 }
 EXCEL = ".xlsx"
 FORMATS = (*SEPARATORS, *COLUMNAR, EXCEL)
@@ -32,27 +37,38 @@ DECOMPRESSED: Mapping[str, Callable[[bytes], bytes]] = {
     ".bz2": bz2.decompress,
     ".xz": lzma.decompress,
     ".zip": lambda data: _unzip(data),
+    ".zst": lambda data: _unzstd(data),
 }
-UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, csv.Error)
 SAMPLED_CHARACTERS, SAMPLED_LINES = 1 << 18, 200
 MIN_EVEN_SHARE = 0.9
+MIN_PRINTABLE_SHARE = 0.9
+MAX_ODD_HANGUL_SHARE = 0.5
+FIRST_FOREIGN, FIRST_CHINESE, LAST_CHINESE = 0x80, 0x4E00, 0x9FFF
+N_KOREAN_BYTES = 2  # the codec writes syllables of cp949 alone in eight
+MAX_READ_AGAIN = 1e100
+_SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n")
+_SOME_LEADING_ZERO = re.compile(r"(?:^|[,;\t|\"\s])0\d+(?:[,;\t|\"\s]|$)")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
     r"""Read a table with one line of column names.
 
-    The encoding (UTF-8, UTF-16, cp949 or cp1252) and the separator (comma, semicolon, tab or bar) of text are found
-    out; in files with semicolons 3,14 is a number.
+    The encoding (UTF-8, UTF-16, UTF-32, cp949 or cp1252), the separator (comma, semicolon, tab or bar) and the decimal
+    mark of text are found out. Codes keep the zeros that they begin with. An index that has a name is a column.
 
     Args:
-        path: A .csv, .tsv or .txt file, also compressed as .gz, .bz2, .xz or .zip; a .parquet, .feather or .arrow file
-            (extra `parquet`); or an .xlsx file, whose first sheet is read (extra `excel`).
+        path: A .csv, .tsv or .txt file, also compressed as .gz, .bz2, .xz, .zip or .zst; a .parquet, .feather or .arrow
+            file (extra `parquet`); or an .xlsx file, of whose first sheet the used part is read, without a title above
+            the names (extra `excel`).
 
     Returns:
         The table, its column names as strings.
 
     Raises:
         TableError: There is no such file, it is no such table, or a column name occurs twice.
+
+    Warns:
+        AmbiguousNumbersWarning: Marks in the numbers of a file may be decimal marks or ones between thousands.
 
     Example:
         >>> import pathlib, tempfile
@@ -68,9 +84,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise TableError(f"The table must be a file, got the directory {str(path)!r}. Name a file in it.")
     suffix, compression = _suffixes(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            names, table = _read(path, suffix, compression)
+        names, table = _read(path, suffix, compression)
+    except TabAttnError:
+        raise
     except pd.errors.ParserWarning as error:
         raise TableError(
             f"{str(path)!r} must have one name for each column, got rows with more cells than names. Name all columns."
@@ -80,7 +96,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise TableError(
             f"Reading {path.name!r} needs {package}. Install it with: pip install 'tabattn[{extra}]'"
         ) from error
-    except UNREADABLE as error:
+    except Exception as error:  # of syntax, of type, anything: parsers meet damaged bytes here
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise TableError(
             f"{str(path)!r} must be a table with one line of column names: {reason.rstrip('.')}."
@@ -89,7 +105,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise TableError(f"{str(path)!r} must be a table with one line of column names, got nothing.")
     _refuse_duplicates([name for name in names if name])
     if len(names) == len(table.columns):
-        table.columns = pd.Index([name or f"unnamed_{i}" for i, name in enumerate(names, start=1)], dtype="str")
+        table.columns = pd.Index(_all_named(names), dtype="str")
     else:
         raise TableError(
             f"{str(path)!r} must have as many column names as columns, got {len(names)} names. "
@@ -112,7 +128,8 @@ def as_pandas(data: Any) -> Any:
         ((1, 1), 'table.csv')
     """
     if isinstance(data, pd.DataFrame):
-        return data
+        encoded = [name for name, dtype in data.dtypes.items() if _is_arrow_dictionary(dtype)]
+        return data.astype(dict.fromkeys(encoded, "category")) if encoded else data
     try:
         known = nw.from_native(data, pass_through=True, allow_series=False)
         if isinstance(known, nw.LazyFrame):
@@ -124,6 +141,11 @@ def as_pandas(data: Any) -> Any:
         raise TableError(
             f"Reading a {type(data).__module__.split('.')[0]} table needs pyarrow. "
             "Install it with: pip install 'tabattn[parquet]'"
+        ) from error
+    except (ValueError, TypeError, NotImplementedError) as error:  # what PyArrow's errors are
+        raise TableError(
+            f"A {type(data).__module__.split('.')[0]} table must have columns of types that pandas has, got: {error}. "
+            "Turn such columns into numbers or strings."
         ) from error
 
 
@@ -137,6 +159,10 @@ def refuse_duplicate_names(table: pd.DataFrame) -> None:
         TableError: A column name occurs twice.
     """
     _refuse_duplicates([str(name) for name in table.columns])
+
+
+def _is_arrow_dictionary(dtype: object) -> bool:
+    return isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary")
 
 
 def _exists(path: Path) -> bool:
@@ -167,33 +193,142 @@ def _suffixes(path: Path) -> tuple[str, str]:
 
 
 def _read(path: Path, suffix: str, compression: str) -> tuple[list[str], pd.DataFrame]:
-    if suffix == EXCEL:
-        header = pd.read_excel(path, header=None, nrows=1)
-        return _names(header), pd.read_excel(path)
-    if suffix in COLUMNAR:
-        table = COLUMNAR[suffix](path).reset_index(drop=True)
-        return [str(name).strip() for name in table.columns], table
     data = path.read_bytes()
+    if suffix == EXCEL:
+        return _read_sheet(pd.read_excel(io.BytesIO(data), header=None))
+    if suffix in COLUMNAR:
+        arrow = COLUMNAR[suffix](data)
+        arrow.validate(full=True)  # what is damaged would end the process when it is read
+        table = arrow.to_pandas()
+        named = [name for name in table.index.names if name is not None]
+        table = table.reset_index(level=named).reset_index(drop=True) if named else table.reset_index(drop=True)
+        return [str(name).strip() for name in table.columns], table
     text = decode(DECOMPRESSED[compression](data) if compression else data)
-    separator = find_separator(text, SEPARATORS[suffix])
-    header = pd.read_csv(
-        io.StringIO(text), sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False, index_col=False
-    )
-    decimal = "," if separator == ";" else "."
-    return _names(header), pd.read_csv(
-        io.StringIO(text), sep=separator, decimal=decimal, index_col=False, low_memory=False
-    )
+    return _read_text(text, SEPARATORS[suffix], path.name)
+
+
+def _read_sheet(cells: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
+    """Return the names and the rows of the used part of a sheet, with the types that its cells have."""
+    used = cells.dropna(how="all", axis=0).dropna(how="all", axis=1)
+    if len(used) > 1 and used.shape[1] > 1 and used.iloc[0].notna().sum() == 1 and used.iloc[1].notna().all():
+        used = used.iloc[1:].dropna(how="all", axis=1)  # a title
+    if used.empty:
+        return [], used
+    first = used.index[0]
+    columns = used.columns if not used.empty else cells.columns
+    rows = cells.loc[first + 1 : used.index[-1], columns]
+    return _names(used.iloc[:1]), rows.reset_index(drop=True).infer_objects()
+
+
+def _read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.DataFrame]:
+    if said := _SEPARATOR_LINE.match(text):  # Excel's own first line
+        usual, text = said[1], text[said.end() :]
+    if "\0" in text:
+        raise ValueError("this is no text: it holds a zero byte")
+    lines = _first_lines(text)
+    separator = usual if said else find_separator(text, usual)
+    is_spaced = bool(lines) and f"{separator} " in lines[0]
+    sample = list(csv.reader(lines[:SAMPLED_LINES], delimiter=separator, skipinitialspace=is_spaced))
+    found = decimal_mark(cell for row in sample for cell in row)
+    decimal: DecimalMark = found or ("," if separator == ";" else ".")
+    options: dict[str, Any] = {"sep": separator, "index_col": False, "skipinitialspace": is_spaced}
+    header = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, keep_default_na=False, **options)
+    parsed_decimal = "." if decimal == separator else decimal
+    with alone(), warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        table = pd.read_csv(io.StringIO(text), decimal=parsed_decimal, low_memory=False, **options)
+    has_codes = _SOME_LEADING_ZERO.search(text) is not None
+    _keep_digits(table, text, options, has_codes=has_codes)
+    names = _names(header)
+    if found is None and separator == ";":
+        _warn_if_ambiguous(sample, file_name)
+    return names, _with_decimal(table, decimal)
+
+
+def _first_lines(text: str) -> list[str]:
+    lines = text[:SAMPLED_CHARACTERS].splitlines(keepends=True)
+    return lines[:-1] if len(text) > SAMPLED_CHARACTERS else lines
+
+
+def _keep_digits(table: pd.DataFrame, text: str, options: Mapping[str, Any], *, has_codes: bool) -> None:
+    """Read columns again as strings whose digits a number would lose: 00012, and whole numbers beyond 2^53."""
+    doubtful = [i for i in range(table.shape[1]) if _may_lose_digits(table.iloc[:, i], has_codes=has_codes)]
+    if not doubtful:
+        return
+    again = pd.read_csv(io.StringIO(text), usecols=doubtful, dtype=str, low_memory=False, **options)
+    for place, i in enumerate(doubtful):
+        strings = again.iloc[:, place]
+        is_float = pd.api.types.is_float_dtype(table.dtypes.iloc[i])
+        cells = strings.dropna().unique()
+        if any(has_leading_zero(cell) or (is_float and _is_beyond(whole_number(cell))) for cell in cells):
+            table.isetitem(i, strings)
+
+
+def _is_beyond(whole: int | None) -> bool:
+    return whole is not None and abs(whole) > MAX_EXACT_WHOLE
+
+
+def _may_lose_digits(column: "pd.Series[Any]", *, has_codes: bool) -> bool:
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    if has_codes or pd.api.types.is_integer_dtype(column):
+        return has_codes
+    numbers = column.to_numpy(dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    return len(numbers) > 0 and bool(MAX_EXACT_WHOLE <= np.abs(numbers).max() < MAX_READ_AGAIN)
+
+
+def _with_decimal(table: pd.DataFrame, decimal: DecimalMark) -> pd.DataFrame:
+    """Read the columns of strings that are other numbers with the decimal mark of their file than by themselves."""
+    for i, name in enumerate(table.columns):
+        column = table.iloc[:, i]
+        if not holds_strings(column):
+            continue
+        strings = [str(cell) for cell in pd.unique(column[~is_missing(column)])]
+        marks = number_marks(strings, decimal)
+        if marks is not None and (marks != number_marks(strings) or either_way(strings)):
+            table.isetitem(i, as_numbers(column, str(name), marks))
+    return table
+
+
+def _warn_if_ambiguous(sample: Sequence[Sequence[str]], file_name: str) -> None:
+    """Warn of numbers whose mark nothing tells the meaning of, in a file with semicolons."""
+    rows = [row for row in sample[1:] if row]
+    for position, name in enumerate(sample[0] if sample else ()):
+        cells = {row[position] for row in rows if position < len(row)}
+        example = either_way(cell for cell in cells if cell.strip())
+        if example:
+            warnings.warn(
+                f"{file_name!r} holds numbers such as {example!r} in the column {name.strip()!r}, whose mark may be a "
+                f"decimal mark or one between thousands, and no other tells: a comma is taken for a decimal mark, "
+                "a point for one between thousands. If they are not, save the table with other marks.",
+                AmbiguousNumbersWarning,
+                stacklevel=5,
+            )
+            return
 
 
 def _names(header: pd.DataFrame) -> list[str]:
     return [] if header.empty else ["" if pd.isna(name) else str(name).strip() for name in header.iloc[0]]
 
 
+def _all_named(names: Sequence[str]) -> list[str]:
+    """Give names to columns without one, by their places, that no other column has."""
+    named: list[str] = []
+    for place, name in enumerate(names, start=1):
+        new = name or f"unnamed_{place}"
+        while not name and new in names:
+            new += "_"
+        named.append(new)
+    return named
+
+
 def decode(data: bytes) -> str:
-    """Return text of unknown encoding: UTF-8, UTF-16, cp949 (Korean) or cp1252 (Western).
+    """Return text of unknown encoding: UTF-8, UTF-16, UTF-32, cp949 (Korean) or cp1252 (Western).
 
     A byte order mark decides; then the places of zero bytes, which UTF-16 has; then what can be decoded at all, in
-    this order.
+    this order. Western text can often be decoded as Korean too: it is, if most of the syllables are ones that Korean
+    hardly uses, or Chinese characters.
 
     Args:
         data: The bytes.
@@ -204,22 +339,56 @@ def decode(data: bytes) -> str:
     Example:
         >>> decode("온도,ü".encode("utf-16")), decode("온도".encode("cp949")), decode("Höhe;für".encode("cp1252"))
         ('온도,ü', '온도', 'Höhe;für')
+        >>> decode("µm;°C".encode("cp1252"))
+        'µm;°C'
     """
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return data.decode("utf-32")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16")
-    sample = data[:4096]
-    if len(sample) >= 2 and len(data) % 2 == 0:
-        for encoding, zeros in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[::2])):
-            if zeros.count(0) > 0.5 * len(zeros):
-                return data.decode(encoding)
-    if b"\0" in sample:
-        raise ValueError("this is no text")
-    for encoding in ("utf-8-sig", "cp949", "cp1252"):
+    if b"\0" in data[: 1 << 16]:
+        return _decode_utf_16(data)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    readings = []
+    for encoding in ("cp949", "cp1252"):
         try:
-            return data.decode(encoding)
+            readings.append(data.decode(encoding))
         except UnicodeDecodeError:
             continue
-    raise ValueError("the text must be UTF-8, UTF-16, cp949 or cp1252")
+    if not readings:
+        raise ValueError("the text must be UTF-8, UTF-16, cp949 or cp1252")
+    return readings[0] if _is_likely_korean(readings[0]) else readings[-1]
+
+
+def _decode_utf_16(data: bytes) -> str:
+    """Return text with zero bytes but no byte order mark, in the order of bytes that makes more ASCII letters of it."""
+    readings = []
+    for encoding in ("utf-16-le", "utf-16-be"):
+        with suppress(UnicodeDecodeError):
+            readings.append(data.decode(encoding))
+    text = max(readings, key=lambda reading: sum(map(str.isascii, reading[:SAMPLED_CHARACTERS])), default="")
+    shown = text[:SAMPLED_CHARACTERS]
+    n_readable = sum(letter.isprintable() or letter in "\r\n\t" for letter in shown)
+    if not shown or "\0" in shown or n_readable < MIN_PRINTABLE_SHARE * len(shown):
+        raise ValueError("this is no text")
+    return text
+
+
+def _is_likely_korean(text: str) -> bool:
+    """Say whether most of the letters that are not ASCII are Hangul or signs of the older, smaller set of characters.
+
+    Source: KS X 1001, which has the 2,350 syllables that Korean is written with; cp949 adds 8,822 others.
+    """
+    n_odd = n_foreign = 0
+    for letter, count in Counter(text).items():
+        if ord(letter) >= FIRST_FOREIGN:
+            n_foreign += count
+            is_chinese = FIRST_CHINESE <= ord(letter) <= LAST_CHINESE
+            n_odd += count * (is_chinese or len(letter.encode("euc-kr", "ignore")) != N_KOREAN_BYTES)
+    return n_odd <= MAX_ODD_HANGUL_SHARE * n_foreign
 
 
 def find_separator(text: str, usual: str) -> str:
@@ -236,16 +405,40 @@ def find_separator(text: str, usual: str) -> str:
         >>> find_separator("a;b\n1,5;2\n", ","), find_separator("a\n1\n", ",")
         (';', ',')
     """
-    lines = text[:SAMPLED_CHARACTERS].splitlines(keepends=True)
-    lines = lines[:-1] if len(text) > SAMPLED_CHARACTERS else lines
+    lines = _first_lines(text)[:SAMPLED_LINES]
     best, n_best = usual, 1
     for separator in dict.fromkeys(usual + OTHER_SEPARATORS):
-        rows = [row for row in csv.reader(lines[:SAMPLED_LINES], delimiter=separator) if row]
+        is_spaced = bool(lines) and f"{separator} " in lines[0]
+        rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=is_spaced) if row]
         counts = Counter(len(row) for row in rows)
         n_cells = len(rows[0]) if rows else 0
         if n_cells > n_best and counts[n_cells] >= MIN_EVEN_SHARE * len(rows):
             best, n_best = separator, n_cells
     return best
+
+
+def _arrow_file(data: bytes) -> Any:
+    import pyarrow as pa
+    from pyarrow import feather
+
+    try:
+        return feather.read_table(pa.BufferReader(data))
+    except pa.ArrowInvalid:
+        return pa.ipc.open_stream(pa.BufferReader(data)).read_all()
+
+
+def _arrow_parquet(data: bytes) -> Any:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    return parquet.read_table(pa.BufferReader(data))
+
+
+def _unzstd(data: bytes) -> bytes:
+    import pyarrow as pa
+
+    decompressed: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    return decompressed
 
 
 def _unzip(data: bytes) -> bytes:

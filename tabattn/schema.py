@@ -8,18 +8,21 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import ColumnError, ParameterError
+from tabattn.errors import AmbiguousNumbersWarning, ColumnError, ParameterError
+from tabattn.notation import date_format, either_way, is_span, number_marks
 from tabattn.values import (
+    FLAG_NAMES,
     AnySeries,
+    as_flags,
     as_levels,
     as_numbers,
     as_seconds,
     as_times,
-    date_format,
+    exact_origin,
     holds_strings,
-    is_clock,
     is_missing,
-    number_marks,
+    number_dates,
+    warn_of_cells,
 )
 
 MIN_LEVEL_COUNT = 2
@@ -27,12 +30,16 @@ TEXT_MIN_WORDS = 3.0
 TEXT_MIN_LEVELS = 20
 TEXT_MIN_UNIQUE_SHARE = 0.5
 MIN_IDENTIFIED_ROWS = 20
+MIN_EVEN_STEPS = 0.5
+MIN_EXPECTED_REPEATS = 10.0
+MIN_CODE_DIGITS, MIN_CODE_ROWS = 7, 50
 
 
 class Kind(StrEnum):
     """Kinds of column."""
 
     NUMERIC = "numeric"
+    BOOLEAN = "boolean"
     CATEGORICAL = "categorical"
     DATETIME = "datetime"
     DURATION = "duration"
@@ -46,10 +53,12 @@ class Column:
     Args:
         name: Its name in the table.
         kind: How its cells are read.
-        categories: The levels of a categorical column that are frequent enough to be told apart, in sorted order.
+        categories: The levels of a categorical column that are frequent enough to be told apart, in sorted order; False
+            and True for a boolean one.
         is_constant: True if all training rows have the same value, missing being a value; such a column gets no token.
-        written: How its strings are to be read: the marks of a number, see `tabattn.values.number_marks`, or the format
-            of a date.
+        written: How its cells are to be read: the marks of a number, see `tabattn.notation.number_marks`, or the format
+            of a date, see `date_format` and `number_date_format` there.
+        origin: What is taken from whole numbers that floats can't tell apart, see `tabattn.values.exact_origin`.
     """
 
     name: str
@@ -57,6 +66,7 @@ class Column:
     categories: tuple[str, ...]
     is_constant: bool
     written: str = ""
+    origin: int = 0
 
     @property
     def width(self) -> int:
@@ -81,7 +91,7 @@ class TableSchema:
         for each in settings:
             column = Column(**each)
             categories = tuple(str(level) for level in column.categories)
-            columns.append(replace(column, kind=Kind(column.kind), categories=categories))
+            columns.append(replace(column, kind=Kind(column.kind), categories=categories, origin=int(column.origin)))
         return cls(tuple(columns))
 
     @property
@@ -109,14 +119,19 @@ class TableSchema:
         return self.of_kind(Kind.DATETIME, Kind.TEXT)
 
     @property
+    def code_positions(self) -> tuple[int, ...]:
+        """Positions of the columns that are codes of levels: booleans and categories."""
+        return self.of_kind(Kind.BOOLEAN, Kind.CATEGORICAL)
+
+    @property
     def token_positions(self) -> tuple[int, ...]:
         """Positions of all columns that get a token, in the order of the table."""
         return tuple(i for i, column in enumerate(self.columns) if not column.is_constant)
 
     @property
     def model_positions(self) -> tuple[int, ...]:
-        """Positions of the same columns in the order of the model: numbers, blocks of numbers, categories."""
-        return self.number_positions + self.block_positions + self.of_kind(Kind.CATEGORICAL)
+        """Positions of the same columns in the order of the model: numbers, blocks of numbers, codes."""
+        return self.number_positions + self.block_positions + self.code_positions
 
     @property
     def constant_names(self) -> tuple[str, ...]:
@@ -128,9 +143,9 @@ def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Tab
     """Find out what kind of column each one is.
 
     Numbers are numeric, also those written as strings, with marks between thousands or a decimal comma; strings of
-    digits that begin with 0 are not. Booleans, other strings and pandas categories are categorical. A level seen once
-    is not told apart from other rare or new levels, because nothing can be learned from one row. Strings that are
-    mostly different and have three words on average are text.
+    digits that begin with 0 are not. Booleans, also the strings "true" and "false", are boolean; other strings and
+    pandas categories are categorical. A level seen once is not told apart from other rare or new levels, because
+    nothing can be learned from one row. Strings that are mostly different and have three words on average are text.
 
     Args:
         X: Training rows, features only.
@@ -142,6 +157,10 @@ def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Tab
     Raises:
         ColumnError: A column holds complex or infinite numbers, objects that are no cells, or not what `kinds` says.
         ParameterError: `kinds` names no column of X, or no kind.
+
+    Warns:
+        UnreadCellsWarning: Some cells are not what their column holds; they count as missing.
+        AmbiguousNumbersWarning: The mark in numbers such as 17.027 may be a decimal mark or one between thousands.
 
     Example:
         >>> schema = infer_schema(pd.DataFrame({"speed": [1.5, 2.0, None], "line": ["A", "A", "B"]}))
@@ -162,8 +181,9 @@ def identifier_names(X: pd.DataFrame, schema: TableSchema) -> list[str]:
         schema: Their columns.
 
     Returns:
-        Names of columns of whole numbers that count up or down by one from row to row, and of columns of strings
-        without a level that occurs twice.
+        Names of columns of strings without a level that occurs twice, and of columns of whole numbers none of which
+        occurs twice, if they count up or down from row to row in steps that are mostly equal, if they fill their range
+        so well that numbers drawn at random would repeat, or if all have as many digits, seven at least.
 
     Example:
         >>> X = pd.DataFrame({"row": range(30), "lot": [f"L{i}" for i in range(30)], "line": ["A", "B"] * 15})
@@ -181,15 +201,18 @@ def _is_identifier(cells: AnySeries, column: Column) -> bool:
         return not column.categories and n_present >= MIN_IDENTIFIED_ROWS
     if column.kind is not Kind.NUMERIC or column.is_constant:
         return False
-    numbers = as_numbers(cells, column.name, column.written)
-    steps = np.diff(np.sort(numbers))
+    numbers = as_numbers(cells, column.name, column.written, column.origin)
+    if np.isnan(numbers).any() or (numbers != np.round(numbers)).any():
+        return False
+    n_rows, steps = len(numbers), np.diff(np.sort(numbers))
+    if (steps < 1).any():
+        return False
     is_sorted = bool((np.diff(numbers) > 0).all() or (np.diff(numbers) < 0).all())
-    return bool(
-        not np.isnan(numbers).any()
-        and (numbers == np.round(numbers)).all()
-        and (steps >= 1).all()
-        and ((is_sorted and np.median(steps) == 1) or (steps == 1).all())
-    )
+    is_counter = is_sorted and (steps == np.median(steps)).mean() >= MIN_EVEN_STEPS
+    is_dense = n_rows**2 / (2 * (np.ptp(numbers) + 1)) >= MIN_EXPECTED_REPEATS
+    digits = np.char.str_len(np.char.mod("%d", np.abs(numbers + column.origin)))
+    is_code = n_rows >= MIN_CODE_ROWS and digits.min() == digits.max() >= MIN_CODE_DIGITS
+    return bool(is_counter or is_dense or is_code)
 
 
 def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> dict[str, Kind]:
@@ -213,21 +236,26 @@ def _infer_column(name: str, column: AnySeries, given: Kind | None) -> Column:
         counts = np.bincount(positions[positions >= 0], minlength=len(names))
         kept = sorted(level for level, count in zip(names, counts, strict=True) if count >= MIN_LEVEL_COUNT)
         return Column(name, kind, tuple(kept), is_constant=len(np.unique(positions)) <= 1)
+    if kind is Kind.BOOLEAN:
+        return Column(name, kind, FLAG_NAMES, is_constant=len(np.unique(as_flags(column, name))) <= 1)
     if kind is Kind.TEXT:
         return Column(name, kind, (), is_constant=len(np.unique(as_levels(column)[0])) <= 1)
     if kind is Kind.NUMERIC:
-        values = as_numbers(column, name, written)
-    elif kind is Kind.DURATION:
+        origin = exact_origin(column)
+        values = as_numbers(column, name, written, origin)
+        return Column(name, kind, (), len(np.unique(values)) <= 1, written, origin)  # all NaN are one value
+    if kind is Kind.DURATION:
         values = as_seconds(column, name)
     else:
         values = as_times(column, name, written).to_numpy().astype("datetime64[s]").astype(np.float64)
-    n_values = len(np.unique(values))  # np.unique counts all NaN as one value
-    return Column(name, kind, (), n_values <= 1, written)
+    return Column(name, kind, (), len(np.unique(values)) <= 1, written)
 
 
 def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, str]:
-    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column):
+    if isinstance(column.dtype, pd.CategoricalDtype | pd.IntervalDtype):
         return Kind.CATEGORICAL, ""
+    if pd.api.types.is_bool_dtype(column):
+        return Kind.BOOLEAN, ""
     cells = column[~is_missing(column)]
     inferred = pd.api.types.infer_dtype(cells, skipna=True)
     if inferred in {"integer", "floating", "mixed-integer-float", "decimal", "empty"}:
@@ -236,20 +264,31 @@ def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, str]:
         return Kind.DATETIME, ""
     if inferred in {"timedelta64", "timedelta", "time"}:
         return Kind.DURATION, ""
-    if inferred in {"boolean", "string", "mixed-integer", "mixed", "categorical"}:
+    if inferred == "boolean":
+        return Kind.BOOLEAN, ""
+    if inferred in {"string", "mixed-integer", "mixed", "categorical"}:
         _refuse_other_objects(name, cells)
         strings = [str(cell) for cell in pd.unique(cells)]
-        return _kind_of_strings(strings, n_cells=len(cells))
+        return _kind_of_strings(name, strings, n_cells=len(cells))
     raise ColumnError(
         f"Column {name!r} must hold numbers, strings, booleans or times, got {inferred} values. "
         + ("Complex data not supported." if inferred == "complex" else f"Drop the column (--drop {name!r}).")
     )
 
 
-def _kind_of_strings(strings: list[str], n_cells: int) -> tuple[Kind, str]:
+def _kind_of_strings(name: str, strings: list[str], n_cells: int) -> tuple[Kind, str]:
     if marks := number_marks(strings):
+        if marks == "." and (example := either_way(strings)):
+            warn_of_cells(
+                f"Column {name!r} holds numbers such as {example!r}, whose mark may be a decimal mark or one between "
+                "thousands: taken for a decimal mark. If it is not, take the marks out, or name the table's file, "
+                "whose other columns may tell.",
+                AmbiguousNumbersWarning,
+            )
         return Kind.NUMERIC, marks
-    if is_clock(strings):
+    if all(string.strip().casefold() in {"true", "false"} for string in strings):
+        return Kind.BOOLEAN, ""
+    if is_span(strings):
         return Kind.DURATION, ""
     if written := date_format(strings):
         return Kind.DATETIME, written
@@ -260,12 +299,14 @@ def _kind_of_strings(strings: list[str], n_cells: int) -> tuple[Kind, str]:
 
 
 def _written(column: AnySeries, kind: Kind) -> str:
-    """How the strings of a column of a given kind are to be read."""
+    """How the cells of a column of a given kind are to be read."""
+    if kind is Kind.DATETIME and (written := number_dates(column)):
+        return written
     if not holds_strings(column):
         return "." if kind is Kind.NUMERIC else ""
     strings = [str(cell) for cell in pd.unique(column[~is_missing(column)])]
     if kind is Kind.NUMERIC:
-        return number_marks(strings) or "."
+        return number_marks(strings, are_numbers=True) or "."
     return date_format(strings) or "" if kind is Kind.DATETIME else ""
 
 

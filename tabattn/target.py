@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError
+from tabattn.notation import number_marks
 from tabattn.reading import refuse_duplicate_names
-from tabattn.values import AnySeries, as_numbers, holds_strings, is_missing, number_marks, unread_cells_ignored
+from tabattn.values import AnySeries, as_numbers, holds_strings, is_missing, unread_cells_ignored
 
 Task = Literal["regression", "classification"]
 TaskChoice = Literal["auto", "regression", "classification"]

@@ -86,7 +86,7 @@ class NumberEncoding(TargetEncoding):
             loss: Which loss is learned by.
 
         Raises:
-            TargetError: The variance is not finite, or numbers are no counts where they have to be.
+            TargetError: The variance is not finite, or there are no counts above 0 where there have to be.
         """
         columns = values.reshape(len(values), -1)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -98,7 +98,6 @@ class NumberEncoding(TargetEncoding):
                 "Divide y by a power of ten."
             )
         if loss == "poisson":
-            _refuse_no_counts(columns)
             if not (mean > 0).all():
                 raise TargetError("y must hold a count above 0 for the loss 'poisson', got only zeros.")
             mean, scale = np.zeros_like(mean), mean
@@ -251,22 +250,33 @@ class LabelEncoding(TargetEncoding):
         return cls(int(settings["n_labels"]))
 
 
-def check_numbers(y: Any) -> Array:
+def check_numbers(y: Any, loss: LossName) -> Array:
     """Refuse what can't be a target of regression.
 
     Args:
         y: Numbers: one for each row, or one for each row and target.
+        loss: Which loss is learned by; "poisson" is for counts.
 
     Returns:
         Array of shape (row,) or (row, target).
 
     Raises:
-        TargetError: These are times.
-        ValueError: These are no numbers, or some are missing or infinite.
+        TargetError: These are times, or no numbers, or some are missing or infinite, or negative where they are counts.
     """
     _refuse_times(y)
-    checked: Array = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-    return column_or_1d(checked, warn=True) if checked.ndim == 1 or checked.shape[1] == 1 else checked
+    try:
+        checked: Array = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        numbers = column_or_1d(checked, warn=True) if checked.ndim == 1 or checked.shape[1] == 1 else checked
+    except ValueError as error:
+        raise TargetError(
+            f"y must hold finite numbers, as many for each row: {_first_line(error)} Correct or leave out such rows."
+        ) from error
+    if loss == "poisson" and numbers.min() < 0:
+        raise TargetError(
+            f"y must hold counts or rates of at least 0 for the loss 'poisson', got {numbers.min():.4g}. "
+            "Use another loss."
+        )
+    return numbers
 
 
 def check_classes(y: Any) -> Array:
@@ -279,18 +289,26 @@ def check_classes(y: Any) -> Array:
         Array of shape (row,) or (row, label).
 
     Raises:
-        TargetError: These are times, or some are missing, or of several types.
-        ValueError: These are numbers that are no classes.
+        TargetError: These are times, or no classes, or some are missing, or of several types.
     """
     _refuse_times(y)
-    values = y.toarray() if issparse(y) else np.asarray(y)
-    if values.ndim != 2 or values.shape[1] == 1:
-        values = column_or_1d(y, warn=True)
-    if pd.isna(values).any():
-        raise TargetError("y must have no missing value, got NaN. Drop these rows first.")
     try:
+        values = y.toarray() if issparse(y) else np.asarray(y)
+        if values.ndim != 2 or values.shape[1] == 1:
+            values = column_or_1d(y, warn=True)
+        if pd.isna(values).any():
+            raise TargetError("y must have no missing value, got NaN. Drop these rows first.")
+        if values.ndim == 2 and values.dtype == object:  # nullable numbers and booleans
+            values = values.astype(np.float64)
         check_classification_targets(values)
         np.unique(values)
+    except TargetError:
+        raise
+    except ValueError as error:
+        raise TargetError(
+            f"y must hold classes (strings, booleans or whole numbers): {_first_line(error)} Turn y into strings, or "
+            "use a regressor."
+        ) from error
     except TypeError as error:
         raise TargetError(
             "y must hold classes of one type, got strings and numbers mixed. Turn all of them into strings."
@@ -308,9 +326,5 @@ def _refuse_times(y: Any) -> None:
         raise TargetError(f"y must hold numbers or classes, got times ({y.dtype}). Turn them into seconds or strings.")
 
 
-def _refuse_no_counts(columns: Array) -> None:
-    if columns.min() < 0:
-        raise TargetError(
-            f"y must hold counts or rates of at least 0 for the loss 'poisson', got {columns.min():.4g}. "
-            "Use another loss."
-        )
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") + "."

@@ -1,55 +1,67 @@
 """Cells of a column to values: numbers, levels, times and texts, as a person would read them."""
 
-import re
 import reprlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from tabattn.errors import ColumnError, UnreadCellsWarning
+from tabattn.notation import (
+    MIXED_DATES,
+    UNITS_SINCE_1970,
+    number_date_format,
+    plain_date,
+    read_flag,
+    read_number,
+    span_text,
+    whole_number,
+)
 
 AnySeries: TypeAlias = "pd.Series[Any]"
 Numbers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
+Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
 MISSING_MARKS = frozenset(
-    {"", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "없음", "결측"}
+    {
+        *("", "-", "--", "?", ".", "na", "n/a", "n.a.", "n.a", "#n/a", "<na>", "nan", "-nan", "nat"),
+        *("null", "none", "nil", "missing"),
+        *("#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!"),
+        *("없음", "결측", "결측치", "해당없음", "해당 없음", "미측정"),
+    }
 )
+FLAG_NAMES = ("False", "True")
 BEYOND_INTEGERS = 2**64
-MIN_READ_SHARE = 0.95
-MIN_READ_NUMBERS = 10
-_SIGN, _EXPONENT = r"[+\-\u2212]?", r"(?:[eE][+-]?\d+)?"
-_NUMBER_PATTERNS = {
-    marks: re.compile(rf"{_SIGN}(?:{pattern}){_EXPONENT}%?")
-    for marks, pattern in {
-        ".": r"\d+\.?\d*|\.\d+",
-        ".,": r"\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+",
-        ",": r"\d+,?\d*|,\d+",
-        ",.": r"\d{1,3}(?:\.\d{3})+(?:,\d*)?|\d+,?\d*|,\d+",
-        ". ": r"\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+",
-        ", ": r"\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:,\d*)?|\d+,?\d*|,\d+",
-        ".'": r"\d{1,3}(?:['\u2019]\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+",
-    }.items()
-}
-_LEADING_ZERO = re.compile(r"0\d+")
-_CLOCK = re.compile(r"\d{1,3}:\d{2}(?::\d{2}(?:\.\d+)?)?")
-_DATE = re.compile(
-    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[ -][A-Za-z]{3,9}\.?[ -]\d{4})([T\s].*)?"
-)
-MIXED_DATES = "mixed"
+MAX_EXACT_WHOLE = 2**53
+_is_told: ContextVar[bool] = ContextVar("tabattn_unread_cells_told", default=False)
 
 
 @contextmanager
 def unread_cells_ignored() -> Iterator[None]:
-    """Leave out warnings of unread cells that have been given already."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnreadCellsWarning)
+    """Leave out warnings of cells that have been given already; other threads go on to give theirs."""
+    token = _is_told.set(True)
+    try:
         yield
+    finally:
+        _is_told.reset(token)
 
 
-def is_missing(column: AnySeries) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def warn_of_cells(message: str, category: type[Warning] = UnreadCellsWarning) -> None:
+    """Warn of what cells hold, where it has not been told already.
+
+    Args:
+        message: What to say.
+        category: Kind of warning.
+    """
+    if not _is_told.get():
+        warnings.warn(message, category, stacklevel=3)
+
+
+def is_missing(column: AnySeries) -> Mask:
     """Say which cells are missing: empty, blank, NaN, None, or a mark of it such as "-", "N/A" or "없음".
 
     Args:
@@ -59,7 +71,7 @@ def is_missing(column: AnySeries) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         >>> is_missing(pd.Series(["a", None, " - ", "없음", 0], dtype=object)).tolist()
         [False, True, True, True, False]
     """
-    missing: np.ndarray[tuple[int], np.dtype[np.bool_]] = column.isna().to_numpy(dtype=bool).copy()
+    missing: Mask = column.isna().to_numpy(dtype=bool).copy()
     if holds_strings(column):
         try:
             positions, values = pd.factorize(column, use_na_sentinel=True)
@@ -77,41 +89,14 @@ def holds_strings(column: AnySeries) -> bool:
     return bool(pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column))
 
 
-def number_marks(strings: Sequence[str]) -> str | None:
-    """Find out how a column writes its numbers.
-
-    Args:
-        strings: Its different cells, none missing.
-
-    Returns:
-        The decimal mark and, where there is one, the mark between thousands; None if these are no numbers. One cell in
-        twenty may be something else, where there are more than ten numbers.
-
-    Example:
-        >>> number_marks(["1,234.5", "7"]), number_marks(["1.234,5", "7"]), number_marks(["0,5", "7"])
-        ('.,', ',.', ',')
-        >>> number_marks(["007", "012"]), number_marks(["1", "b"])
-        (None, None)
-    """
-    stripped = [string.strip() for string in strings]
-    if not stripped or any(_LEADING_ZERO.fullmatch(string) for string in stripped):
-        return None
-    best, n_best = None, 0
-    for marks, pattern in _NUMBER_PATTERNS.items():
-        n_read = sum(pattern.fullmatch(string) is not None for string in stripped)
-        if n_read > n_best:
-            best, n_best = marks, n_read
-    is_enough = n_best == len(stripped) or (n_best > MIN_READ_NUMBERS and n_best >= MIN_READ_SHARE * len(stripped))
-    return best if is_enough else None
-
-
-def as_numbers(column: AnySeries, name: str, marks: str = ".") -> Numbers:
+def as_numbers(column: AnySeries, name: str, marks: str = ".", origin: int = 0) -> Numbers:
     """Return a numeric column as floats, NaN where missing.
 
     Args:
         column: The cells.
         name: Name of the column, for errors and warnings.
-        marks: What `number_marks` returned.
+        marks: What `tabattn.notation.number_marks` returned.
+        origin: What `exact_origin` returned: taken from whole numbers before they become floats.
 
     Returns:
         Array of the same length.
@@ -125,18 +110,72 @@ def as_numbers(column: AnySeries, name: str, marks: str = ".") -> Numbers:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     if holds_strings(column):
-        numbers = _read_strings(column, name, marks)
+        numbers = _read_cells(column, name, marks, origin)
     else:
         try:
-            numbers = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+            cells = pd.to_numeric(column)
         except (ValueError, TypeError) as error:
             raise _no_numbers(name, column.dtype) from error
+        if origin and pd.api.types.is_integer_dtype(cells):
+            numbers = _read_cells(cells.astype(object), name, marks, origin)
+        else:
+            numbers = cells.to_numpy(dtype=np.float64, na_value=np.nan) - origin
     if np.isinf(numbers).any():
         raise ColumnError(
             f"Column {name!r} must hold finite numbers, got {int(np.isinf(numbers).sum())} infinite value(s). "
             "Replace them by a number or leave the cells empty."
         )
     return numbers
+
+
+def exact_origin(column: AnySeries) -> int:
+    """Return what to take from whole numbers that floats can't tell apart, so that they can: the smallest.
+
+    Args:
+        column: A column of numbers, perhaps as strings.
+
+    Returns:
+        0 if no whole number is beyond 2^53, up to which floats hold all of them.
+
+    Example:
+        >>> exact_origin(pd.Series([2**60 + 1, 2**60 + 2])) == 2**60 + 1, exact_origin(pd.Series([1, 2]))
+        (True, 0)
+    """
+    if not (pd.api.types.is_integer_dtype(column) or holds_strings(column)):
+        return 0
+    wholes = [
+        whole
+        for cell in pd.unique(column.dropna())
+        if (whole := whole_number(cell) if isinstance(cell, str) else _integer(cell)) is not None
+    ]
+    return min(wholes) if wholes and max(map(abs, wholes)) > MAX_EXACT_WHOLE else 0
+
+
+def as_flags(column: AnySeries, name: str) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Return a column of truths as 0 (false) and 1 (true), -1 where missing.
+
+    Args:
+        column: The cells: booleans, 1 and 0, or words such as "TRUE", "no" and "t".
+        name: Name of the column, for errors and warnings.
+
+    Raises:
+        ColumnError: No cell says true or false.
+
+    Warns:
+        UnreadCellsWarning: Some cells say neither; they count as missing.
+
+    Example:
+        >>> as_flags(pd.Series([True, "FALSE", 1, None], dtype=object), "x").tolist()
+        [1, 0, 1, -1]
+    """
+    missing = is_missing(column)
+    column = column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column
+    positions, values = pd.factorize(column, use_na_sentinel=True)
+    read = [read_flag(value) for value in values]
+    flags = np.array([*(-1 if flag is None else int(flag) for flag in read), -1], dtype=np.intp)[positions]
+    flags[missing] = -1
+    _warn_unread(column, (flags < 0) & ~missing, missing, name, "true or false")
+    return flags
 
 
 def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], list[str]]:
@@ -167,49 +206,14 @@ def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.int
     return np.where(missing, -1, renumbered[positions]), list(position_of)
 
 
-def is_clock(strings: Sequence[str]) -> bool:
-    """Say whether all strings are times of day or durations, such as 08:30 or 26:15:00."""
-    return bool(strings) and all(_CLOCK.fullmatch(string.strip()) for string in strings)
-
-
-def date_format(strings: Sequence[str]) -> str | None:
-    """Find out how a column writes its dates.
-
-    Args:
-        strings: Its different cells, none missing.
-
-    Returns:
-        A format for `strptime`; "mixed" if there are several; None if these are no dates.
-
-    Source: skrub's `ToDatetime`, which tells day and month apart by all cells.
-
-    Example:
-        >>> date_format(["13/02/2024", "01/02/2024"]), date_format(["lot 1", "lot 2"])
-        ('%d/%m/%Y', None)
-    """
-    if not strings or not all(_DATE.fullmatch(string.strip()) for string in strings):
-        return None
-    from skrub import ToDatetime  # half a second that tables without dates don't pay
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        series = pd.Series([string.strip() for string in strings], dtype="str")
-        try:
-            reader = ToDatetime().fit(series)
-        except ValueError:
-            return (
-                MIXED_DATES if pd.to_datetime(series, errors="coerce", format="mixed", utc=True).notna().all() else None
-            )
-    return str(reader.format_)
-
-
 def as_times(column: AnySeries, name: str, date_format: str) -> AnySeries:
     """Return a column of dates as time stamps without a time zone, NaT where missing; zones become UTC.
 
     Args:
         column: The cells.
         name: Name of the column, for errors and warnings.
-        date_format: What `date_format` returned, "" for a column that holds times and not strings.
+        date_format: What `tabattn.notation.date_format` or `number_date_format` returned, "" for a column that holds
+            times and neither strings nor numbers.
 
     Raises:
         ColumnError: No cell is a date.
@@ -222,20 +226,47 @@ def as_times(column: AnySeries, name: str, date_format: str) -> AnySeries:
         column = pd.Series(column.dt.to_timestamp(), index=column.index)
     cells = column.astype(object).reset_index(drop=True).mask(missing)
     is_text = cells.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        times: AnySeries = pd.to_datetime(cells.mask(is_text), errors="coerce", utc=True)
+    is_number = cells.map(is_real_number).to_numpy(dtype=bool)
+    times: AnySeries = pd.to_datetime(cells.mask(is_text | is_number), errors="coerce", utc=True)
+    if date_format in UNITS_SINCE_1970:
+        counts = pd.to_numeric(cells.where(is_text | is_number), errors="coerce").astype(np.float64)
+        times = times.where(times.notna(), _since_1970(counts, date_format))
+    else:
         if is_text.any():
             written = date_format or MIXED_DATES
-            strings = pd.to_datetime(cells.where(is_text).str.strip(), errors="coerce", utc=True, format=written)
+            plain = cells.where(is_text).map(lambda cell: plain_date(level_name(cell)), na_action="ignore")
+            strings = pd.to_datetime(plain, errors="coerce", utc=True, format=written)
             times = times.where(~is_text, strings)
+        if is_number.any() and date_format:
+            digits = cells.where(is_number).map(lambda number: f"{number:.0f}", na_action="ignore")
+            numbers = pd.to_datetime(digits, errors="coerce", utc=True, format=date_format)
+            times = times.where(~is_number, numbers)
     _warn_unread(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
     stamps: AnySeries = times.dt.tz_localize(None).set_axis(column.index)
     return stamps
 
 
+def number_dates(column: AnySeries) -> str | None:
+    """Find out how a column of numbers, perhaps as strings, writes dates; None if not all of its cells are numbers.
+
+    Args:
+        column: The cells.
+
+    Example:
+        >>> number_dates(pd.Series([20240105, None])), number_dates(pd.Series(["A"]))
+        ('%Y%m%d', None)
+    """
+    cells = column[~is_missing(column)]
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        cells = cells.astype(object)
+    if not cells.map(lambda cell: is_real_number(cell) or isinstance(cell, str)).all():
+        return None
+    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
+    return number_date_format(numbers.unique().tolist()) if len(numbers) and np.isfinite(numbers).all() else None
+
+
 def as_seconds(column: AnySeries, name: str) -> Numbers:
-    """Return a column of durations or times of day in seconds, NaN where missing.
+    """Return a column of durations or times of day in seconds, NaN where missing; numbers are seconds.
 
     Args:
         column: The cells.
@@ -248,48 +279,67 @@ def as_seconds(column: AnySeries, name: str) -> Numbers:
         UnreadCellsWarning: Some cells are no durations; they count as missing.
     """
     missing = is_missing(column)
-    cells = column.astype(object).mask(missing).map(_clock_text, na_action="ignore")
-    spans = pd.to_timedelta(cells.reset_index(drop=True), errors="coerce")
-    seconds = np.asarray(spans.dt.total_seconds(), dtype=np.float64)
-    _warn_unread(column, np.isnan(seconds) & ~missing, missing, name, "durations")
-    return seconds
+    cells = column.astype(object).reset_index(drop=True).mask(missing)
+    seconds = pd.to_numeric(cells.where(cells.map(_is_plain_number)), errors="coerce").to_numpy(np.float64, copy=True)
+    is_span = np.isnan(seconds) & ~missing
+    spans = pd.to_timedelta(cells.where(is_span).map(_span, na_action="ignore"), errors="coerce")
+    seconds[is_span] = spans.dt.total_seconds()[is_span]
+    _warn_unread(column, ~np.isfinite(seconds) & ~missing, missing, name, "durations")
+    return np.where(np.isfinite(seconds), seconds, np.nan)
 
 
 def as_texts(column: AnySeries) -> AnySeries:
     """Return a column of texts as strings, None where missing."""
-    return column.astype(object).map(str, na_action="ignore").mask(is_missing(column), None).astype("str")
+    return column.astype(object).map(level_name, na_action="ignore").mask(is_missing(column), None).astype("str")
 
 
-def _read_strings(column: AnySeries, name: str, marks: str) -> Numbers:
+def is_real_number(cell: object) -> bool:
+    """Say whether a cell is a number by its type; True and False are none."""
+    return isinstance(cell, int | float | np.integer | np.floating | Decimal) and not isinstance(cell, bool)
+
+
+def _read_cells(column: AnySeries, name: str, marks: str, origin: int) -> Numbers:
     missing = is_missing(column)
     positions, values = pd.factorize(column, use_na_sentinel=True)
-    read = np.array([*(_read_number(value, marks) for value in values), np.nan])
+    read = np.array([*(_number(value, marks, origin) for value in values), np.nan])
     numbers: Numbers = np.where(missing, np.nan, read[positions])
     _warn_unread(column, np.isnan(numbers) & ~missing, missing, name, "numbers")
     return numbers
 
 
-def _read_number(value: object, marks: str) -> float:
+def _number(value: object, marks: str, origin: int) -> float:
     if isinstance(value, str):
-        text = value.strip()
-        if not _NUMBER_PATTERNS[marks].fullmatch(text):
-            return float("inf") if text.casefold().lstrip("+-") in {"inf", "infinity"} else float("nan")
-        text = text.rstrip("%").replace("\u2212", "-")
-        for mark in "\u00a0\u202f \u2019'":
-            text = text.replace(mark, "")
-        if marks[1:] in {",", "."}:
-            text = text.replace(marks[1], "")
-        return float(text.replace(marks[0], "."))
+        return read_number(value, marks, origin)
+    whole = _integer(value) if origin else None
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value) - origin if whole is None else float(whole - origin)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 
+def _integer(value: object) -> int | None:
+    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+
+
+def _since_1970(counts: AnySeries, unit: str) -> AnySeries:
+    times: AnySeries = pd.to_datetime(counts, unit=unit, errors="coerce", utc=True)  # type: ignore[call-overload]
+    return times
+
+
+def _is_plain_number(cell: object) -> bool:
+    return is_real_number(cell) or (isinstance(cell, str) and ":" not in cell)
+
+
+def _span(cell: object) -> object:
+    if isinstance(cell, str):
+        return span_text(level_name(cell))
+    return str(cell) if hasattr(cell, "isoformat") and hasattr(cell, "microsecond") else cell
+
+
 def _warn_unread(
     column: AnySeries,
-    is_unread: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    missing: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    is_unread: Mask,
+    missing: Mask,
     name: str,
     what: str,
 ) -> None:
@@ -301,11 +351,9 @@ def _warn_unread(
             f"Column {name!r} must hold {what}, as when the model was fitted, got {first}. "
             "Correct the cells or leave them empty."
         )
-    warnings.warn(
+    warn_of_cells(
         f"Column {name!r} holds {what}, and {int(is_unread.sum())} cell(s) that are none, such as {first}: "
-        "they count as missing.",
-        UnreadCellsWarning,
-        stacklevel=2,
+        "they count as missing."
     )
 
 
@@ -314,12 +362,6 @@ def _no_numbers(name: str, got: object) -> ColumnError:
         f"Column {name!r} must hold numbers, as when the model was fitted, got {got}. "
         "Correct the cells or leave them empty."
     )
-
-
-def _clock_text(cell: object) -> object:
-    if isinstance(cell, str) and cell.count(":") == 1:
-        return f"{cell.strip()}:00"
-    return str(cell) if hasattr(cell, "isoformat") and hasattr(cell, "microsecond") else cell
 
 
 def level_name(cell: object) -> str:

@@ -1,6 +1,11 @@
+import datetime as dt
 import inspect
+import logging
 import pickle
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -426,11 +431,109 @@ def test_a_fit_that_fails_leaves_nothing_half_done(mixed: pd.DataFrame, monkeypa
     for est in (cold, warm):
         with pytest.raises(KeyboardInterrupt):
             est.fit(X, y)
-    np.testing.assert_array_equal(warm.predict(X), expected)
-    assert warm.feature_importances_.sum() == pytest.approx(1)
+        np.testing.assert_array_equal(est.predict(X), expected)
+        assert est.feature_importances_.sum() == pytest.approx(1)
+    with pytest.raises(KeyboardInterrupt):
+        cold.set_params(pretrain="auto").fit(X[::2], y[::2])
+    np.testing.assert_array_equal(cold.predict(X), expected)
+    with pytest.raises(TargetError, match="finite numbers"):
+        cold.fit(X, np.where(np.arange(300) == 7, np.nan, y))
     with pytest.raises(NotFittedError):
         cold.predict(X)
     assert not hasattr(cold, "feature_importances_")
+
+
+def test_an_interruption_of_the_scores_leaves_the_whole_model(
+    mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    whole = TabAttnRegressor(**FAST, random_state=0).fit(X, y)
+    score, seen = TabAttnRegressor._score, []
+
+    def interrupted_once(self: Any, cells: Any, *rest: Any) -> Any:
+        seen.append(len(cells))
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        return score(self, cells, *rest)
+
+    monkeypatch.setattr(TabAttnRegressor, "_score", interrupted_once)
+    monkeypatch.setattr("tabattn.estimator.N_BACKGROUND", 64)
+    est = TabAttnRegressor(**FAST, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        est.fit(X, y)
+    np.testing.assert_array_equal(est.predict(X), whole.predict(X))
+    assert (seen[0] > 64, seen[1:]) == (True, [64])
+    np.testing.assert_allclose(est.feature_importances_, whole.feature_importances_, atol=0.1)
+
+
+def test_a_warm_start_keeps_to_the_kinds_of_its_columns(mixed: pd.DataFrame) -> None:
+    X, y = mixed[["heat", "line"]], mixed["y"]
+    est = TabAttnRegressor(**FAST, warm_start=True, schema={"line": "categorical"}, random_state=0).fit(X, y)
+    est.fit(X, y)
+    with pytest.raises(ParameterError, match="schema must be as in the fit that warm_start goes on from, got 'text'"):
+        est.set_params(schema={"line": "text"}).fit(X, y)
+
+
+BAD_CALLS: dict[str, Callable[[pd.DataFrame, Any], Any]] = {
+    "a target with a hole": lambda X, y: TabAttnRegressor(**FAST).fit(X, np.where(np.arange(300) == 7, np.nan, y)),
+    "a target of words": lambda X, y: TabAttnRegressor(**FAST).fit(X, ["a", "b"] * 150),
+    "a ragged target": lambda X, y: TabAttnRegressor(**FAST).fit(X, [[1.0], [1.0, 2.0]] * 150),
+    "a short target": lambda X, y: TabAttnRegressor(**FAST).fit(X, y[:7]),
+    "a short eval_set": lambda X, y: TabAttnRegressor(**FAST).fit(X, y, eval_set=(X, y[:7])),
+    "an eval_set of other columns": lambda X, y: TabAttnRegressor(**FAST).fit(X, y, eval_set=(X.iloc[:, ::-1], y)),
+    "counts below zero": lambda X, y: TabAttnRegressor(**FAST, loss="poisson").fit(X, -abs(y)),
+    "counts below zero to judge by": lambda X, y: TabAttnRegressor(**FAST, loss="poisson").fit(
+        X, abs(y), eval_set=(X, -abs(y))
+    ),
+    "weights below zero": lambda X, y: TabAttnRegressor(**FAST).fit(X, y, sample_weight=-np.ones(300)),
+    "weights with a hole": lambda X, y: TabAttnRegressor(**FAST).fit(X, y, sample_weight=np.full(300, np.nan)),
+    "few weights": lambda X, y: TabAttnRegressor(**FAST).fit(X, y, sample_weight=np.ones(7)),
+    "classes that are numbers": lambda X, y: TabAttnClassifier(**FAST).fit(X, y),
+    "classes that are days": lambda X, y: TabAttnClassifier(**FAST).fit(
+        X, [dt.date(2024, 1, i % 2 + 1) for i in range(300)]
+    ),
+    "classes that are decimals": lambda X, y: TabAttnClassifier(**FAST).fit(X, [Decimal(i % 2) for i in range(300)]),
+    "classes that are ranges": lambda X, y: TabAttnClassifier(**FAST).fit(X, pd.cut(y, 2)),
+    "a table of other columns": lambda X, y: TabAttnRegressor(**FAST).fit(X, y).predict(X.iloc[:, ::-1]),
+    "a row": lambda X, y: TabAttnRegressor(**FAST).fit(X.to_numpy()[:, 0], y),
+}
+
+
+@pytest.mark.parametrize("what", BAD_CALLS)
+def test_bad_calls_are_refused_by_errors_of_ours(mixed: pd.DataFrame, what: str) -> None:
+    with pytest.raises(TabAttnError):
+        BAD_CALLS[what](mixed[["heat", "noise"]], mixed["y"])
+
+
+def test_labels_may_be_of_nullable_types(mixed: pd.DataFrame) -> None:
+    labels = pd.DataFrame({"a": mixed["heat"] > 0, "b": mixed["noise"] > 0})
+    for dtype in ("Int64", "boolean"):
+        est = TabAttnClassifier(**FAST, random_state=0).fit(mixed[["heat", "noise"]], labels.astype(dtype))
+        assert est.predict(mixed[["heat", "noise"]]).shape == (300, 2)
+
+
+def test_truth_is_read_in_any_of_its_words(mixed: pd.DataFrame) -> None:
+    X, y = pd.DataFrame({"on": mixed["heat"] > 0, "noise": mixed["noise"]}), np.where(mixed["heat"] > 0, 2.0, -1.0)
+    est = TabAttnRegressor(**FAST, random_state=0).fit(X, y)
+    for words in ({True: 1, False: 0}, {True: "TRUE", False: "false"}, {True: "1.0", False: "0.0"}):
+        np.testing.assert_array_equal(est.predict(X.assign(on=X["on"].map(words))), est.predict(X))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_fits_in_threads_are_those_of_one_thread(mixed: pd.DataFrame) -> None:
+    tables = [mixed[["heat", "noise", "line"]], mixed[["noise", "heat"]].assign(day=pd.date_range("2024", periods=300))]
+
+    def fitted(X: pd.DataFrame, seed: int) -> Any:
+        return TabAttnRegressor(**FAST, random_state=seed).fit(X, mixed["y"]).predict(X)
+
+    work = [(X, seed) for seed in range(3) for X in tables]
+    expected = [fitted(*each) for each in work]
+    before = (torch.get_rng_state().tolist(), warnings.filters[:], logging.getLogger("lightning.pytorch").level)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda each: fitted(*each), work))
+    assert (torch.get_rng_state().tolist(), warnings.filters[:], logging.getLogger("lightning.pytorch").level) == before
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_only_ratios_of_weights_matter(mixed: pd.DataFrame) -> None:

@@ -129,7 +129,7 @@ def test_rows_without_a_target_need_pretraining(mixed: pd.DataFrame) -> None:
         TabAttnRegressor(**FAST).fit(X, mixed["y"], unlabelled=X)
 
 
-def test_an_interrupted_pretraining_leaves_nothing_fitted(mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_pretraining_leaves_all_as_it_was(mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any) -> Any:
         raise KeyboardInterrupt
 

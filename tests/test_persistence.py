@@ -1,6 +1,9 @@
+import hashlib
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +178,7 @@ CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
     "a billion layers": lambda s, _: s["sizes"].update(n_layers=10**9),
     "a billion numbers in a block": lambda s, _: s["sizes"].update(n_parts=[10**9]),
     "a billion levels": lambda s, _: s["sizes"].update(n_levels=[10**9]),
+    "weights that are no numbers": lambda _, a: a["model.encoder.cls"].fill_(float("nan")),
     "wide tokens": lambda s, _: s["sizes"].update(d_token=10**6),
     "a fraction of a layer": lambda s, _: s["sizes"].update(n_layers=0.5),
     "fewer columns": lambda s, _: s["schema"].pop(),
@@ -201,6 +205,68 @@ CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
     "many rows": lambda _, a: a.update({k: a[k].repeat(999, 1) for k in a if k.startswith("background")}),
     "levels that are none": lambda _, a: a["background.codes"].fill_(10**9),
 }
+
+
+def test_a_later_format_is_named_whatever_else_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    save_file({"x": torch.ones(1)}, path, {"tabattn": json.dumps({"format": 99, "version": "9.9"})})
+    with pytest.raises(ModelFileError, match="which is newer than this one"):
+        load(path)
+
+
+def test_little_is_read_of_large_files_that_are_none_of_ours(tmp_path: Path) -> None:
+    head = json.dumps({"x": {"dtype": "F32", "shape": [2**38], "data_offsets": [0, 2**40]}}).encode()
+    starts = {
+        "nothing": b"",
+        "a long head": (2**40).to_bytes(8, "little"),
+        "no metadata": len(head).to_bytes(8, "little") + head,
+    }
+    for start in starts.values():
+        path = tmp_path / "m"
+        with path.open("wb") as file:
+            file.write(start)
+            file.truncate(2**40)  # a terabyte that takes no place
+        with pytest.raises(ModelFileError, match="which is none, or not whole"):
+            load(path)
+    ours = {"tabattn": json.dumps({"format": 1, "version": "0", "sha256": "", "settings": {}})}
+    head = json.dumps(
+        {"__metadata__": ours, "x": {"dtype": "U8", "shape": [2**40], "data_offsets": [0, 2**40]}}
+    ).encode()
+    with path.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        file.truncate(2**40 + 8 + len(head))
+    with pytest.raises(ModelFileError, match="was changed"):
+        load(path)
+    with pytest.raises(ModelFileError, match=r"none, or not whole|existing file"):
+        load("n" * 300)
+
+
+def test_texts_with_any_letters_are_kept(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = ["a\0b", "c\nd", "\ud800e", "온도 높음", "x"]
+    remarks = [" ".join(rng.choice(words, 4)) + f" {i}" for i in range(60)]
+    X = pd.DataFrame({"remark": pd.Series(remarks, dtype=object)})
+    est = TabAttnRegressor(**FAST, schema={"remark": "text"}, random_state=0).fit(X, rng.normal(size=60))
+    est.save(tmp_path / "model.tabattn")
+    assert load(tmp_path / "model.tabattn").predict(X).tobytes() == est.predict(X).tobytes()
+
+
+@pytest.mark.slow
+def test_another_process_predicts_the_same_bytes(
+    saved: tuple[TabAttnClassifier, Path], everything: pd.DataFrame, tmp_path: Path
+) -> None:
+    est, path = saved
+    X = everything.drop(columns="y").assign(flag=everything["flag"].astype(int))
+    X.to_pickle(tmp_path / "X.pickle")
+    code = (
+        "import sys, hashlib, pandas as pd, tabattn; est = tabattn.load(sys.argv[1]); X = pd.read_pickle(sys.argv[2]); "
+        "print(hashlib.sha256(est.predict_proba(X).tobytes() + est.attention(X).weights.tobytes()).hexdigest())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(tmp_path / "X.pickle")], capture_output=True, text=True, check=True
+    )
+    expected = est.predict_proba(X).tobytes() + est.attention(X).weights.tobytes()
+    assert ran.stdout.strip() == hashlib.sha256(expected).hexdigest()
 
 
 @pytest.mark.parametrize("what", CHANGES)

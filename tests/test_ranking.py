@@ -159,6 +159,47 @@ def test_columns_that_mislead_are_named() -> None:
     assert leaks.startswith("'reason': alone enough to predict the target")
 
 
+LEAKS: dict[str, Callable[[np.random.Generator, Any], Any]] = {
+    "a copy": lambda _, y: y,
+    "a copy in other units": lambda _, y: -1.8 * y + 32,
+    "a copy with holes": lambda rng, y: np.where(rng.random(len(y)) < 0.2, np.nan, y),
+    "a monotone function": lambda _, y: np.cbrt(y),
+    "an ordinary driver": lambda rng, y: y + 0.3 * y.std() * rng.normal(size=len(y)),
+    "nothing": lambda rng, y: rng.normal(size=len(y)),
+}
+
+
+@pytest.mark.parametrize("n_rows", [60, 400])
+@pytest.mark.parametrize("is_skewed", [False, True])
+@pytest.mark.parametrize("what", LEAKS)
+def test_copies_of_the_target_are_leaks_in_tables_of_any_size(what: str, is_skewed: bool, n_rows: int) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.lognormal(sigma=2, size=n_rows) if is_skewed else rng.normal(size=n_rows)
+    table = pd.DataFrame({"z": LEAKS[what](rng, y), "a": y + 2 * rng.normal(size=n_rows), "y": y})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rank(table, "y", max_epochs=1, n_repeats=1)
+    leaks = [str(each.message) for each in caught if each.category is LeakWarning]
+    is_leak = what not in {"an ordinary driver", "nothing"}
+    assert [message.split(":")[0] for message in leaks] == ["'z'"] * is_leak
+
+
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
+def test_a_lot_that_says_the_target_is_a_leak_and_so_is_a_copy_behind_many_others() -> None:
+    rng = np.random.default_rng(0)
+    lots = rng.permutation(np.arange(300) % 60)
+    y = rng.normal(size=60)[lots]
+    table = pd.DataFrame({"lot": [f"L{lot}" for lot in lots], "x": rng.normal(size=300), "y": y})
+    with pytest.warns(LeakWarning, match="'lot': alone enough"):
+        rank(table, "y", max_epochs=1, n_repeats=1)
+    reasons = table.assign(y=np.where(y > 0, "scrap", "good"), lot=np.where(y > 0, "thick", None))
+    with pytest.warns(LeakWarning, match="'lot': alone enough"):
+        rank(reasons, "y", max_epochs=1, n_repeats=1)
+    copies = pd.DataFrame({f"copy {i}": y * (i + 1) for i in range(8)}).assign(y=y)
+    with pytest.warns(LeakWarning, match="'copy 0', .*'copy 7': alone enough"):
+        rank(copies, "y", max_epochs=1, n_repeats=1)
+
+
 @pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas], ids=["polars", "pyarrow"])
 def test_tables_of_other_packages_give_the_same_ranking(convert: Callable[[pd.DataFrame], object]) -> None:
     table = pd.read_csv(DATA / "wine.csv")
@@ -177,7 +218,8 @@ def test_numbers_may_be_written_with_a_decimal_comma(tmp_path: Path) -> None:
     table["품질"] = (table["온도"] * 30 + 2000).round(3)
     german = table.assign(count=[f"{n // 1000}.{n % 1000:03}" for n in table["count"]])
     german.to_csv(tmp_path / "t.csv", sep=";", decimal=",", index=False, encoding="cp949")
-    ranking = rank(tmp_path / "t.csv", "품질", max_epochs=2, n_repeats=1)
+    with pytest.warns(LeakWarning, match="'온도': alone enough"):
+        ranking = rank(tmp_path / "t.csv", "품질", max_epochs=2, n_repeats=1)
     assert ranking.table["kind"].tolist() == ["numeric", "numeric"]
     np.testing.assert_allclose(ranking.problem.y, table["품질"])
 

@@ -1,15 +1,21 @@
+import contextlib
 import gzip
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
 import pytest
 
-from tabattn.errors import TableError
-from tabattn.reading import as_pandas, read_table
+from tabattn.errors import AmbiguousNumbersWarning, TableError
+from tabattn.reading import as_pandas, decode, read_table
 from tabattn.schema import infer_schema
+from tabattn.values import as_numbers
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -22,7 +28,10 @@ TABLE = pd.DataFrame({"온도": [1.5, None], "line, no": ["A", 'B"c']})
 
 @pytest.mark.parametrize(
     "name",
-    ["t.csv", "t.csv.gz", "t.CSV", "t.tsv", "t.tsv.xz", "t.csv.bz2", "t.csv.zip", "t.xlsx", "t.parquet", "t.feather"],
+    [
+        *("t.csv", "t.csv.gz", "t.CSV", "t.tsv", "t.tsv.xz", "t.csv.bz2", "t.csv.zip", "t.csv.zst"),
+        *("t.xlsx", "t.parquet", "t.feather", "t.arrow"),
+    ],
 )
 def test_formats(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -32,6 +41,12 @@ def test_formats(tmp_path: Path, name: str) -> None:
         TABLE.to_parquet(path)
     elif name.endswith("feather"):
         TABLE.to_feather(path)
+    elif name.endswith("arrow"):  # a stream, which .arrow may be too
+        stream = pa.Table.from_pandas(TABLE)
+        with pa.ipc.new_stream(path, stream.schema) as writer:
+            writer.write_table(stream)
+    elif name.endswith("zst"):
+        path.write_bytes(pa.compress(TABLE.to_csv(index=False).encode(), "zstd", asbytes=True))
     else:
         TABLE.to_csv(path, index=False, sep="\t" if "tsv" in name else ",")
     pd.testing.assert_frame_equal(read_table(path), TABLE)
@@ -68,6 +83,12 @@ def test_names_are_kept_as_written(tmp_path: Path) -> None:
         ("fake.feather", "a,b\n1,2\n", "must be a table"),
         ("t.parquet.gz", "a,b\n1,2\n", "must be a .csv"),
         ("cut.csv", "온도".encode("utf-16")[:-1], "must be a table"),
+        (
+            "zero.csv",
+            "a,b\n" + "1,2\n" * 30_000 + "1,\0\n",
+            "must be a table.*holds a zero byte|must be a table.*no text",
+        ),
+        ("utf32.csv", "a,b\n1,2\n".encode("utf-32")[:-1], "must be a table"),
         ("broken.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:30], "must be a table"),
     ],
 )
@@ -90,7 +111,7 @@ def test_a_directory_is_no_table(tmp_path: Path) -> None:
         read_table(tmp_path)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp949"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp949"])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_encodings_and_separators_are_found_out(tmp_path: Path, encoding: str, separator: str) -> None:
     rows = [["온도", "line, no"], ["1.5", '"A, B"'], ["2.5", "C"]]
@@ -130,3 +151,159 @@ def test_levels_of_polars_are_categories_and_lazy_tables_are_refused() -> None:
     twice = pa.table([[1], [2]], names=["a", "a"])
     with pytest.raises(TableError, match=r"must be unique.*'a'"):
         as_pandas(twice)
+
+
+@pytest.mark.parametrize("text", ["T °C;p µbar;Äpfel\n1,5;2;für\n", "é;ß\n1;2\n", "Größe\n1\n", "½;°\n1;2\n"])
+def test_western_signs_are_no_korean_ones(text: str) -> None:
+    assert decode(text.encode("cp1252")) == text
+
+
+@pytest.mark.parametrize("text", ["온도(℃);두께(㎛)\n1,5;2\n", "℃\n1\n", "공정,설비\n가,나\n", "온도 °C\n1\n"])
+def test_korean_signs_are_no_western_ones(text: str) -> None:
+    assert decode(text.encode("cp949")) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_of_hangul_without_a_mark(encoding: str) -> None:
+    text = "공정온도,설비압력상태\n" + "가나다라마바사아자차,타파하거너더러머버서어저\n" * 50
+    assert decode(text.encode(encoding)) == text
+    with pytest.raises(ValueError, match="no text"):
+        decode(bytes(range(256)) * 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a;b\n17.027;0,5\n237;1,5\n2.309;2\n", {"a": [17027, 237, 2309], "b": [0.5, 1.5, 2]}),
+        ("a;b\n17,027;0.5\n237;1.5\n2,309;2\n", {"a": [17027, 237, 2309], "b": [0.5, 1.5, 2]}),
+        ("a\tb\n17.027\t0,5\n237\t1,5\n", {"a": [17027, 237], "b": [0.5, 1.5]}),
+        ("a\tb\n0,100\t1\n0,250\t2\n", {"a": [0.1, 0.25], "b": [1, 2]}),
+        ("a;b\n7.123;0.5\n5.321;1.5\n", {"a": [7.123, 5.321], "b": [0.5, 1.5]}),
+        ('a,b\n"17,027",0.5\n"2,309",1.5\n', {"a": [17027, 2309], "b": [0.5, 1.5]}),
+        ("sep=;\na;b\n1,5;2\n", {"a": [1.5], "b": [2]}),
+        ('a, b\n1, "x, y"\n', {"a": [1], "b": ["x, y"]}),
+    ],
+)
+def test_marks_in_numbers_are_those_of_the_file(tmp_path: Path, text: str, values: dict[str, list[object]]) -> None:
+    table = read_table(write(tmp_path / ("t.tsv" if "\t" in text else "t.csv"), text))
+    read = {
+        column.name: as_numbers(table[column.name], column.name, column.written)
+        for column in infer_schema(table).columns
+        if column.kind == "numeric"
+    }
+    assert {name: read[name].tolist() if name in read else table[name].tolist() for name in table} == values
+
+
+def test_marks_that_nothing_explains_are_told(tmp_path: Path) -> None:
+    for cells, numbers in (("17,027;2,309", [17.027, 2.309]), ("17.027;2.309", [17027, 2309])):
+        path = write(tmp_path / "t.csv", "a;b\n" + f"{cells}\n" * 3)
+        with pytest.warns(AmbiguousNumbersWarning, match=r"'t.csv' holds numbers such as '17.027' in the column 'a'"):
+            assert read_table(path).iloc[0].tolist() == numbers
+
+
+def test_digits_that_a_number_would_lose_are_kept(tmp_path: Path) -> None:
+    big = 10**18
+    text = f"code,big,hole,plain,word\n00012,{big + 1},{big + 1},1,a\n00345,{big + 2},,2,b\n,{big + 4},{big + 2},3,0x\n"
+    table = read_table(write(tmp_path / "t.csv", text))
+    assert table["code"].tolist()[:2] == ["00012", "00345"]
+    assert table["big"].tolist() == [big + 1, big + 2, big + 4]
+    assert table["hole"].dropna().tolist() == [str(big + 1), str(big + 2)]
+    assert table["plain"].tolist() == [1, 2, 3]
+    schema = infer_schema(table)
+    assert [column.kind for column in schema.columns] == ["categorical", "numeric", "numeric", "numeric", "categorical"]
+    assert schema.columns[2].origin == big + 1
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather"])
+def test_an_index_with_a_name_is_a_column(tmp_path: Path, name: str) -> None:
+    table = pd.DataFrame({"a": [1, 2]}, index=pd.Index(["x", "y"], name="lot"))
+    pa_table = pa.Table.from_pandas(table)
+    (pa.parquet.write_table if name == "t.parquet" else pa.feather.write_feather)(pa_table, tmp_path / name)
+    assert read_table(tmp_path / name).to_dict("list") == {"lot": ["x", "y"], "a": [1, 2]}
+
+
+def test_the_used_part_of_a_sheet_is_the_table(tmp_path: Path) -> None:
+    table = pd.DataFrame({"온도": [1.5, 2.0, None], "on": [True, False, True], "code": ["007", "008", "009"]})
+    for titled in (False, True):
+        path = tmp_path / f"{titled}.xlsx"
+        with pd.ExcelWriter(path) as writer:
+            table.to_excel(writer, index=False, startrow=3, startcol=1)
+            if titled:
+                writer.book.active.cell(2, 2, "생산 기록")
+        pd.testing.assert_frame_equal(read_table(path), table)
+
+
+def test_a_name_given_to_a_column_is_no_other_one_s(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path / "t.csv", "unnamed_2,,b\n1,2,3\n")).columns.tolist() == [
+        "unnamed_2",
+        "unnamed_2_",
+        "b",
+    ]
+
+
+def test_types_that_pandas_lacks_are_refused_in_our_words() -> None:
+    huge = pl.DataFrame({"a": pl.Series([2**100, 1], dtype=pl.Int128)})
+    with pytest.raises(TableError, match="polars table must have columns of types that pandas has"):
+        as_pandas(huge)
+
+
+def test_dictionaries_of_arrow_are_categories() -> None:
+    column = pd.Series(["A", "B", "A"], dtype=pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string())))
+    schema = infer_schema(as_pandas(pd.DataFrame({"x": column})))
+    assert (schema.columns[0].kind, schema.columns[0].categories) == ("categorical", ("A",))
+
+
+def damaged(path: Path, kind: str) -> Path:
+    """Write a file that is whole but for what `kind` says."""
+    if kind == "locked":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("t.csv", "a,b\n1,2\n")
+        data = bytearray(path.read_bytes())
+        for start in (data.find(b"PK\x03\x04") + 6, data.find(b"PK\x01\x02") + 8):
+            data[start] |= 1
+        path.write_bytes(data)
+    elif kind == "unknown method":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("t.csv", "a,b\n1,2\n")
+        data = bytearray(path.read_bytes())
+        for start in (data.find(b"PK\x03\x04") + 8, data.find(b"PK\x01\x02") + 10):
+            data[start] = 99
+        path.write_bytes(data)
+    else:
+        TABLE.to_excel(path, index=False)
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"][:-90]
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("t.csv.zip", "locked"), ("t.csv.zip", "unknown method"), ("t.xlsx", "cut inside")]
+)
+def test_archives_that_can_not_be_opened_are_refused(tmp_path: Path, name: str, kind: str) -> None:
+    with pytest.raises(TableError, match="must be a table with one line of column names: "):
+        read_table(damaged(tmp_path / name, kind))
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.xlsx", "t.csv.zip", "t.csv.gz"])
+def test_flipped_bits_are_refused_or_read(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"n": rng.normal(size=30), "s": rng.choice(["A", "", "BC"], 30), "t": range(30)})
+    path = tmp_path / name
+    if name == "t.parquet":
+        table.to_parquet(path)
+    elif name == "t.feather":
+        table.to_feather(path)
+    else:
+        (table.to_excel if name == "t.xlsx" else table.to_csv)(path, index=False)
+    whole = path.read_bytes()
+    for _ in range(60 if name != "t.xlsx" else 10):
+        data = bytearray(whole)
+        for place in rng.integers(len(data), size=rng.integers(1, 4)):
+            data[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(data)
+        with contextlib.suppress(TableError):
+            read_table(path)

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn.errors import ColumnError, ParameterError
+from tabattn.errors import AmbiguousNumbersWarning, ColumnError, ParameterError
 from tabattn.schema import Kind, identifier_names, infer_schema
+from tabattn.values import as_times, unread_cells_ignored
 
 
 @pytest.mark.parametrize(
@@ -21,9 +22,12 @@ from tabattn.schema import Kind, identifier_names, infer_schema
         (pd.Series([1, " ", 3], dtype=object), "numeric"),
         ([None, None, None], "numeric"),
         (["a", "b", None], "categorical"),
-        ([True, False, True], "categorical"),
-        (pd.array([True, None, False], dtype="boolean"), "categorical"),
-        (pd.Series([True, None, False], dtype=object), "categorical"),
+        ([True, False, True], "boolean"),
+        (pd.array([True, None, False], dtype="boolean"), "boolean"),
+        (pd.Series([True, None, False], dtype=object), "boolean"),
+        (["TRUE", "false", None], "boolean"),
+        (["yes", "no", None], "categorical"),
+        (pd.arrays.IntervalArray.from_breaks([0, 1, 2, 3]), "categorical"),
         (pd.Categorical([1, 2, 1]), "categorical"),
         (pd.Series([1, "a", 2.0], dtype=object), "categorical"),
     ],
@@ -46,6 +50,8 @@ def test_kind_of_column(cells: object, kind: str) -> None:
         (pd.to_timedelta([1, 2, 3], unit="s"), "duration"),
         (pd.Series([dt.time(8), dt.time(9), None], dtype=object), "duration"),
         (["08:30", "09:15:00", "10:00"], "duration"),
+        (["3 days 02:00:00", "1 day", "-03:30"], "duration"),
+        (["2024년 3월 5일", "2024년 3월 6일"], "datetime"),
     ],
 )
 def test_strings_and_times(cells: object, kind: str) -> None:
@@ -71,12 +77,39 @@ def test_given_kinds_take_the_place_of_inferred_ones() -> None:
     assert [column.kind for column in schema.columns] == [Kind.CATEGORICAL, Kind.NUMERIC, Kind.TEXT]
     with pytest.raises(ParameterError, match="must name columns of the table, got 'zap'"):
         infer_schema(X, {"zap": "numeric"})
-    with pytest.raises(ParameterError, match=r"one of the kinds numeric, categorical, .* got 'number' for 'zip'"):
+    with pytest.raises(
+        ParameterError, match=r"one of the kinds numeric, boolean, categorical, .* got 'number' for 'zip'"
+    ):
         infer_schema(X, {"zip": "number"})
     with pytest.raises(ColumnError, match="Column 'word' must hold numbers"):
         infer_schema(X, {"word": "numeric"})
     with pytest.raises(ColumnError, match="Column 'word' must hold dates"):
         infer_schema(X, {"word": "datetime"})
+
+
+def test_given_kinds_of_numbers_are_what_a_person_would_read() -> None:
+    X = pd.DataFrame(
+        {
+            "day": [20240101, 20240102, 20240131],
+            "clock": [1704067200, 1704153600, 1706659200],
+            "age": [30, 90, 3600],
+            "flag": [0, 1, 1],
+            "code": ["007", "012,5", "8"],
+        }
+    )
+    given = {"day": "datetime", "clock": "datetime", "age": "duration", "flag": "boolean", "code": "numeric"}
+    schema = infer_schema(X, given)
+    assert [column.written for column in schema.columns] == ["%Y%m%d", "s", "", "", ","]
+    assert [column.kind for column in schema.columns] == list(given.values())
+    days = [as_times(X[name], name, schema.columns[i].written).dt.day.tolist() for i, name in enumerate(X.columns[:2])]
+    assert days == [[1, 2, 31]] * 2
+
+
+def test_numbers_that_may_be_either_are_told() -> None:
+    with pytest.warns(AmbiguousNumbersWarning, match=r"'x' holds numbers such as '17\.027'.*decimal mark"):
+        infer_schema(pd.DataFrame({"x": ["17.027", "237"]}))
+    with unread_cells_ignored():
+        assert infer_schema(pd.DataFrame({"x": ["17.027", "237"]})).columns[0].written == "."
 
 
 def test_identifiers_are_found_and_others_are_not() -> None:
@@ -90,11 +123,16 @@ def test_identifiers_are_found_and_others_are_not() -> None:
             "price": rng.normal(size=100).cumsum(),
             "line": rng.choice(["A", "B"], 100),
             "sparse": np.sort(rng.choice(100_000, 100, replace=False)),
+            "tens": range(0, 1000, 10),
+            "gap": [*range(40), *range(1000, 1060)],
+            "beyond": [2**60 + i for i in range(100)],
+            "code": rng.choice(np.arange(10_000_000, 99_999_999), 100, replace=False),
         }
     )
-    assert identifier_names(X, infer_schema(X)) == ["counter", "shuffled", "lot"]
+    named = ["counter", "shuffled", "lot", "tens", "gap", "beyond", "code"]
+    assert identifier_names(X, infer_schema(X)) == named
     kept = X[rng.random(100) < 0.8]
-    assert identifier_names(kept, infer_schema(kept)) == ["counter", "lot"]
+    assert identifier_names(kept, infer_schema(kept)) == named
 
 
 @pytest.mark.parametrize(

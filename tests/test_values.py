@@ -5,7 +5,18 @@ import pandas as pd
 import pytest
 
 from tabattn.errors import ColumnError, UnreadCellsWarning
-from tabattn.values import as_levels, as_numbers, as_seconds, as_texts, as_times, date_format, is_missing, number_marks
+from tabattn.notation import date_format, decimal_mark, either_way, is_span, number_marks
+from tabattn.values import (
+    as_flags,
+    as_levels,
+    as_numbers,
+    as_seconds,
+    as_texts,
+    as_times,
+    exact_origin,
+    is_missing,
+    number_dates,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +30,8 @@ from tabattn.values import as_levels, as_numbers, as_seconds, as_texts, as_times
         (["1\u202f234.5", "\u22127"], [1234.5, -7]),
         (["1'234.5", "7"], [1234.5, 7]),
         (["12%", "7.5%"], [12, 7.5]),
+        (["0,100", "0,250"], [0.1, 0.25]),
+        (["n.a.", "#VALUE!", "<NA>", "NaT", "결측치", "해당없음", "8"], [*[np.nan] * 6, 8]),
         ([" 12 ", "-", "N/A", "없음", None, "7"], [12, np.nan, np.nan, np.nan, np.nan, 7]),
     ],
 )
@@ -27,6 +40,20 @@ def test_numbers_are_read_as_a_person_would(cells: list[str | None], numbers: li
     marks = number_marks([str(cell) for cell in column[~is_missing(column)]])
     assert marks is not None
     np.testing.assert_allclose(as_numbers(column, "x", marks), numbers)
+
+
+def test_a_mark_that_may_mean_either_is_read_by_the_decimal_mark_of_the_table() -> None:
+    cells = ["17.027", "237", "2.309"]
+    assert [number_marks(cells), number_marks(cells, ",")] == [".", ",."]
+    assert either_way(cells) == "17.027"
+    assert [either_way([*cells, other]) for other in ("0.5", "1234", "2,309", "1.234.567")] == [None] * 4
+    assert decimal_mark([*cells, "A", "0,5"]) == ","
+    assert decimal_mark([*cells, "1,234.5"]) == "."
+    assert decimal_mark(cells) is None
+
+
+def test_codes_are_numbers_where_they_are_said_to_be() -> None:
+    assert number_marks(["007", "012,5"], are_numbers=True) == ","
 
 
 @pytest.mark.parametrize("cells", [["007", "012"], ["1", "b"], ["1,23,4"], ["1.2.3"], ["0x10", "1"], ["a"], []])
@@ -60,6 +87,8 @@ def test_infinite_numbers_are_refused(cells: list[object]) -> None:
         (["01/05/2024", "12/31/2024"], "%m/%d/%Y"),
         (["2024-01-05T00:00:00Z", "2024-12-31T00:00:00Z"], "%Y-%m-%dT%H:%M:%S%z"),
         (["2024/01/05", "2024-12-31 00:00"], "mixed"),
+        (["2024년 1월 5일", "2024년 12월 31일"], "%Y-%m-%d"),
+        (["2024. 1. 5.", "2024. 12. 31."], "%Y-%m-%d"),
     ],
 )
 def test_dates_are_read_by_the_format_that_fits_all_cells(cells: list[str], written: str) -> None:
@@ -68,6 +97,47 @@ def test_dates_are_read_by_the_format_that_fits_all_cells(cells: list[str], writ
     assert times.index.tolist() == [3, 3, 1]
     assert times.tolist()[:2] == [pd.Timestamp(2024, 1, 5), pd.Timestamp(2024, 12, 31)]
     assert times.isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [
+        (["2024-03", "2024-12"], pd.Timestamp(2024, 3, 1)),
+        (["2024년 3월", "2024년 4월"], pd.Timestamp(2024, 3, 1)),
+        (["2024-03-05 오후 3:10:00", "2024-03-05 오전 3:10:00"], pd.Timestamp(2024, 3, 5, 15, 10)),
+        (["2024年3月5日", "2024年4月5日"], pd.Timestamp(2024, 3, 5)),
+    ],
+)
+def test_months_and_east_asian_dates(cells: list[str], first: pd.Timestamp) -> None:
+    written = date_format(cells)
+    assert written is not None
+    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        ([20240305, 20231231], "%Y%m%d"),
+        (["20240305", None], "%Y%m%d"),
+        ([20240305.0, np.nan], "%Y%m%d"),
+        ([20240305000000, 20240305000000], "%Y%m%d%H%M%S"),
+        ([1709596800, 1709596801.5], "s"),
+        (["1709596800", "1709596801"], "s"),
+        ([1709596800000, 1709596801000], "ms"),
+        ([1709596800000000, 1709596801000000], "us"),
+        ([1709596800000000000, 1709596801000000000], "ns"),
+    ],
+)
+def test_numbers_that_are_said_to_be_dates(cells: list[object], written: str) -> None:
+    column = pd.Series(cells)
+    assert number_dates(column) == written
+    assert as_times(column, "t", written).iloc[0] == pd.Timestamp(2024, 3, 5)
+
+
+def test_numbers_among_dates_are_no_nanoseconds() -> None:
+    cells = pd.Series([dt.datetime(2024, 1, 5), 7], dtype=object)
+    with pytest.warns(UnreadCellsWarning, match="holds dates, and 1 cell.* such as '7'"):
+        assert as_times(cells, "t", "").isna().tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +153,14 @@ def test_dates_of_any_type(column: "pd.Series[pd.Timestamp]") -> None:
     assert as_times(column, "t", "").tolist() == [pd.Timestamp(2024, 1, 5), pd.Timestamp(2024, 12, 31)]
 
 
+def test_letters_that_no_text_can_hold_are_no_dates_and_no_durations() -> None:
+    dates, spans = (pd.Series([good, "\ud800"], dtype=object) for good in ("2024-01-05", "08:30"))
+    with pytest.warns(UnreadCellsWarning, match="such as"):
+        assert as_times(dates, "t", "%Y-%m-%d").isna().tolist() == [False, True]
+    with pytest.warns(UnreadCellsWarning, match="such as"):
+        assert np.isnan(as_seconds(spans, "t")).tolist() == [False, True]
+
+
 def test_a_word_among_dates_is_missing_and_named() -> None:
     with pytest.warns(UnreadCellsWarning, match="'t' holds dates, and 1 cell.* such as 'soon'"):
         times = as_times(pd.Series(["2024-01-05", "soon"]), "t", "%Y-%m-%d")
@@ -95,15 +173,51 @@ def test_a_word_among_dates_is_missing_and_named() -> None:
         (["08:30", "26:15:30", None], [30600, 94530, np.nan]),
         (pd.to_timedelta([1.5, 60], unit="s"), [1.5, 60]),
         ([dt.time(8, 30), dt.timedelta(hours=1)], [30600, 3600]),
+        (["3 days 02:00:00", "3 days, 2:00:00", "1 day", "-03:30"], [266400, 266400, 86400, -12600]),
+        ([90, 1.5, "90", None], [90, 1.5, 90, np.nan]),
     ],
 )
 def test_durations_are_seconds(cells: object, seconds: list[float]) -> None:
     np.testing.assert_allclose(as_seconds(pd.Series(cells, dtype=object), "t"), seconds)
 
 
+def test_words_for_durations_are_told_from_others() -> None:
+    assert is_span(["3 days 02:00:00", "1 day", "-03:30", "08:30", "3 days, 2:00:00"])
+    assert not any(is_span([text]) for text in ("3", "A", "1:2:3:4", "12 months"))
+
+
+@pytest.mark.parametrize("cells", [[True, False], [1, 0], [1.0, 0.0], ["TRUE", "false"], ["yes", "No"], ["1", "0"]])
+def test_truth_has_many_words(cells: list[object]) -> None:
+    assert as_flags(pd.Series([*cells, None], dtype=object), "x").tolist() == [1, 0, -1]
+    with pytest.warns(UnreadCellsWarning, match="holds true or false, and 1 cell.* such as 'maybe'"):
+        assert as_flags(pd.Series([*cells, "maybe"], dtype=object), "x").tolist() == [1, 0, -1]
+    with pytest.raises(ColumnError, match=r"'x' must hold true or false.*'maybe'"):
+        as_flags(pd.Series(["maybe"]), "x")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([2**60 + 1, 2**60 + 2, 2**60 + 4]),
+        pd.Series([2**63 + 1, 2**63 + 2, 2**63 + 4], dtype="UInt64"),
+        pd.Series([10**18 + 1, None, 10**18 + 2, 10**18 + 4], dtype="Int64").dropna(),
+        pd.Series([10**30 + 1, 10**30 + 2, 10**30 + 4], dtype=object),
+        pd.Series(["1000000000000000001", "1000000000000000002", "1000000000000000004"]),
+    ],
+)
+def test_whole_numbers_beyond_doubles_are_told_apart(column: "pd.Series[int]") -> None:
+    origin = exact_origin(column)
+    assert as_numbers(column, "x", ".", origin).tolist() == [0, 1, 3]
+    assert np.isnan(as_numbers(pd.Series([None, 1.5]), "x", ".", origin)[0])
+
+
 def test_one_level_whatever_its_type() -> None:
     positions, names = as_levels(pd.Series([1.0, "1", True, "True", np.nan, "  ", "N/A"], dtype=object))
     assert [names[i] if i >= 0 else None for i in positions] == ["1", "1", "True", "True", None, None, None]
+
+
+def test_texts_hold_any_letters() -> None:
+    assert as_texts(pd.Series(["a\udc80b", "a\0b"], dtype=object)).tolist() == ["a\\udc80b", "a\0b"]
 
 
 def test_texts_are_strings_or_missing() -> None:

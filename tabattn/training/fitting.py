@@ -1,9 +1,7 @@
 """Train a model on rows: the one place that builds a Lightning Trainer."""
 
-import logging
 import math
 import signal
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +14,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from tabattn.errors import TrainingError
+from tabattn.isolation import alone, loggers_quiet, warnings_ignored
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.training.callbacks import AttentionHistory, AverageWeights, BestWeights, ProgressLine
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
@@ -181,13 +180,13 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
-    """Draw from a seed, and leave the global random state as it was.
+    """Draw from a seed, and leave the global random state as it was; one thread at a time.
 
     Args:
         seed: The seed.
     """
     devices = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices), isolate_rng():  # isolate_rng forgets after an error
+    with alone(), torch.random.fork_rng(devices), isolate_rng():  # isolate_rng forgets after an error
         torch.manual_seed(seed)
         yield
 
@@ -195,14 +194,5 @@ def reproducible(seed: int) -> Iterator[None]:
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Hold back Lightning's remarks on hardware and services, and leave its loggers as they were."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with loggers_quiet("lightning.pytorch", "lightning.fabric"), warnings_ignored(".*LeafSpec.*"):
+        yield
