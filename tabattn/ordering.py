@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabattn.values import AnySeries, Numbers, level_name
+from tabattn.values import MAX_EXACT_WHOLE, AnySeries, Numbers, level_name
 
 MAX_WRITTEN_OUT = 1_000_000
 NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na", "decimal"})
@@ -54,7 +54,8 @@ def _keys(column: AnySeries) -> Keys:
     if pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
         with suppress(OverflowError):  # integers beyond all floats are told apart by their digits
             numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # there is one zero, and one NaN
-            return pd.util.hash_array(np.where(np.isnan(numbers), np.nan, numbers))
+            if not (pd.api.types.is_integer_dtype(column) and (np.abs(numbers) > MAX_EXACT_WHOLE).any()):
+                return pd.util.hash_array(np.where(np.isnan(numbers), np.nan, numbers))
     if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
         column = column.map(level_name, na_action="ignore")
     positions, values = pd.factorize(column, use_na_sentinel=True)

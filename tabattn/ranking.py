@@ -362,7 +362,8 @@ def _is_in_order(cells: AnySeries, column: Column, y: AnySeries) -> bool:
         return False
     both = pd.DataFrame({"cells": as_numbers(cells, column.name, column.written, column.origin), "y": y.to_numpy()})
     both = both.dropna().astype(np.float64)
-    return len(both) >= MIN_PRESENT_SHARE * len(y) and bool(both.corr("spearman").loc["cells", "y"] ** 2 >= LEAK_SCORE)
+    correlation = both.corr(method="spearman").to_numpy()[0, 1]
+    return len(both) >= MIN_PRESENT_SHARE * len(y) and bool(correlation**2 >= LEAK_SCORE)
 
 
 def _predicts_alone(

@@ -267,7 +267,7 @@ def check_numbers(y: Any, loss: LossName) -> Array:
     try:
         checked: Array = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         numbers = column_or_1d(checked, warn=True) if checked.ndim == 1 or checked.shape[1] == 1 else checked
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise TargetError(
             f"y must hold finite numbers, as many for each row: {_first_line(error)} Correct or leave out such rows."
         ) from error

@@ -34,6 +34,11 @@ def rows() -> pd.DataFrame:
             "when": pd.date_range("2024-01-01", periods=N, freq="7h"),
         }
     )
+    rng = np.random.default_rng(1)
+    table["spell"] = pd.to_timedelta(rng.integers(0, 500, N), unit="s")
+    table["note"] = [" ".join(rng.choice(["belt", "oil", "leaks", "pump"], 4)) + f" {i}" for i in range(N)]
+    table["serial"] = 2**60 + rng.permutation(N)
+    table["on"] = rng.random(N) < 0.5
     table.loc[::7, "heat"] = np.nan
     table.loc[::11, "line"] = None
     table.loc[3, "when"] = pd.NaT
@@ -58,23 +63,29 @@ def test_a_graph_predicts_and_attends_as_the_estimator_does(X: pd.DataFrame, tmp
         np.testing.assert_allclose(prediction, est.predict(table), rtol=1e-6)
         np.testing.assert_allclose(attention, est.attention(table).weights, atol=1e-5)
     assert described["attention"] == list(X)
-    for encoder in ("gpt", "t5"):
-        mixing = TabAttnRegressor(**(FAST | {"max_epochs": 1}), encoder=encoder, random_state=0)
+    for encoder in ("bert", "roberta", "gpt", "xlnet", "t5"):
+        loss = "pinball" if encoder == "bert" else "squared"
+        mixing = TabAttnRegressor(**(FAST | {"max_epochs": 1}), encoder=encoder, loss=loss, random_state=0)
         mixing.fit(X, X["step"]).to_onnx(tmp_path / "mixing.onnx")
         prediction, attention, _ = run(tmp_path / "mixing.onnx", mixing.onnx_inputs(new))
         np.testing.assert_allclose(prediction, mixing.predict(new), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(attention, mixing.attention(new).weights, atol=1e-5)
     assert described["classes"] is None
-    assert described["codes"] == [{"column": "line", "codes": {"A": 1, "B": 2, "C": 3}}]
-    assert [each["column"] for each in described["numbers"]] == ["heat", "step", "when"]
+    flags = {"column": "on", "codes": {"False": 1, "True": 2}}
+    assert described["codes"] == [{"column": "line", "codes": {"A": 1, "B": 2, "C": 3}}, flags]
+    origins = {each["column"]: each["origin"] for each in described["numbers"]}
+    assert origins == {"heat": 0, "step": 0, "spell": 0, "serial": 2**60, "when": 0, "note": 0}
     by_hand = {
         "numbers": est.onnx_inputs(new)["numbers"],
         "codes": np.array(
-            [[-1 if pd.isna(level) else {"A": 1, "B": 2, "C": 3}.get(level, 0)] for level in new["line"]]
+            [
+                [-1 if pd.isna(level) else {"A": 1, "B": 2, "C": 3}.get(level, 0), 1 + int(is_on)]
+                for level, is_on in zip(new["line"], new["on"], strict=True)
+            ]
         ),
     }
     np.testing.assert_allclose(run(tmp_path / "model.onnx", by_hand)[0], est.predict(new), rtol=1e-6)
-    unknown = by_hand | {"codes": np.full((50, 1), 99)}
+    unknown = by_hand | {"codes": np.where([True, False], 99, by_hand["codes"])}
     np.testing.assert_allclose(
         run(tmp_path / "model.onnx", unknown)[0], est.predict(new.assign(line="a new one")), rtol=1e-6
     )

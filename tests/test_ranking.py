@@ -192,7 +192,7 @@ def test_a_lot_that_says_the_target_is_a_leak_and_so_is_a_copy_behind_many_other
     table = pd.DataFrame({"lot": [f"L{lot}" for lot in lots], "x": rng.normal(size=300), "y": y})
     with pytest.warns(LeakWarning, match="'lot': alone enough"):
         rank(table, "y", max_epochs=1, n_repeats=1)
-    reasons = table.assign(y=np.where(y > 0, "scrap", "good"), lot=np.where(y > 0, "thick", None))
+    reasons = table.assign(y=np.where(y > 0, "scrap", "good"), lot=pd.Series("thick", index=table.index).where(y > 0))
     with pytest.warns(LeakWarning, match="'lot': alone enough"):
         rank(reasons, "y", max_epochs=1, n_repeats=1)
     copies = pd.DataFrame({f"copy {i}": y * (i + 1) for i in range(8)}).assign(y=y)

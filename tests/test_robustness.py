@@ -1,5 +1,6 @@
 """Tables of all sorts: a fit either works or is refused in our words, and what it says obeys the same laws."""
 
+import contextlib
 import datetime as dt
 import warnings
 from typing import Any
@@ -66,6 +67,26 @@ def fit(X: pd.DataFrame, y: Any) -> TabAttnRegressor | TabAttnClassifier | None:
             return None
 
 
+def dressed(X: pd.DataFrame, dress: str) -> Any:
+    """Give a table to another package, or other types to its columns; what has no such type stays as it is."""
+    with contextlib.suppress(Exception):
+        if dress == "nullable":
+            return X.convert_dtypes()
+        if dress == "arrow":
+            return X.convert_dtypes(dtype_backend="pyarrow")
+        if dress == "categories":
+            return X.astype("category")
+        if dress == "zones":
+            times = X.select_dtypes("datetime").columns
+            return X.assign(**{str(name): X[name].dt.tz_localize("Asia/Seoul") for name in times})
+        named = X.set_axis(X.columns.map(str), axis=1)
+        if dress == "polars":
+            return pl.from_pandas(named)
+        if dress == "pyarrow":
+            return pa.Table.from_pandas(named)
+    return X
+
+
 def target(n_rows: int, seed: int, *, is_regression: bool) -> Any:
     rng = np.random.default_rng(seed)
     return rng.normal(size=n_rows) if is_regression else rng.permutation(np.arange(n_rows) % 2)
@@ -96,6 +117,28 @@ def test_any_table_is_ranked_or_refused(X: pd.DataFrame, is_regression: bool) ->
     assert ranked[ranked != "a column with one value"].tolist() == est.importance_table(X, y)["feature"].tolist()
 
 
+@settings(max_examples=3 * N_EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(tables(), st.sampled_from(["nullable", "arrow", "categories", "zones", "polars", "pyarrow"]), st.data())
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_any_types_targets_and_weights_are_taken_or_refused(X: pd.DataFrame, dress: str, data: st.DataObject) -> None:
+    n_rows = len(X) + data.draw(st.sampled_from([0, 0, 0, 1]))
+    cell = data.draw(st.sampled_from(sorted(cells)))
+    y = data.draw(st.lists(st.one_of(cells[cell], st.sampled_from([0, 1])), min_size=n_rows, max_size=n_rows))
+    weight = data.draw(
+        st.none() | st.lists(st.sampled_from([0, 1, 2, 0.5, -1, np.nan]), min_size=n_rows, max_size=n_rows)
+    )
+    model = data.draw(st.sampled_from([TabAttnRegressor, TabAttnClassifier]))
+    table = dressed(X, dress)
+    try:
+        est = model(**TINY).fit(table, pd.Series(y, dtype=object), sample_weight=weight)
+    except TabAttnError:
+        return
+    assert np.isfinite(est.feature_importances_).all()
+    assert est.feature_importances_.sum() == pytest.approx(1)
+    assert len(est.predict(table)) == len(X)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_five_thousand_columns_are_ranked() -> None:
     rng = np.random.default_rng(0)
@@ -116,11 +159,28 @@ def test_extreme_cells_spoil_nothing() -> None:
 
 
 def test_integers_beyond_all_doubles_keep_their_order() -> None:
-    big = pd.DataFrame({"n": [2**53 + 2 * i for i in range(40)], "u": pd.Series(range(40), dtype="UInt64") + 2**63})
+    small = pd.Series(range(40))
+    big = pd.DataFrame(
+        {
+            "double": small + 2**53,
+            "signed": small + 10**18,
+            "negative": small - 10**18,
+            "unsigned": small.astype("UInt64") + 2**63,
+            "python": small.map(lambda i: 10**30 + i),
+            "text": small.map(lambda i: str(10**18 + i)),
+            "hole": (small + 2**60).astype("Int64").where(small != 7),
+        }
+    )
     est = TabAttnRegressor(**TINY).fit(big, np.arange(40.0))
-    cells = est.preprocessor_.transform(big)
-    assert cells.numeric[:, 0].diff().gt(0).all()
-    assert cells.missing is None
+    read = est.preprocessor_.transform(big)
+    present = read.numeric[np.arange(40) != 7]
+    assert present.diff(dim=0).gt(0).all()
+    assert read.missing is not None
+    assert read.missing.sum() == 1
+    order = np.random.default_rng(0).permutation(40)
+    np.testing.assert_array_equal(
+        TabAttnRegressor(**TINY).fit(big.iloc[order], order * 1.0).predict(big), est.predict(big)
+    )
 
 
 def test_names_of_any_sort_are_kept() -> None:

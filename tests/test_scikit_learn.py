@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +137,38 @@ def test_nothing_global_is_changed(
     est.importance_table(numbers, target)
     for left, right in zip(before, state(), strict=True):
         assert left == right
+
+
+FIRST_FIT = """
+import logging, os, random, signal, sys, warnings
+import numpy as np, pandas as pd, torch
+import tabattn
+
+def state():
+    return [
+        dict(os.environ), os.getcwd(), [str(each) for each in warnings.filters], random.getstate(),
+        np.random.get_state()[1].tolist(), np.geterr(), torch.get_rng_state().tolist(), torch.get_num_threads(),
+        torch.get_num_interop_threads(), torch.get_default_dtype(), torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, str(signal.getsignal(signal.SIGINT)),
+        str(sys.excepthook), logging.root.level, len(logging.root.handlers),
+        [(logging.getLogger(name).level, len(logging.getLogger(name).handlers)) for name in loggers],
+    ]
+
+loggers = [name for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)]
+before = state()
+rng = np.random.default_rng(0)
+X = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"]).assign(line=rng.choice(["A", "B"], 60))
+est = tabattn.TabAttnRegressor(n_members=1, d_token=4, max_epochs=1, pretrain="auto").fit(X, X["a"] + X["b"])
+est.predict(X), est.importance_table(X), est.permutation_scores(X, X["a"])
+for left, right in zip(before, state(), strict=True):
+    assert left == right, (left, right)
+"""
+
+
+@pytest.mark.slow
+def test_the_first_fit_of_a_process_changes_nothing_global_either(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FIRST_FIT], check=True, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_as_many_threads_are_used_as_torch_is_given(numbers: pd.DataFrame, target: "pd.Series[float]") -> None:
