@@ -1,20 +1,27 @@
 """Does a damaged file ever show a traceback?
 
-    python -m experiments.fuzz                      # 1,000 mutations of the tables of data/, a quarter of an hour
-    python -m experiments.fuzz --data DIR --n 200   # of the tables of a catalog
+    python -m experiments.fuzz --data DIR           # 1,000 mutations of the tables of a catalog, half an hour
+    python -m experiments.fuzz --n 200              # of the tables of data/
 
 Each mutation takes some lines of a table, changes their bytes (some flipped, cut out, doubled, or replaced by marks
 that mean something in a file: separators, quotes, line ends, zero bytes, byte order marks, bad UTF-8, huge numbers),
 and asks `tabattn rank` for its ranking with a small model, one epoch and one repeat. It must end with 0, or with 2 and
-one line that says why. Anything else is a defect, and its bytes are kept. Outcomes are counted in results/fuzz.csv.
+one line that says why. Anything else is a defect, and its bytes are kept; so is the end of the process. For every ten
+such files there is one more of each other format, whose bytes are changed after it was written: Excel, Parquet,
+Feather, and text that was compressed. Outcomes are counted in results/fuzz.csv.
 """
 
 import argparse
+import bz2
 import gzip
+import io
+import lzma
 import tempfile
 import traceback
 import warnings
+import zipfile
 from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,13 +38,39 @@ from tabattn.cli import app
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(__file__).parent.parent / "data"
 TARGETS = {"wine": "cultivar", "process": "thickness_um", "friedman": "y", "diabetes": "progression"}
-N_LINES, N_MUTATIONS, SHARE_CUT_OFF, MAX_COLUMNS = 60, 1_000, 0.1, 100
+N_LINES, N_MUTATIONS, CSV_PER_OTHER, SHARE_CUT_OFF, MAX_COLUMNS = 60, 1_000, 10, 0.1, 100
 MARKS = (
     *(",", ";", "\t", "|", '"', "'", "\n", "\r\n", "\r", "\0", " ", "-", "NaN", "inf", "-inf", "1e400", "9" * 400),
     *("1,234.5", "12%", "없음", "2024-02-30", "08:30", "=1+1", "#", "\ufeff", "🙂"),
 )
 TOKENS = (*(mark.encode() for mark in MARKS), b"\xff\xfe", b"\xfe\xff", b"\xff", b"\xc3\x28", b"\0\0\0")
 SMALL: dict[str, Any] = {"n_members": 1, "n_layers": 1, "d_token": 4}
+
+
+def zipped(data: bytes) -> bytes:
+    """Return a .zip of one file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("table.csv", data)
+    return file.getvalue()
+
+
+def written(data: bytes, write: Callable[[pd.DataFrame, io.BytesIO], None]) -> bytes:
+    """Return a table in another format."""
+    file = io.BytesIO()
+    write(pd.read_csv(io.BytesIO(data)), file)
+    return file.getvalue()
+
+
+OTHER_FORMATS: Mapping[str, Callable[[bytes], bytes]] = {
+    "csv.gz": gzip.compress,
+    "csv.bz2": bz2.compress,
+    "csv.xz": lzma.compress,
+    "csv.zip": zipped,
+    "xlsx": lambda data: written(data, lambda table, file: table.to_excel(file, index=False)),
+    "parquet": lambda data: written(data, lambda table, file: table.to_parquet(file)),
+    "feather": lambda data: written(data, lambda table, file: table.to_feather(file)),
+}
 
 
 def mutate(data: bytes, random: np.random.Generator) -> bytes:
@@ -93,16 +126,18 @@ def main() -> None:
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
     tables = sources(arguments.data)
-    outcomes: Counter[tuple[str, str]] = Counter()
+    outcomes: Counter[tuple[str, str, str]] = Counter()
+    others = [name for name in OTHER_FORMATS for _ in range(arguments.n // CSV_PER_OTHER)]
     small: dict[str, Any] = {each.__name__: partial(each, **SMALL) for each in (TabAttnRegressor, TabAttnClassifier)}
     with tempfile.TemporaryDirectory() as directory, patch.multiple("tabattn.ranking", **small):
-        for number in range(arguments.n):
+        for number, suffix in enumerate(["csv"] * arguments.n + others):
             name = sorted(tables)[number % len(tables)]
             whole, target = tables[name]
             head, *lines = whole.splitlines(keepends=True)
             chosen = random.choice(len(lines), N_LINES, replace=False)
-            data = mutate(b"".join([head, *(lines[i] for i in chosen)]), random)
-            path = Path(directory, "table.csv")
+            part = b"".join([head, *(lines[i] for i in chosen)])
+            data = mutate(OTHER_FORMATS[suffix](part) if suffix in OTHER_FORMATS else part, random)
+            path = Path(directory, f"table.{suffix}")
             path.write_bytes(data)
             try:
                 with warnings.catch_warnings():
@@ -110,14 +145,18 @@ def main() -> None:
                     ended = outcome(path, target, Path(directory, "out"))
             except Exception:  # noqa: BLE001  # whatever it is, it is a defect
                 ended = "defect"
-                kept = arguments.out.with_name(f"fuzz_defect_{number}.csv")
+                kept = arguments.out.with_name(f"fuzz_defect_{number}.{suffix}")
                 kept.write_bytes(data)
                 print(f"{kept}, target {target!r}\n{traceback.format_exc()}", flush=True)
-            outcomes[name, ended] += 1
-    rows = [{"table": name, "outcome": ended, "files": count} for (name, ended), count in sorted(outcomes.items())]
-    note = f"# python -m experiments.fuzz --n {arguments.n} --seed {arguments.seed}; {describe_machine()}; {CODE}\n"
+            outcomes[suffix, name, ended] += 1
+    rows = [
+        {"format": suffix, "table": name, "outcome": ended, "files": count}
+        for (suffix, name, ended), count in sorted(outcomes.items())
+    ]
+    command = f"experiments.fuzz{' --data DIR' if arguments.data else ''} --n {arguments.n} --seed {arguments.seed}"
+    note = f"# python -m {command}; {describe_machine()}; {CODE}\n"
     arguments.out.write_text(note + pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"), encoding="utf-8")
-    print(pd.DataFrame(rows).to_string(index=False))
+    print(pd.DataFrame(rows).groupby(["format", "outcome"])["files"].sum().to_string())
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ def test_a_graph_predicts_and_attends_as_the_estimator_does(X: pd.DataFrame, tmp
         np.testing.assert_allclose(attention, est.attention(table).weights, atol=1e-5)
     assert described["attention"] == list(X)
     for encoder in ("bert", "roberta", "gpt", "xlnet", "t5"):
-        loss = "pinball" if encoder == "bert" else "squared"
-        mixing = TabAttnRegressor(**(FAST | {"max_epochs": 1}), encoder=encoder, loss=loss, random_state=0)
+        parameters: dict[str, Any] = FAST | {"max_epochs": 1, "loss": "pinball" if encoder == "bert" else "squared"}
+        mixing = TabAttnRegressor(**parameters, encoder=encoder, random_state=0)
         mixing.fit(X, X["step"]).to_onnx(tmp_path / "mixing.onnx")
         prediction, attention, _ = run(tmp_path / "mixing.onnx", mixing.onnx_inputs(new))
         np.testing.assert_allclose(prediction, mixing.predict(new), rtol=1e-5, atol=1e-6)
