@@ -12,6 +12,7 @@ DecimalMark: TypeAlias = Literal[".", ","]
 MIN_READ_SHARE = 0.95
 MIN_READ_NUMBERS = 10
 N_GROUPED_DIGITS = 3
+MAX_WHOLE = 10**300  # floats end beyond
 MAX_DIGITS = 4_000  # Python refuses to read more than 4,300
 _SIGN, _EXPONENT = r"[+\-\u2212]?", r"(?:[eE][+-]?\d+)?"
 _NUMBER_PATTERNS = {
@@ -146,7 +147,9 @@ def read_number(text: str, marks: str, origin: int = 0) -> float:
     if marks[1:] in {",", "."}:
         text = text.replace(marks[1], "")
     text = text.replace(marks[0], ".")
-    return float(int(text) - origin) if origin and _WHOLE.fullmatch(text) else float(text) - origin
+    if origin and (whole := whole_number(text)) is not None:
+        return float(whole - origin) if abs(whole) <= MAX_WHOLE else float(text)
+    return float(text) - origin
 
 
 def whole_number(text: str) -> int | None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from tabattn.errors import ColumnError, UnreadCellsWarning
 from tabattn.notation import (
+    MAX_WHOLE,
     MIXED_DATES,
     UNITS_SINCE_1970,
     number_date_format,
@@ -148,6 +149,7 @@ def exact_origin(column: AnySeries) -> int:
         for cell in pd.unique(column.dropna())
         if (whole := whole_number(cell) if isinstance(cell, str) else _integer(cell)) is not None
     ]
+    wholes = [whole for whole in wholes if abs(whole) <= MAX_WHOLE]
     return min(wholes) if wholes and max(map(abs, wholes)) > MAX_EXACT_WHOLE else 0
 
 

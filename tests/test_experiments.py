@@ -16,6 +16,7 @@ from experiments import (
     fuzz,
     gpu,
     ground_truth,
+    holes,
     kinds,
     overhead,
     speed,
@@ -206,10 +207,14 @@ def test_agreement_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: p
     assert wine["stability"].between(-1, 1).all()
 
 
-def test_kinds_are_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_catalog(directory: Path) -> None:
     catalog = "name,file,target,task\nwine,wine.csv,cultivar,multiclass\n"
-    (tmp_path / "catalog.csv").write_text(catalog, encoding="utf-8")
-    (tmp_path / "wine.csv").write_bytes((DATA / "wine.csv").read_bytes())
+    (directory / "catalog.csv").write_text(catalog, encoding="utf-8")
+    (directory / "wine.csv").write_bytes((DATA / "wine.csv").read_bytes())
+
+
+def test_kinds_are_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_catalog(tmp_path)
     monkeypatch.setattr(kinds, "CELLS", tmp_path / "kinds.csv")
     monkeypatch.setattr(kinds, "SUMMARY", tmp_path / "kinds_summary.csv")
     monkeypatch.setattr(kinds, "ENCODERS", ("class", "gpt"))
@@ -335,6 +340,24 @@ def test_ground_truth_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(shares) == 4
     assert shares["value" if "value" in shares else "mean"].between(0, 100).all()
     assert summary["published"].str.contains("Hide-and-Seek 99/4").any()
+
+
+def test_tables_are_ranked_with_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holes, "CELLS", tmp_path / "holes.csv")
+    monkeypatch.setattr(holes, "SUMMARY", tmp_path / "holes_summary.csv")
+    for name, value in {"N_EPOCHS": 1, "N_REPEATS": 1, "SEEDS": (0,), "SHARES": (0.0, 0.5)}.items():
+        monkeypatch.setattr(holes, name, value)
+    monkeypatch.setattr(holes, "FULL_TABLES", ("wine",))
+    monkeypatch.setattr(holes, "TABLES_WITH_HOLES", ())
+    write_catalog(tmp_path)
+    monkeypatch.setattr("sys.argv", f"holes --data {tmp_path}".split())
+    holes.main()
+    first = (tmp_path / "holes.csv").read_bytes()
+    holes.main()
+    assert (tmp_path / "holes.csv").read_bytes() == first
+    summary = pd.read_csv(tmp_path / "holes_summary.csv", comment="#")
+    assert summary["missing"].tolist() == pytest.approx([0, 0.5], abs=0.1)
+    assert summary["attention_as_full"].notna().tolist() == [False, True]
 
 
 def test_a_directory_without_a_catalog_is_refused(tmp_path: Path) -> None:

@@ -211,6 +211,13 @@ def test_whole_numbers_beyond_doubles_are_told_apart(column: "pd.Series[int]") -
     assert np.isnan(as_numbers(pd.Series([None, 1.5]), "x", ".", origin)[0])
 
 
+def test_whole_numbers_beyond_floats_are_infinite_beside_others() -> None:
+    column = pd.Series(["1000000000000000001", "9" * 400, "7"])
+    assert exact_origin(column) == 7
+    with pytest.raises(ColumnError, match="1 infinite value"):
+        as_numbers(column, "x", ".", 7)
+
+
 def test_one_level_whatever_its_type() -> None:
     positions, names = as_levels(pd.Series([1.0, "1", True, "True", np.nan, "  ", "N/A"], dtype=object))
     assert [names[i] if i >= 0 else None for i in positions] == ["1", "1", "True", "True", None, None, None]
