@@ -80,7 +80,7 @@ def rank_command(
         list[str] | None,
         typer.Option(
             metavar="COLUMN=KIND",
-            help="Read a column as numeric, categorical, datetime, duration or text; may be repeated.",
+            help="Read a column as numeric, boolean, categorical, datetime, duration or text; may be repeated.",
         ),
     ] = None,
     group: Annotated[
