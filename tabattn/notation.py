@@ -27,6 +27,7 @@ _NUMBER_PATTERNS = {
         ".'": r"[1-9]\d{0,2}(?:['\u2019]\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+",
     }.items()
 }
+_SOME_NUMBER = re.compile("|".join(pattern.pattern for pattern in _NUMBER_PATTERNS.values()))
 _LEADING_ZERO = re.compile(r"0\d+")
 _WHOLE = re.compile(r"[+\-\u2212]?\d+")
 _EITHER_WAY = re.compile(rf"{_SIGN}[1-9]\d{{0,2}}([.,])\d{{3}}")
@@ -75,13 +76,20 @@ def number_marks(strings: Sequence[str], decimal: DecimalMark = ".", *, are_numb
     stripped = [string.strip() for string in strings]
     if not stripped or (not are_numbers and any(_LEADING_ZERO.fullmatch(string) for string in stripped)):
         return None
+    if not _is_enough(sum(_SOME_NUMBER.fullmatch(string) is not None for string in stripped), len(stripped)):
+        return None  # most columns of texts end here
     best, n_best = None, 0
     for marks in sorted(_NUMBER_PATTERNS, key=lambda marks: marks[0] != decimal):
         n_read = sum(_NUMBER_PATTERNS[marks].fullmatch(string) is not None for string in stripped)
         if n_read > n_best:
             best, n_best = marks, n_read
-    is_enough = n_best == len(stripped) or (n_best > MIN_READ_NUMBERS and n_best >= MIN_READ_SHARE * len(stripped))
-    return best if is_enough else None
+        if n_best == len(stripped):
+            break
+    return best if _is_enough(n_best, len(stripped)) else None
+
+
+def _is_enough(n_read: int, n_strings: int) -> bool:
+    return n_read == n_strings or (n_read > MIN_READ_NUMBERS and n_read >= MIN_READ_SHARE * n_strings)
 
 
 def either_way(strings: Iterable[str]) -> str | None:
