@@ -142,14 +142,14 @@ def exact_origin(column: AnySeries) -> int:
         >>> exact_origin(pd.Series([2**60 + 1, 2**60 + 2])) == 2**60 + 1, exact_origin(pd.Series([1, 2]))
         (True, 0)
     """
-    if not (pd.api.types.is_integer_dtype(column) or holds_strings(column)):
+    present = column.dropna()
+    if pd.api.types.is_integer_dtype(column) and len(present):
+        wholes = [int(present.min()), int(present.max())]
+    elif holds_strings(column):
+        read = (whole_number(cell) if isinstance(cell, str) else _integer(cell) for cell in pd.unique(present))
+        wholes = [whole for whole in read if whole is not None and abs(whole) <= MAX_WHOLE]
+    else:
         return 0
-    wholes = [
-        whole
-        for cell in pd.unique(column.dropna())
-        if (whole := whole_number(cell) if isinstance(cell, str) else _integer(cell)) is not None
-    ]
-    wholes = [whole for whole in wholes if abs(whole) <= MAX_WHOLE]
     return min(wholes) if wholes and max(map(abs, wholes)) > MAX_EXACT_WHOLE else 0
 
 
