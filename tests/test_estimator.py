@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
+import lightning
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -517,6 +518,25 @@ def test_truth_is_read_in_any_of_its_words(mixed: pd.DataFrame) -> None:
     est = TabAttnRegressor(**FAST, random_state=0).fit(X, y)
     for words in ({True: 1, False: 0}, {True: "TRUE", False: "false"}, {True: "1.0", False: "0.0"}):
         np.testing.assert_array_equal(est.predict(X.assign(on=X["on"].map(words))), est.predict(X))
+
+
+@pytest.mark.parametrize("encoder", ["class", "t5"])
+def test_the_precision_of_a_gpu_does_for_columns_of_every_kind(
+    mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, encoder: Any
+) -> None:
+    trainer, used = lightning.Trainer, []
+
+    def in_bfloat16(**settings: Any) -> lightning.Trainer:
+        used.append(settings["precision"])
+        return trainer(**settings | {"precision": "bf16-mixed"})
+
+    monkeypatch.setattr(lightning, "Trainer", in_bfloat16)
+    X = mixed.drop(columns="y").assign(
+        day=pd.date_range("2024-01-01", periods=300), note=[f"operator {i} saw a scratch" for i in range(300)]
+    )
+    est = TabAttnRegressor(**FAST, encoder=encoder, pretrain="auto", pretrain_epochs=1, random_state=0)
+    assert est.fit(X, mixed["y"]).score(X, mixed["y"]) > 0.5
+    assert len(used) == 2
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -120,11 +120,8 @@ class ColumnTokens(nn.Module):
         bound = d_token**-0.5
         self.n_groups = n_groups
         self.n_numeric = n_numeric
-        self.n_blocks = len(n_parts)
+        self.n_parts = list(n_parts)
         self.numeric = NumericEmbeddings(n_groups * n_numbers, d_token) if n_numbers else None
-        repeats = torch.tensor(n_parts, dtype=torch.long)
-        block_of = torch.repeat_interleave(torch.arange(len(n_parts)), repeats, output_size=sum(n_parts))
-        self.register_buffer("block_of", block_of, persistent=False)
         self.levels = None
         if n_levels:
             first_code = torch.tensor([0, *n_levels * n_groups]).cumsum(0)[:-1]
@@ -135,12 +132,11 @@ class ColumnTokens(nn.Module):
         self.column = nn.Parameter(torch.empty(n_groups, n_columns, 1, d_token).uniform_(-bound, bound))
 
     first_code: Tensor
-    block_of: Tensor
 
     def forward(self, cells: Cells) -> Float[Tensor, "group batch column d"]:
         """Return one token per group and column: numeric columns, blocks, categories."""
         parts = []
-        n_numbered = self.n_numeric + self.n_blocks
+        n_numbered = self.n_numeric + len(self.n_parts)
         if self.numeric is not None:
             parts.append(self._numbered(self.numeric, cells.numeric.repeat(1, self.n_groups)))
         if self.levels is not None:
@@ -157,14 +153,13 @@ class ColumnTokens(nn.Module):
     ) -> Float[Tensor, "group column batch d"]:
         """Tokens of the columns that are numbers."""
         bias = self.column[:, : self.n_numeric]
-        if not self.n_blocks:
+        if not self.n_parts:
             tokens: Tensor = embeddings(numbers, bias.flatten(0, 1)).unflatten(0, (self.n_groups, -1))
             return tokens
-        part_bias = bias.new_zeros(self.n_groups, len(self.block_of), 1, bias.shape[-1])
+        part_bias = bias.new_zeros(self.n_groups, sum(self.n_parts), 1, bias.shape[-1])
         embedded = embeddings(numbers, torch.cat([bias, part_bias], dim=1).flatten(0, 1))
         by_group = embedded.unflatten(0, (self.n_groups, -1))
-        of_columns = self.column[:, self.n_numeric : self.n_numeric + self.n_blocks]
-        blocks = of_columns.expand(-1, -1, numbers.shape[0], -1).index_add(
-            1, self.block_of, by_group[:, self.n_numeric :]
-        )
+        of_columns = self.column[:, self.n_numeric : self.n_numeric + len(self.n_parts)]
+        parts = by_group[:, self.n_numeric :].split(self.n_parts, dim=1)  # sums in a fixed order, unlike index_add
+        blocks = of_columns + torch.stack([each.sum(dim=1, dtype=of_columns.dtype) for each in parts], dim=1)
         return torch.cat([by_group[:, : self.n_numeric], blocks], dim=1)

@@ -23,6 +23,7 @@ from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, Training
 MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
+UNINTERESTING = ".*LeafSpec.*|GPU available but not used.*"
 AVERAGE_DECAY = 0.99
 
 
@@ -194,5 +195,5 @@ def reproducible(seed: int) -> Iterator[None]:
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Hold back Lightning's remarks on hardware and services, and leave its loggers as they were."""
-    with loggers_quiet("lightning.pytorch", "lightning.fabric"), warnings_ignored(".*LeafSpec.*"):
+    with loggers_quiet("lightning.pytorch", "lightning.fabric"), warnings_ignored(UNINTERESTING):
         yield

@@ -19,6 +19,7 @@ from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
 from tabattn.training.fitting import TrainingSettings, interruptible, quiet_lightning, reproducible, resolve_device
+from tabattn.training.module import clip_gradients
 
 MASKED_SHARE, MASK_ACTION_SHARE, RANDOM_ACTION_SHARE = 0.15, 0.8, 0.1
 PREDICTED_PART = 6
@@ -321,6 +322,15 @@ class PretrainingModule(lightning.LightningModule):
             losses, counts = zip(*self._sums[mode], strict=True)
             self.history[mode].append(sum(a * b for a, b in zip(losses, counts, strict=True)) / sum(counts))
             self._sums[mode] = []
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does on a CPU."""
+        clip_gradients(optimizer, gradient_clip_val)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Decay all matrices alike."""
