@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from tabattn.isolation import warnings_ignored
+from tabattn.isolation import filters_kept, warnings_ignored
 from tabattn.schema import Column, Kind
 from tabattn.values import AnySeries, as_texts, as_times, is_missing
 
@@ -117,7 +117,8 @@ def fit_block(column: Column, cells: AnySeries) -> BlockEncoder:
 
 
 def _new_encoder(kind: Kind) -> Any:
-    from skrub import DatetimeEncoder, StringEncoder  # half a second that tables of numbers and categories don't pay
+    with filters_kept():
+        from skrub import DatetimeEncoder, StringEncoder  # half a second that numbers and categories don't pay
 
     if kind is Kind.DATETIME:
         # total seconds in its single precision would be good to two minutes only: `_encode` adds them
@@ -132,6 +133,8 @@ def _restore_text_encoder(encoder: Any, arrays: Mapping[str, Array]) -> None:
     encoder.fit(pd.Series(["any text"], dtype="str", name="cell"))
     letters = [str(group) for group in json.loads(arrays["letters"].astype(np.uint8).tobytes())]
     idf, components = arrays["idf"].astype(np.float64), arrays.get("components")
+    if not all(np.isfinite(each).all() for each in (idf, arrays["scale"], components) if each is not None):
+        raise ValueError("numbers must be finite")
     if idf.shape != (len(letters),) or len(set(letters)) != len(letters):
         raise ValueError("there must be a frequency for each group of letters")
     parameters = encoder.vectorizer_.get_params() | {"vocabulary": letters}

@@ -49,6 +49,10 @@ class UnreadCellsWarning(TabAttnWarning):
     """Some cells are not what their column holds, and count as missing."""
 
 
+class UnknownLevelsWarning(TabAttnWarning):
+    """None of the cells of a categorical column is a level that training has seen."""
+
+
 class AmbiguousNumbersWarning(TabAttnWarning):
     """Numbers can be read in two ways, and nothing tells which is meant."""
 

@@ -33,6 +33,13 @@ def warnings_ignored(message: str = "") -> Iterator[None]:
 
 
 @contextmanager
+def filters_kept() -> Iterator[None]:
+    """Leave the filters of warnings as they were, which some packages change when they are imported."""
+    with alone(), warnings.catch_warnings():
+        yield
+
+
+@contextmanager
 def loggers_quiet(*names: str) -> Iterator[None]:
     """Hold back what loggers say below an error, and leave them as they were.
 

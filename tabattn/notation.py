@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from tabattn.isolation import warnings_ignored
+from tabattn.isolation import filters_kept, warnings_ignored
 
 DecimalMark: TypeAlias = Literal[".", ","]
 MIN_READ_SHARE = 0.95
@@ -16,7 +16,7 @@ MAX_WHOLE = 10**300  # floats end beyond
 MAX_DIGITS = 4_000  # Python refuses to read more than 4,300
 _SIGN, _EXPONENT = r"[+\-\u2212]?", r"(?:[eE][+-]?\d+)?"
 _NUMBER_PATTERNS = {
-    marks: re.compile(rf"{_SIGN}(?:{pattern}){_EXPONENT}%?")
+    marks: re.compile(rf"{_SIGN}(?:{pattern}){_EXPONENT}(?:\s?%)?")
     for marks, pattern in {
         ".": r"\d+\.?\d*|\.\d+",
         ".,": r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+",
@@ -38,9 +38,15 @@ _ONLY_DECIMAL = {
     for mark, other in ((".", ","), (",", "."))
 }
 MIXED_DATES = "mixed"
-UNITS_SINCE_1970: dict[str, float] = {"s": 1e11, "ms": 1e14, "us": 1e17, "ns": float("inf")}
+UNITS_SINCE_1970 = {"s": 1e11, "ms": 1e14, "us": 1e17, "ns": float("inf")}
+MIN_SECONDS_SINCE_1970 = 1e8  # fewer are days of 1970 to 1973, and likely to be something else
+EXCEL_DAYS, FIRST_EXCEL_DAY, MAX_EXCEL_DAYS = "days of Excel", pd.Timestamp(1899, 12, 30), 100_000
+MIN_EXCEL_DAYS = 10_000
+DATES_IN_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14, "%Y%m": 6, "%Y": 4}
+PLAUSIBLE_YEARS = (1800, 2200)
 _DATE = re.compile(
-    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[ -][A-Za-z]{3,9}\.?[ -]\d{4})([T\s].*)?"
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{2}[-/.]\d{2}[-/.]\d{2}"
+    r"|\d{1,2}[ -][A-Za-z]{3,9}\.?[ -]\d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})([T\s].*)?"
 )
 _EAST_ASIAN_DATE = re.compile(
     r"(\d{4})\s*[년年]\s*(\d{1,2})\s*[월月](?:\s*(\d{1,2})\s*[일日])?(.*)|(\d{4})\.\s*(\d{1,2})\.\s*(\d{1,2})\.?(\s.*)?"
@@ -50,7 +56,9 @@ _HALF_OF_DAY = re.compile(r"(오전|오후)\s*(\d{1,2}:\d{2}(?::\d{2})?)")
 _SPAN = re.compile(
     r"[+-]?(?:\d+ days?,?(?: [+-]?\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?|\d{1,3}:\d{2}(?::\d{2}(?:\.\d+)?)?)"
 )
-_TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "wahr", "ja", "예", "네"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0", "falsch", "nein", "아니오", "아니요"})
+TRUTHS = frozenset({"true", "false", "wahr", "falsch"})
 
 
 def number_marks(strings: Sequence[str], decimal: DecimalMark = ".", *, are_numbers: bool = False) -> str | None:
@@ -74,7 +82,7 @@ def number_marks(strings: Sequence[str], decimal: DecimalMark = ".", *, are_numb
         (None, None)
     """
     stripped = [string.strip() for string in strings]
-    if not stripped or (not are_numbers and any(_LEADING_ZERO.fullmatch(string) for string in stripped)):
+    if not stripped or (not are_numbers and are_codes(stripped)):
         return None
     if not _is_enough(sum(_SOME_NUMBER.fullmatch(string) is not None for string in stripped), len(stripped)):
         return None  # most columns of texts end here
@@ -149,7 +157,7 @@ def read_number(text: str, marks: str, origin: int = 0) -> float:
     text = text.strip()
     if not _NUMBER_PATTERNS[marks].fullmatch(text):
         return float("inf") if text.casefold().lstrip("+-") in {"inf", "infinity"} else float("nan")
-    text = text.rstrip("%").replace("\u2212", "-")
+    text = text.rstrip("%").rstrip().replace("\u2212", "-")
     for mark in "\u00a0\u202f \u2019'":
         text = text.replace(mark, "")
     if marks[1:] in {",", "."}:
@@ -160,15 +168,29 @@ def read_number(text: str, marks: str, origin: int = 0) -> float:
     return float(text) - origin
 
 
+def is_number(text: str) -> bool:
+    """Say whether a text is a number, however it is written."""
+    return _SOME_NUMBER.fullmatch(text.strip()) is not None
+
+
 def whole_number(text: str) -> int | None:
     """Return the whole number that a text of digits stands for, None if it is another text."""
     text = text.strip().replace("\u2212", "-")
     return int(text) if _WHOLE.fullmatch(text) and len(text) <= MAX_DIGITS else None
 
 
-def has_leading_zero(text: str) -> bool:
-    """Say whether a text is digits that begin with a 0, which a number would lose."""
-    return _LEADING_ZERO.fullmatch(text.strip()) is not None
+def are_codes(strings: Sequence[str]) -> bool:
+    """Say whether digits that begin with 0 are codes, which lose it as numbers: if they are many, or of one length.
+
+    Args:
+        strings: The different cells of a column, none missing.
+
+    Example:
+        >>> are_codes(["007", "012"]), are_codes(["05", *map(str, range(99))]), are_codes(["7", "12"])
+        (True, False, False)
+    """
+    n_zeros = sum(_LEADING_ZERO.fullmatch(string.strip()) is not None for string in strings)
+    return n_zeros > (1 - MIN_READ_SHARE) * len(strings) or (n_zeros > 0 and len({len(each) for each in strings}) == 1)
 
 
 def is_span(strings: Sequence[str]) -> bool:
@@ -183,7 +205,7 @@ def span_text(text: str) -> str:
         >>> span_text("08:30"), span_text("3 days, 2:00:00"), span_text("-03:30")
         ('08:30:00', '3 days 2:00:00', '-03:30:00')
     """
-    text = text.strip().replace(",", "")
+    text = text.strip().replace("days,", "days").replace("day,", "day")
     return f"{text}:00" if text.count(":") == 1 else text
 
 
@@ -212,6 +234,7 @@ def date_format(strings: Sequence[str]) -> str | None:
 
     Returns:
         A format for `strptime`, of what `plain_date` returns; "mixed" if there are several; None if these are no dates.
+        One cell in twenty may be something else, where there are more than ten dates.
 
     Source: skrub's `ToDatetime`, which tells day and month apart by all cells.
 
@@ -220,42 +243,54 @@ def date_format(strings: Sequence[str]) -> str | None:
         ('%d/%m/%Y', None)
     """
     plain = [plain_date(string) for string in strings]
-    if not plain or not all(_DATE.fullmatch(string) for string in plain):
+    dates = [text for text in plain if _DATE.fullmatch(text)]
+    if not plain or not _is_enough(len(dates), len(plain)):
         return None
-    from skrub import ToDatetime  # half a second that tables without dates don't pay
+    with filters_kept():
+        from skrub import ToDatetime  # half a second that tables without dates don't pay
 
     with warnings_ignored():
-        series = pd.Series(plain, dtype="str")
+        series = pd.Series(dates, dtype="str")
+        days = series[pd.to_datetime(series, errors="coerce", format="mixed", utc=True).notna()]
+        if not _is_enough(len(days), len(plain)):
+            return None
         try:
-            reader = ToDatetime().fit(series)
+            reader = ToDatetime().fit(days.reset_index(drop=True))
         except ValueError:
-            return (
-                MIXED_DATES if pd.to_datetime(series, errors="coerce", format="mixed", utc=True).notna().all() else None
-            )
+            return MIXED_DATES
     return str(reader.format_)
 
 
-def number_date_format(numbers: Sequence[float]) -> str:
+def number_date_format(numbers: Sequence[float]) -> str | None:
     """Find out how a column writes its dates as numbers.
 
     Args:
         numbers: Its different cells, none missing.
 
     Returns:
-        A format for `strptime` if all are calendar days (20240105), with or without a time (20240105083000); otherwise
-        the unit that they count since 1970, by the size of the largest: "s", "ms", "us" or "ns".
+        A format for `strptime` if they are calendar days (20240105), with a time (20240105083000), months (202401) or
+        years (2024); "days of Excel" for numbers such as 45296; otherwise the unit that they count since 1970, by the
+        size of the largest: "s", "ms", "us" or "ns"; None if they are none of these. One cell in twenty may be
+        something else, where there are more than ten dates.
 
     Example:
-        >>> number_date_format([20240105, 20231231]), number_date_format([1704412800.0])
-        ('%Y%m%d', 's')
+        >>> number_date_format([20240105, 20231231]), number_date_format([1704412800.0]), number_date_format([45296])
+        ('%Y%m%d', 's', 'days of Excel')
+        >>> number_date_format([1.0, 2.0]) is None
+        True
     """
     texts = [f"{number:.0f}" if float(number).is_integer() else "" for number in numbers]
-    for n_digits, written in ((8, "%Y%m%d"), (14, "%Y%m%d%H%M%S")):
-        if texts and all(len(text) == n_digits for text in texts):
+    for written, n_digits in DATES_IN_DIGITS.items():
+        if _is_enough(sum(len(text) == n_digits for text in texts), len(texts)):
             days = pd.to_datetime(pd.Series(texts, dtype="str"), format=written, errors="coerce")
-            if days.notna().all():
+            is_plausible = days.dt.year.between(*PLAUSIBLE_YEARS)
+            if _is_enough(int(is_plausible.sum()), len(texts)):
                 return written
-    largest = max((abs(number) for number in numbers), default=0.0)
+    smallest, largest = min(numbers, default=0.0), max(numbers, default=0.0)
+    if smallest >= MIN_EXCEL_DAYS and largest < MAX_EXCEL_DAYS:
+        return EXCEL_DAYS
+    if max(abs(smallest), abs(largest)) < MIN_SECONDS_SINCE_1970:
+        return None
     return next(unit for unit, limit in UNITS_SINCE_1970.items() if largest < limit)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 
 from tabattn.errors import ParameterError
@@ -52,6 +53,12 @@ def check_parameters(given: Mapping[str, Any]) -> None:
     for name in ("validation_fraction", "quantile"):
         if name in given:
             _require(name, given[name], Real, "greater than 0 and less than 1", lambda value: 0 < value < 1)
+    if not isinstance(given["schema"], Mapping | None):
+        raise ParameterError(f"schema must be kinds of columns by name, or None, got {given['schema']!r}.")
+    if not isinstance(given["random_state"], Integral | np.random.RandomState | None):
+        raise ParameterError(
+            f"random_state must be a whole number, a RandomState or None, got {given['random_state']!r}."
+        )
     if given["device"] not in {"auto", "cpu", "cuda"}:
         raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {given['device']!r}.")
     if given["device"] == "cuda" and not torch.cuda.is_available():

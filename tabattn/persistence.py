@@ -157,6 +157,9 @@ def restore_model(sizes: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Tab
     counts = [value for value in (*asdict(shape).values(), *shape.n_parts, *shape.n_levels) if isinstance(value, int)]
     if min(shape.n_layers, shape.n_members, shape.n_groups, shape.n_heads, shape.d_token, shape.n_outputs) < 1:
         raise ValueError("a model has at least one of everything")
+    shares = (shape.attention_dropout, shape.ffn_dropout, shape.quantile)
+    if not all(isinstance(share, int | float) and 0 <= share < 1 for share in shares):
+        raise ValueError("a share lies between 0 and 1")
     if shape.n_layers > len(weights) or any(count > n_numbers or count < 0 for count in counts):
         raise ValueError("the sizes are larger than the weights")
     if shape.order and sorted(shape.order) != list(range(shape.n_columns)):

@@ -10,14 +10,16 @@ from scipy.special import ndtri
 from sklearn.preprocessing import QuantileTransformer
 
 from tabattn.blocks import BlockEncoder, fit_block
+from tabattn.errors import UnknownLevelsWarning
 from tabattn.nn.tokens import LIMIT, Cells
 from tabattn.schema import Kind, TableSchema
-from tabattn.values import FLAG_NAMES, Numbers, as_flags, as_levels, as_numbers, as_seconds
+from tabattn.values import FLAG_NAMES, Numbers, as_flags, as_levels, as_numbers, as_seconds, warn_of_cells
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_QUANTILES = 1000
 ROWS_PER_QUANTILE = 30
 MIN_QUANTILES = 10
+MIN_UNKNOWN_CELLS = 10
 
 
 class Preprocessor:
@@ -127,6 +129,7 @@ class Preprocessor:
 
         Warns:
             UnreadCellsWarning: Some cells are not what their column holds; they count as missing.
+            UnknownLevelsWarning: None of ten or more cells of a category is a level that was seen in training.
         """
         numbers = self.numbers(X)
         is_number = ~np.isnan(numbers)
@@ -200,6 +203,13 @@ class Preprocessor:
                 level_positions, names = as_levels(X.iloc[:, i])
             codes[:, j] = np.array([*(code_of.get(name, 0) for name in names), 0])[level_positions]
             missing[:, j] = level_positions < 0
+            n_present = int((level_positions >= 0).sum())
+            if code_of and n_present >= MIN_UNKNOWN_CELLS and not codes[:, j].any():
+                warn_of_cells(
+                    f"Column {self.schema.columns[i].name!r} holds none of the levels that fit has seen, such as "
+                    f"{next(iter(code_of))!r}, in {n_present} cell(s), but {names[0]!r}: all count as one new level.",
+                    UnknownLevelsWarning,
+                )
         return codes, missing
 
     def _by_position(self) -> Iterator[tuple[int, BlockEncoder]]:
@@ -208,5 +218,5 @@ class Preprocessor:
     def _read_number(self, X: pd.DataFrame, position: int) -> Numbers:
         column = self.schema.columns[position]
         if column.kind is Kind.DURATION:
-            return as_seconds(X.iloc[:, position], column.name)
+            return as_seconds(X.iloc[:, position], column.name, column.written or ".")
         return as_numbers(X.iloc[:, position], column.name, column.written, column.origin)

@@ -18,10 +18,10 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import AmbiguousNumbersWarning, TabAttnError, TableError
+from tabattn.errors import AmbiguousNumbersWarning, TabAttnError, TabAttnWarning, TableError
 from tabattn.isolation import alone
-from tabattn.notation import DecimalMark, decimal_mark, either_way, has_leading_zero, number_marks, whole_number
-from tabattn.values import MAX_EXACT_WHOLE, as_numbers, holds_strings, is_missing
+from tabattn.notation import DecimalMark, are_codes, decimal_mark, either_way, number_marks, read_number, whole_number
+from tabattn.values import MAX_EXACT_WHOLE, as_numbers, holds_strings, is_mark, is_missing
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 OTHER_SEPARATORS = ",;\t|"
@@ -41,7 +41,9 @@ DECOMPRESSED: Mapping[str, Callable[[bytes], bytes]] = {
 }
 SAMPLED_CHARACTERS, SAMPLED_LINES = 1 << 18, 200
 MIN_EVEN_SHARE = 0.9
-MIN_PRINTABLE_SHARE = 0.9
+MIN_PRINTABLE_SHARE, MIN_ASCII_SHARE, MIN_ZERO_SHARE = 0.9, 0.01, 0.2
+ENOUGH_VOTES = 2
+MAX_TITLE_LINES = 10
 MAX_ODD_HANGUL_SHARE = 0.5
 FIRST_FOREIGN, FIRST_CHINESE, LAST_CHINESE = 0x80, 0x4E00, 0x9FFF
 N_KOREAN_BYTES = 2  # the codec writes syllables of cp949 alone in eight
@@ -85,7 +87,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     suffix, compression = _suffixes(path)
     try:
         names, table = _read(path, suffix, compression)
-    except TabAttnError:
+    except (TabAttnError, TabAttnWarning):
         raise
     except pd.errors.ParserWarning as error:
         raise TableError(
@@ -134,7 +136,7 @@ def as_pandas(data: Any) -> Any:
         known = nw.from_native(data, pass_through=True, allow_series=False)
         if isinstance(known, nw.LazyFrame):
             raise TableError("The table must be in memory, got a lazy one. Call its collect() first.")
-        return known.to_pandas() if isinstance(known, nw.DataFrame) else data
+        return _with_whole_numbers(known.to_pandas(), known) if isinstance(known, nw.DataFrame) else data
     except nw.exceptions.DuplicateError as error:
         raise TableError(f"Column names must be unique: {' '.join(str(error).split())}. Rename the columns.") from error
     except ImportError as error:
@@ -159,6 +161,16 @@ def refuse_duplicate_names(table: pd.DataFrame) -> None:
         TableError: A column name occurs twice.
     """
     _refuse_duplicates([str(name) for name in table.columns])
+
+
+def _with_whole_numbers(table: pd.DataFrame, source: "nw.DataFrame[Any]") -> pd.DataFrame:
+    """Put back the whole numbers beyond 2^53 of columns with holes, which pandas makes floats of."""
+    for name in source.columns:
+        is_rounded = name in table and pd.api.types.is_float_dtype(table[name]) and source[name].dtype.is_integer()
+        if is_rounded and table[name].abs().max() >= MAX_EXACT_WHOLE:
+            dtype = "UInt64" if source[name].dtype.is_unsigned_integer() else "Int64"
+            table[name] = pd.Series(source[name].to_list(), index=table.index, dtype=dtype)
+    return table
 
 
 def _is_arrow_dictionary(dtype: object) -> bool:
@@ -195,12 +207,12 @@ def _suffixes(path: Path) -> tuple[str, str]:
 def _read(path: Path, suffix: str, compression: str) -> tuple[list[str], pd.DataFrame]:
     data = path.read_bytes()
     if suffix == EXCEL:
-        return _read_sheet(pd.read_excel(io.BytesIO(data), header=None))
+        return _read_sheet(pd.read_excel(io.BytesIO(data), header=None, dtype=object))
     if suffix in COLUMNAR:
         arrow = COLUMNAR[suffix](data)
         arrow.validate(full=True)  # what is damaged would end the process when it is read
-        table = arrow.to_pandas()
-        named = [name for name in table.index.names if name is not None]
+        table = _with_whole_numbers(arrow.to_pandas(), nw.from_native(arrow, eager_only=True))
+        named = [name for name in table.index.names if name is not None and name not in table.columns]
         table = table.reset_index(level=named).reset_index(drop=True) if named else table.reset_index(drop=True)
         return [str(name).strip() for name in table.columns], table
     text = decode(DECOMPRESSED[compression](data) if compression else data)
@@ -210,14 +222,24 @@ def _read(path: Path, suffix: str, compression: str) -> tuple[list[str], pd.Data
 def _read_sheet(cells: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
     """Return the names and the rows of the used part of a sheet, with the types that its cells have."""
     used = cells.dropna(how="all", axis=0).dropna(how="all", axis=1)
-    if len(used) > 1 and used.shape[1] > 1 and used.iloc[0].notna().sum() == 1 and used.iloc[1].notna().all():
-        used = used.iloc[1:].dropna(how="all", axis=1)  # a title
+    used = used.iloc[_n_title_lines(used) :].dropna(how="all", axis=1)
     if used.empty:
         return [], used
-    first = used.index[0]
-    columns = used.columns if not used.empty else cells.columns
-    rows = cells.loc[first + 1 : used.index[-1], columns]
+    rows = cells.loc[used.index[0] + 1 : used.index[-1], used.columns]
     return _names(used.iloc[:1]), rows.reset_index(drop=True).infer_objects()
+
+
+def _n_title_lines(used: pd.DataFrame) -> int:
+    """Count the lines above the names: of one cell each, in the first column, above a line of names and typed cells."""
+    for n_lines in range(min(MAX_TITLE_LINES, len(used) - 1) + 1):
+        line = used.iloc[n_lines]
+        below = [cell for cell in used.iloc[n_lines + 1 :].to_numpy().ravel() if not pd.isna(cell)]
+        is_named = all(isinstance(cell, str) for cell in line)
+        if is_named and not all(isinstance(cell, str) for cell in below):
+            return n_lines
+        if line.notna().sum() != 1 or pd.isna(line.iloc[0]):
+            return 0
+    return 0
 
 
 def _read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.DataFrame]:
@@ -229,8 +251,9 @@ def _read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.Dat
     separator = usual if said else find_separator(text, usual)
     is_spaced = bool(lines) and f"{separator} " in lines[0]
     sample = list(csv.reader(lines[:SAMPLED_LINES], delimiter=separator, skipinitialspace=is_spaced))
-    found = decimal_mark(cell for row in sample for cell in row)
-    decimal: DecimalMark = found or ("," if separator == ";" else ".")
+    columns = _columns_of(sample)
+    votes = Counter(decimal_mark(cells) for cells in columns.values() if number_marks(cells))
+    decimal = _elected(votes, separator)
     options: dict[str, Any] = {"sep": separator, "index_col": False, "skipinitialspace": is_spaced}
     header = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, keep_default_na=False, **options)
     parsed_decimal = "." if decimal == separator else decimal
@@ -240,8 +263,8 @@ def _read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.Dat
     has_codes = _SOME_LEADING_ZERO.search(text) is not None
     _keep_digits(table, text, options, has_codes=has_codes)
     names = _names(header)
-    if found is None and separator == ";":
-        _warn_if_ambiguous(sample, file_name)
+    if separator != "," and (votes[decimal] < ENOUGH_VOTES or votes["." if decimal == "," else ","]):
+        _warn_if_ambiguous(columns, decimal, file_name)
     return names, _with_decimal(table, decimal)
 
 
@@ -259,8 +282,8 @@ def _keep_digits(table: pd.DataFrame, text: str, options: Mapping[str, Any], *, 
     for place, i in enumerate(doubtful):
         strings = again.iloc[:, place]
         is_float = pd.api.types.is_float_dtype(table.dtypes.iloc[i])
-        cells = strings.dropna().unique()
-        if any(has_leading_zero(cell) or (is_float and _is_beyond(whole_number(cell))) for cell in cells):
+        cells = strings.dropna().unique().tolist()
+        if are_codes(cells) or (is_float and any(_is_beyond(whole_number(cell)) for cell in cells)):
             table.isetitem(i, strings)
 
 
@@ -291,17 +314,35 @@ def _with_decimal(table: pd.DataFrame, decimal: DecimalMark) -> pd.DataFrame:
     return table
 
 
-def _warn_if_ambiguous(sample: Sequence[Sequence[str]], file_name: str) -> None:
-    """Warn of numbers whose mark nothing tells the meaning of, in a file with semicolons."""
+def _columns_of(sample: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Return the different cells of each column in some rows, none of them missing."""
     rows = [row for row in sample[1:] if row]
-    for position, name in enumerate(sample[0] if sample else ()):
-        cells = {row[position] for row in rows if position < len(row)}
-        example = either_way(cell for cell in cells if cell.strip())
-        if example:
+    names = sample[0] if sample else ()
+    return {
+        name.strip(): [cell for cell in dict.fromkeys(row[i] for row in rows if i < len(row)) if not is_mark(cell)]
+        for i, name in enumerate(names)
+    }
+
+
+def _elected(votes: Mapping[DecimalMark | None, int], separator: str) -> DecimalMark:
+    """Return the decimal mark of a file: that of most columns of numbers that can be read in one way only.
+
+    Where commas separate cells a point is taken, whatever quoted cells hold: their columns are read each for itself.
+    """
+    if separator == "," or votes.get(".", 0) > votes.get(",", 0):
+        return "."
+    return "," if separator == ";" or votes.get(",", 0) > votes.get(".", 0) else "."
+
+
+def _warn_if_ambiguous(columns: Mapping[str, Sequence[str]], decimal: DecimalMark, file_name: str) -> None:
+    """Warn of numbers whose mark nothing but a guess, or a single other column, tells the meaning of."""
+    for name, cells in columns.items():
+        marks = number_marks(cells, decimal)
+        if marks is not None and (example := either_way(cells)):
             warnings.warn(
-                f"{file_name!r} holds numbers such as {example!r} in the column {name.strip()!r}, whose mark may be a "
-                f"decimal mark or one between thousands, and no other tells: a comma is taken for a decimal mark, "
-                "a point for one between thousands. If they are not, save the table with other marks.",
+                f"{file_name!r} holds numbers such as {example!r} in the column {name!r}, whose mark may be a decimal "
+                f"mark or one between thousands, and few or no others tell: read as {read_number(example, marks):g}. "
+                "If it is another number, save the table with other marks.",
                 AmbiguousNumbersWarning,
                 stacklevel=5,
             )
@@ -309,7 +350,11 @@ def _warn_if_ambiguous(sample: Sequence[Sequence[str]], file_name: str) -> None:
 
 
 def _names(header: pd.DataFrame) -> list[str]:
-    return [] if header.empty else ["" if pd.isna(name) else str(name).strip() for name in header.iloc[0]]
+    """Return the names in the first row; a day is one without its hour."""
+    if header.empty:
+        return []
+    names = ["" if pd.isna(name) else str(name).strip() for name in header.iloc[0]]
+    return [name.removesuffix(" 00:00:00") for name in names]
 
 
 def _all_named(names: Sequence[str]) -> list[str]:
@@ -346,12 +391,15 @@ def decode(data: bytes) -> str:
         return data.decode("utf-32")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16")
-    if b"\0" in data[: 1 << 16]:
-        return _decode_utf_16(data)
+    zeros = data[: 1 << 16].count(0)
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
+        if zeros < MIN_ZERO_SHARE * len(data[: 1 << 16]):
+            return text
     except UnicodeDecodeError:
         pass
+    if zeros:
+        return _decode_utf_16(data)
     readings = []
     for encoding in ("cp949", "cp1252"):
         try:
@@ -372,7 +420,8 @@ def _decode_utf_16(data: bytes) -> str:
     text = max(readings, key=lambda reading: sum(map(str.isascii, reading[:SAMPLED_CHARACTERS])), default="")
     shown = text[:SAMPLED_CHARACTERS]
     n_readable = sum(letter.isprintable() or letter in "\r\n\t" for letter in shown)
-    if not shown or "\0" in shown or n_readable < MIN_PRINTABLE_SHARE * len(shown):
+    n_ascii = sum(map(str.isascii, shown))
+    if n_readable < MIN_PRINTABLE_SHARE * len(shown) or "\0" in shown or not n_ascii > MIN_ASCII_SHARE * len(shown):
         raise ValueError("this is no text")
     return text
 
@@ -431,7 +480,9 @@ def _arrow_parquet(data: bytes) -> Any:
     import pyarrow as pa
     from pyarrow import parquet
 
-    return parquet.read_table(pa.BufferReader(data))
+    file = parquet.ParquetFile(pa.BufferReader(data))
+    _refuse_duplicates(file.schema_arrow.names)
+    return file.read()
 
 
 def _unzstd(data: bytes) -> bytes:

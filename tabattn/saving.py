@@ -124,6 +124,9 @@ class Fitted:
         importances = arrays["importances"].double().numpy()
         if importances.shape != (n_features,):
             raise ValueError("there must be an importance for each column")
+        kept = (*history.values(), importances, *preprocessor.arrays.values())
+        if not all(np.isfinite(each).all() for each in kept):
+            raise ValueError("numbers must be finite")
         names = settings["feature_names"]
         if names is not None and len(names) != n_features:
             raise ValueError("there must be a name for each column")
@@ -188,6 +191,7 @@ def _check_cells(cells: Cells, shape: ModelShape) -> None:
         and cells.codes.shape == (n_rows, len(shape.n_levels))
         and cells.numeric.dtype == torch.float32
         and cells.codes.dtype == torch.int64
+        and bool(cells.numeric.isfinite().all())
         and bool(((cells.codes >= 0) & (cells.codes < levels)).all())
     )
     mask = cells.missing

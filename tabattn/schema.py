@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tabattn.errors import AmbiguousNumbersWarning, ColumnError, ParameterError
-from tabattn.notation import date_format, either_way, is_span, number_marks
+from tabattn.notation import TRUTHS, date_format, either_way, is_number, is_span, number_date_format, number_marks
 from tabattn.values import (
     FLAG_NAMES,
     AnySeries,
@@ -21,7 +21,7 @@ from tabattn.values import (
     exact_origin,
     holds_strings,
     is_missing,
-    number_dates,
+    real_numbers,
     warn_of_cells,
 )
 
@@ -91,6 +91,8 @@ class TableSchema:
         for each in settings:
             column = Column(**each)
             categories = tuple(str(level) for level in column.categories)
+            if not (isinstance(column.name, str) and isinstance(column.written, str)):
+                raise TypeError("names and notations must be strings")
             columns.append(replace(column, kind=Kind(column.kind), categories=categories, origin=int(column.origin)))
         return cls(tuple(columns))
 
@@ -230,7 +232,7 @@ def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> dict[str, Kind]:
 
 
 def _infer_column(name: str, column: AnySeries, given: Kind | None) -> Column:
-    kind, written = _infer_kind(name, column) if given is None else (given, _written(column, given))
+    kind, written = _infer_kind(name, column) if given is None else (given, _written(name, column, given))
     if kind is Kind.CATEGORICAL:
         positions, names = as_levels(column)
         counts = np.bincount(positions[positions >= 0], minlength=len(names))
@@ -245,7 +247,7 @@ def _infer_column(name: str, column: AnySeries, given: Kind | None) -> Column:
         values = as_numbers(column, name, written, origin)
         return Column(name, kind, (), len(np.unique(values)) <= 1, written, origin)  # all NaN are one value
     if kind is Kind.DURATION:
-        values = as_seconds(column, name)
+        values = as_seconds(column, name, written or ".")
     else:
         values = as_times(column, name, written).to_numpy().astype("datetime64[s]").astype(np.float64)
     return Column(name, kind, (), len(np.unique(values)) <= 1, written)
@@ -286,7 +288,7 @@ def _kind_of_strings(name: str, strings: list[str], n_cells: int) -> tuple[Kind,
                 AmbiguousNumbersWarning,
             )
         return Kind.NUMERIC, marks
-    if all(string.strip().casefold() in {"true", "false"} for string in strings):
+    if all(string.strip().casefold() in TRUTHS for string in strings):
         return Kind.BOOLEAN, ""
     if is_span(strings):
         return Kind.DURATION, ""
@@ -298,15 +300,23 @@ def _kind_of_strings(name: str, strings: list[str], n_cells: int) -> tuple[Kind,
     return Kind.CATEGORICAL, ""
 
 
-def _written(column: AnySeries, kind: Kind) -> str:
+def _written(name: str, column: AnySeries, kind: Kind) -> str:
     """How the cells of a column of a given kind are to be read."""
-    if kind is Kind.DATETIME and (written := number_dates(column)):
+    if kind is Kind.DATETIME and (numbers := real_numbers(column)) is not None:
+        written = number_date_format(numbers.tolist())
+        if written is None:
+            raise ColumnError(
+                f"Column {name!r} must hold dates, got numbers such as {numbers[0]:g}, which are none: neither digits "
+                "such as 20240105, nor days of Excel, nor seconds to nanoseconds since 1970. Take schema away from it."
+            )
         return written
     if not holds_strings(column):
         return "." if kind is Kind.NUMERIC else ""
     strings = [str(cell) for cell in pd.unique(column[~is_missing(column)])]
     if kind is Kind.NUMERIC:
         return number_marks(strings, are_numbers=True) or "."
+    if kind is Kind.DURATION:
+        return number_marks([string for string in strings if is_number(string)], are_numbers=True) or "."
     return date_format(strings) or "" if kind is Kind.DATETIME else ""
 
 

@@ -1,5 +1,6 @@
 """Cells of a column to values: numbers, levels, times and texts, as a person would read them."""
 
+import datetime as dt
 import reprlib
 import warnings
 from collections.abc import Iterator
@@ -13,10 +14,14 @@ import pandas as pd
 
 from tabattn.errors import ColumnError, UnreadCellsWarning
 from tabattn.notation import (
+    EXCEL_DAYS,
+    FIRST_EXCEL_DAY,
     MAX_WHOLE,
     MIXED_DATES,
     UNITS_SINCE_1970,
-    number_date_format,
+    date_format,
+    is_number,
+    is_span,
     plain_date,
     read_flag,
     read_number,
@@ -78,9 +83,13 @@ def is_missing(column: AnySeries) -> Mask:
             positions, values = pd.factorize(column, use_na_sentinel=True)
         except TypeError:  # lists and other things that are no cells, to be refused by name
             return missing
-        is_mark = [isinstance(value, str) and value.strip().casefold() in MISSING_MARKS for value in values]
-        missing |= np.array([*is_mark, True])[positions]
+        missing |= np.array([*(isinstance(value, str) and is_mark(value) for value in values), True])[positions]
     return missing
+
+
+def is_mark(text: str) -> bool:
+    """Say whether a text is blank, or a mark of what is missing."""
+    return text.strip().casefold() in MISSING_MARKS
 
 
 def holds_strings(column: AnySeries) -> bool:
@@ -113,6 +122,8 @@ def as_numbers(column: AnySeries, name: str, marks: str = ".", origin: int = 0) 
     if holds_strings(column):
         numbers = _read_cells(column, name, marks, origin)
     else:
+        if _is_no_number_dtype(column):
+            raise _no_numbers(name, column.dtype)
         try:
             cells = pd.to_numeric(column)
         except (ValueError, TypeError) as error:
@@ -121,11 +132,7 @@ def as_numbers(column: AnySeries, name: str, marks: str = ".", origin: int = 0) 
             numbers = _read_cells(cells.astype(object), name, marks, origin)
         else:
             numbers = cells.to_numpy(dtype=np.float64, na_value=np.nan) - origin
-    if np.isinf(numbers).any():
-        raise ColumnError(
-            f"Column {name!r} must hold finite numbers, got {int(np.isinf(numbers).sum())} infinite value(s). "
-            "Replace them by a number or leave the cells empty."
-        )
+    _refuse_infinite(numbers, name)
     return numbers
 
 
@@ -172,9 +179,11 @@ def as_flags(column: AnySeries, name: str) -> np.ndarray[tuple[int], np.dtype[np
     """
     missing = is_missing(column)
     column = column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column
-    positions, values = pd.factorize(column, use_na_sentinel=True)
+    positions, values = factorized(column)
     read = [read_flag(value) for value in values]
-    flags = np.array([*(-1 if flag is None else int(flag) for flag in read), -1], dtype=np.intp)[positions]
+    flags: np.ndarray[tuple[int], np.dtype[np.intp]] = np.array(
+        [*(-1 if flag is None else int(flag) for flag in read), -1], dtype=np.intp
+    )[positions]
     flags[missing] = -1
     _warn_unread(column, (flags < 0) & ~missing, missing, name, "true or false")
     return flags
@@ -198,8 +207,9 @@ def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.int
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
+        factorized(column)  # refuses what is no cell
         column = column.mask(missing, None).map(level_name, na_action="ignore")
-    positions, values = pd.factorize(column, use_na_sentinel=True)
+    positions, values = factorized(column)
     position_of: dict[str, int] = {}
     present = np.unique(positions[~missing])
     renumbered = np.full(len(values) + 1, -1, dtype=np.intp)
@@ -208,14 +218,14 @@ def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.int
     return np.where(missing, -1, renumbered[positions]), list(position_of)
 
 
-def as_times(column: AnySeries, name: str, date_format: str) -> AnySeries:
+def as_times(column: AnySeries, name: str, written: str) -> AnySeries:
     """Return a column of dates as time stamps without a time zone, NaT where missing; zones become UTC.
 
     Args:
         column: The cells.
         name: Name of the column, for errors and warnings.
-        date_format: What `tabattn.notation.date_format` or `number_date_format` returned, "" for a column that holds
-            times and neither strings nor numbers.
+        written: What `tabattn.notation.date_format` or `number_date_format` returned, "" for a column that holds times
+            and neither strings nor numbers; strings are then read as all of them together say.
 
     Raises:
         ColumnError: No cell is a date.
@@ -230,68 +240,72 @@ def as_times(column: AnySeries, name: str, date_format: str) -> AnySeries:
     is_text = cells.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
     is_number = cells.map(is_real_number).to_numpy(dtype=bool)
     times: AnySeries = pd.to_datetime(cells.mask(is_text | is_number), errors="coerce", utc=True)
-    if date_format in UNITS_SINCE_1970:
+    if written == EXCEL_DAYS or written in UNITS_SINCE_1970:
         counts = pd.to_numeric(cells.where(is_text | is_number), errors="coerce").astype(np.float64)
-        times = times.where(times.notna(), _since_1970(counts, date_format))
+        times = times.where(times.notna(), _counted(counts, written))
     else:
         if is_text.any():
-            written = date_format or MIXED_DATES
             plain = cells.where(is_text).map(lambda cell: plain_date(level_name(cell)), na_action="ignore")
-            strings = pd.to_datetime(plain, errors="coerce", utc=True, format=written)
+            way = written or date_format(plain.dropna().unique().tolist()) or MIXED_DATES
+            strings = pd.to_datetime(plain, errors="coerce", utc=True, format=way)
             times = times.where(~is_text, strings)
-        if is_number.any() and date_format:
+        if is_number.any() and written:
             digits = cells.where(is_number).map(lambda number: f"{number:.0f}", na_action="ignore")
-            numbers = pd.to_datetime(digits, errors="coerce", utc=True, format=date_format)
+            numbers = pd.to_datetime(digits, errors="coerce", utc=True, format=written)
             times = times.where(~is_number, numbers)
     _warn_unread(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
     stamps: AnySeries = times.dt.tz_localize(None).set_axis(column.index)
     return stamps
 
 
-def number_dates(column: AnySeries) -> str | None:
-    """Find out how a column of numbers, perhaps as strings, writes dates; None if not all of its cells are numbers.
+def real_numbers(column: AnySeries) -> Numbers | None:
+    """Return the different numbers of a column of numbers, perhaps as strings; None if it holds something else too.
 
     Args:
         column: The cells.
 
     Example:
-        >>> number_dates(pd.Series([20240105, None])), number_dates(pd.Series(["A"]))
-        ('%Y%m%d', None)
+        >>> real_numbers(pd.Series(["20240105", None])), real_numbers(pd.Series(["A"]))
+        (array([20240105.]), None)
     """
     cells = column[~is_missing(column)]
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(object)
     if not cells.map(lambda cell: is_real_number(cell) or isinstance(cell, str)).all():
         return None
-    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
-    return number_date_format(numbers.unique().tolist()) if len(numbers) and np.isfinite(numbers).all() else None
+    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64).to_numpy()
+    return np.unique(numbers) if len(numbers) and np.isfinite(numbers).all() else None
 
 
-def as_seconds(column: AnySeries, name: str) -> Numbers:
+def as_seconds(column: AnySeries, name: str, marks: str = ".") -> Numbers:
     """Return a column of durations or times of day in seconds, NaN where missing; numbers are seconds.
 
     Args:
         column: The cells.
         name: Name of the column, for errors and warnings.
+        marks: How numbers are written in it, see `tabattn.notation.number_marks`.
 
     Raises:
-        ColumnError: No cell is a duration.
+        ColumnError: No cell is a duration, or one is infinite.
 
     Warns:
         UnreadCellsWarning: Some cells are no durations; they count as missing.
     """
     missing = is_missing(column)
     cells = column.astype(object).reset_index(drop=True).mask(missing)
-    seconds = pd.to_numeric(cells.where(cells.map(_is_plain_number)), errors="coerce").to_numpy(np.float64, copy=True)
-    is_span = np.isnan(seconds) & ~missing
-    spans = pd.to_timedelta(cells.where(is_span).map(_span, na_action="ignore"), errors="coerce")
-    seconds[is_span] = spans.dt.total_seconds()[is_span]
-    _warn_unread(column, ~np.isfinite(seconds) & ~missing, missing, name, "durations")
-    return np.where(np.isfinite(seconds), seconds, np.nan)
+    seconds = np.array([_plain_seconds(cell, marks) for cell in cells], dtype=np.float64)
+    seconds[missing] = np.nan
+    _refuse_infinite(seconds, name)
+    is_other = np.isnan(seconds) & ~missing
+    spans = pd.to_timedelta(cells.where(is_other).map(_span, na_action="ignore"), errors="coerce")
+    seconds[is_other] = spans.dt.total_seconds()[is_other]
+    _warn_unread(column, np.isnan(seconds) & ~missing, missing, name, "durations")
+    return seconds
 
 
 def as_texts(column: AnySeries) -> AnySeries:
     """Return a column of texts as strings, None where missing."""
+    factorized(column)  # refuses what is no cell
     return column.astype(object).map(level_name, na_action="ignore").mask(is_missing(column), None).astype("str")
 
 
@@ -300,9 +314,17 @@ def is_real_number(cell: object) -> bool:
     return isinstance(cell, int | float | np.integer | np.floating | Decimal) and not isinstance(cell, bool)
 
 
+def _refuse_infinite(numbers: Numbers, name: str) -> None:
+    if np.isinf(numbers).any():
+        raise ColumnError(
+            f"Column {name!r} must hold finite numbers, got {int(np.isinf(numbers).sum())} infinite value(s). "
+            "Replace them by a number or leave the cells empty."
+        )
+
+
 def _read_cells(column: AnySeries, name: str, marks: str, origin: int) -> Numbers:
     missing = is_missing(column)
-    positions, values = pd.factorize(column, use_na_sentinel=True)
+    positions, values = factorized(column)
     read = np.array([*(_number(value, marks, origin) for value in values), np.nan])
     numbers: Numbers = np.where(missing, np.nan, read[positions])
     _warn_unread(column, np.isnan(numbers) & ~missing, missing, name, "numbers")
@@ -320,22 +342,52 @@ def _number(value: object, marks: str, origin: int) -> float:
 
 
 def _integer(value: object) -> int | None:
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else None
     return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
 
 
-def _since_1970(counts: AnySeries, unit: str) -> AnySeries:
-    times: AnySeries = pd.to_datetime(counts, unit=unit, errors="coerce", utc=True)  # type: ignore[call-overload]
+def _is_no_number_dtype(column: AnySeries) -> bool:
+    """Say whether these are times, which pandas turns into numbers of whatever unit they have, or complex numbers."""
+    is_time = pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column)
+    return is_time or isinstance(column.dtype, pd.PeriodDtype) or pd.api.types.is_complex_dtype(column)
+
+
+def factorized(column: AnySeries) -> tuple[Any, Any]:
+    """Return the position of each cell's value among all different ones, -1 where missing, and these.
+
+    Raises:
+        ColumnError: Some cells are lists or other things that are no cells.
+    """
+    try:
+        return pd.factorize(column, use_na_sentinel=True)
+    except TypeError as error:
+        raise ColumnError(
+            f"Column {str(column.name)!r} must hold numbers, strings, booleans or times, got {error}. Drop the column."
+        ) from error
+
+
+def _counted(counts: AnySeries, unit: str) -> AnySeries:
+    """Return the times that are so many units after 1970, or days after the first of Excel."""
+    since: dict[str, Any] = {"unit": "D", "origin": FIRST_EXCEL_DAY} if unit == EXCEL_DAYS else {"unit": unit}
+    times: AnySeries = pd.to_datetime(counts, errors="coerce", utc=True, **since)
     return times
 
 
-def _is_plain_number(cell: object) -> bool:
-    return is_real_number(cell) or (isinstance(cell, str) and ":" not in cell)
+def _plain_seconds(cell: object, marks: str) -> float:
+    if isinstance(cell, str):
+        return read_number(cell, marks) if is_number(cell) else float("nan")
+    return float(cell) if is_real_number(cell) else float("nan")  # type: ignore[arg-type]
 
 
 def _span(cell: object) -> object:
+    """Return what pandas reads as a duration, None for all that is none: it takes bare digits for nanoseconds."""
     if isinstance(cell, str):
-        return span_text(level_name(cell))
-    return str(cell) if hasattr(cell, "isoformat") and hasattr(cell, "microsecond") else cell
+        text = level_name(cell).strip()
+        return span_text(text) if is_span([text]) or any(map(str.isalpha, text)) else None
+    if isinstance(cell, dt.time):
+        return str(cell)
+    return cell if isinstance(cell, dt.timedelta | np.timedelta64) else None
 
 
 def _warn_unread(

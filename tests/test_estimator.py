@@ -236,6 +236,8 @@ def test_tiny_tables_and_rare_classes_are_fitted() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"schema": 7}, "schema must be kinds of columns by name, or None, got 7"),
+        ({"random_state": "x"}, "random_state must be a whole number, a RandomState or None, got 'x'"),
         ({"n_layers": 0}, "n_layers must be a whole number of at least 1, got 0"),
         ({"d_token": 1}, "d_token must be a whole number of at least 2, got 1"),
         ({"n_heads": 2.5}, "n_heads must be a whole number of at least 1, got 2.5"),

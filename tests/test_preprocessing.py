@@ -2,11 +2,12 @@ import datetime as dt
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tabattn.errors import TabAttnError
+from tabattn.errors import TabAttnError, UnknownLevelsWarning
 from tabattn.nn.tokens import LIMIT
 from tabattn.preprocessing import Preprocessor
 from tabattn.schema import infer_schema
@@ -81,3 +82,15 @@ def test_any_table_is_read_or_refused(rows: list[tuple[object, object]]) -> None
     assert len(cells) == len(X)
     assert torch.isfinite(cells.numeric).all()
     assert (cells.codes >= 0).all()
+
+
+def test_a_column_without_a_known_level_is_told() -> None:
+    X = pd.DataFrame({"on": ["yes", "no"] * 10, "heat": range(20)})
+    preprocessor = Preprocessor(infer_schema(X)).fit(X)
+    others = X.assign(on=X["on"] == "yes")
+    with pytest.warns(
+        UnknownLevelsWarning, match=r"'on' holds none of the levels .* such as 'no', in 20 cell.* 'True'"
+    ):
+        preprocessor.transform(others)
+    preprocessor.transform(others.head(9))
+    preprocessor.transform(X.assign(on=["maybe"] * 19 + ["no"]))

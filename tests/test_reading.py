@@ -1,10 +1,12 @@
 import contextlib
+import datetime as dt
 import gzip
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -174,11 +176,21 @@ def test_utf_16_of_hangul_without_a_mark(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        ("a;b\n17.027;0,5\n237;1,5\n2.309;2\n", {"a": [17027, 237, 2309], "b": [0.5, 1.5, 2]}),
-        ("a;b\n17,027;0.5\n237;1.5\n2,309;2\n", {"a": [17027, 237, 2309], "b": [0.5, 1.5, 2]}),
-        ("a\tb\n17.027\t0,5\n237\t1,5\n", {"a": [17027, 237], "b": [0.5, 1.5]}),
+        (
+            "a;b;c\n17.027;0,5;0,1\n237;1,5;2\n2.309;2;3\n",
+            {"a": [17027, 237, 2309], "b": [0.5, 1.5, 2], "c": [0.1, 2, 3]},
+        ),
+        (
+            "a;b;c\n17,027;0.5;0.1\n237;1.5;2\n2,309;2;3\n",
+            {"a": [17027, 237, 2309], "b": [0.5, 1.5, 2], "c": [0.1, 2, 3]},
+        ),
+        ("a\tb\tc\n17.027\t0,5\t0,1\n237\t1,5\t2\n", {"a": [17027, 237], "b": [0.5, 1.5], "c": [0.1, 2]}),
         ("a\tb\n0,100\t1\n0,250\t2\n", {"a": [0.1, 0.25], "b": [1, 2]}),
-        ("a;b\n7.123;0.5\n5.321;1.5\n", {"a": [7.123, 5.321], "b": [0.5, 1.5]}),
+        ("a;b;c\n7.123;0.5;0.1\n5.321;1.5;2\n", {"a": [7.123, 5.321], "b": [0.5, 1.5], "c": [0.1, 2]}),
+        (
+            'x,answers,t\n12.345,"1,3",1\n-,"1,2",2\n13.500,"2,3",3\n',
+            {"x": [12.345, np.nan, 13.5], "answers": [1.3, 1.2, 2.3], "t": [1, 2, 3]},
+        ),
         ('a,b\n"17,027",0.5\n"2,309",1.5\n', {"a": [17027, 2309], "b": [0.5, 1.5]}),
         ("sep=;\na;b\n1,5;2\n", {"a": [1.5], "b": [2]}),
         ('a, b\n1, "x, y"\n', {"a": [1], "b": ["x, y"]}),
@@ -191,14 +203,37 @@ def test_marks_in_numbers_are_those_of_the_file(tmp_path: Path, text: str, value
         for column in infer_schema(table).columns
         if column.kind == "numeric"
     }
-    assert {name: read[name].tolist() if name in read else table[name].tolist() for name in table} == values
+    for name, cells in values.items():
+        if name in read:
+            np.testing.assert_array_equal(read[name], np.array(cells, dtype=np.float64))
+        else:
+            assert table[name].tolist() == cells
 
 
-def test_marks_that_nothing_explains_are_told(tmp_path: Path) -> None:
-    for cells, numbers in (("17,027;2,309", [17.027, 2.309]), ("17.027;2.309", [17027, 2309])):
-        path = write(tmp_path / "t.csv", "a;b\n" + f"{cells}\n" * 3)
-        with pytest.warns(AmbiguousNumbersWarning, match=r"'t.csv' holds numbers such as '17.027' in the column 'a'"):
-            assert read_table(path).iloc[0].tolist() == numbers
+@pytest.mark.parametrize(
+    ("text", "column", "read"),
+    [
+        ("x;answers\n12.345;1,3\n14.200;1,2\n", "x", 12345),
+        ("part;n\n1.1;1.000\n1.2;2.309\n2.1;237\n", "n", 1),
+        ("x\ty\n2.100\t5\n3.200\t6\n", "x", 2.1),
+        ("x\ty\n2,309\t5\n3,200\t6\n", "x", 2309),
+        ("x;y;z;w\n2.309;0,5;0.5;0,1\n", "x", 2309),
+    ],
+)
+def test_marks_that_little_explains_are_told(tmp_path: Path, text: str, column: str, read: float) -> None:
+    path = write(tmp_path / ("t.tsv" if "\t" in text else "t.csv"), text)
+    with pytest.warns(
+        AmbiguousNumbersWarning, match=rf"in the column '{column}', .* few or no others tell: read as {read}"
+    ):
+        table = read_table(path)
+    written = infer_schema(table[[column]]).columns[0].written
+    assert as_numbers(table[column], column, written)[0] == read
+
+
+def test_one_padded_number_makes_no_codes(tmp_path: Path) -> None:
+    numbers = [*range(90), 5]
+    text = "x\n" + "\n".join(map(str, numbers[:-1])) + "\n05\n"
+    assert read_table(write(tmp_path / "t.csv", text))["x"].tolist() == numbers
 
 
 def test_digits_that_a_number_would_lose_are_kept(tmp_path: Path) -> None:
@@ -231,6 +266,54 @@ def test_the_used_part_of_a_sheet_is_the_table(tmp_path: Path) -> None:
             if titled:
                 writer.book.active.cell(2, 2, "생산 기록")
         pd.testing.assert_frame_equal(read_table(path), table)
+
+
+SHEETS: dict[str, tuple[list[list[object]], dict[str, list[object]]]] = {
+    "numbers as names": (
+        [["id", 2020, 2021], ["a", "007", 1.5], ["b", "012", None]],
+        {"id": ["a", "b"], "2020": ["007", "012"], "2021": [1.5, np.nan]},
+    ),
+    "a blank name of an index": ([[None, "a"], ["x", 1], ["y", 2]], {"unnamed_1": ["x", "y"], "a": [1, 2]}),
+    "a blank last name": ([["a", None], ["x", 1], ["y", 2]], {"a": ["x", "y"], "unnamed_2": [1, 2]}),
+    "two titles": ([["Report 2024"], ["of line 3"], ["a", "b"], ["x", 1]], {"a": ["x"], "b": [1]}),
+    "a day as a name": ([["id", dt.datetime(2024, 3, 5)], ["a", 1]], {"id": ["a"], "2024-03-05": [1]}),
+}
+
+
+@pytest.mark.parametrize("what", SHEETS)
+def test_names_and_titles_of_sheets(tmp_path: Path, what: str) -> None:
+    rows, columns = SHEETS[what]
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    assert str(read_table(tmp_path / "t.xlsx").to_dict("list")) == str(columns)
+
+
+@pytest.mark.parametrize("package", ["parquet", "pyarrow", "polars"])
+def test_whole_numbers_beyond_doubles_keep_their_digits_beside_holes(tmp_path: Path, package: str) -> None:
+    cells = [None, 2**60, 2**60 + 1]
+    arrow = pa.table({"n": cells, "u": pa.array([None, 2**63, 2**63 + 1], pa.uint64()), "small": [None, 1, 2]})
+    pyarrow.parquet.write_table(arrow, tmp_path / "t.parquet")
+    given = {"pyarrow": arrow, "polars": pl.from_arrow(arrow)}.get(package)
+    table = read_table(tmp_path / "t.parquet") if given is None else as_pandas(given)
+    assert table["n"].dropna().tolist() == cells[1:]
+    assert table["u"].dropna().tolist() == [2**63, 2**63 + 1]
+    assert table["small"].dtype == np.float64
+
+
+def test_an_index_that_is_a_column_too_is_one_column(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1, 2], "b": [3, 4]}).set_index("a", drop=False).to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").to_dict("list") == {"a": [1, 2], "b": [3, 4]}
+    pyarrow.parquet.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "twice.parquet")
+    with pytest.raises(TableError, match="must be unique, got 'a' more than once"):
+        read_table(tmp_path / "twice.parquet")
+
+
+@pytest.mark.parametrize("data", [b"a,b\n1,\0\n", "온도,b\n1,\0\n".encode(), "온도,설비\n1,\0\n".encode("cp949")])
+def test_a_zero_byte_in_a_text_makes_no_chinese_of_it(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(TableError, match=r"this is no text"):
+        read_table(write(tmp_path / "t.csv", data))
 
 
 def test_a_name_given_to_a_column_is_no_other_one_s(tmp_path: Path) -> None:

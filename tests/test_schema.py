@@ -105,6 +105,13 @@ def test_given_kinds_of_numbers_are_what_a_person_would_read() -> None:
     assert days == [[1, 2, 31]] * 2
 
 
+def test_numbers_that_are_no_dates_are_refused_as_such() -> None:
+    with pytest.raises(ColumnError, match=r"'x' must hold dates, got numbers such as 1, which are none"):
+        infer_schema(pd.DataFrame({"x": [1, 2, 3]}), {"x": "datetime"})
+    schema = infer_schema(pd.DataFrame({"x": ["0,5", "1,5"]}), {"x": "duration"})
+    assert schema.columns[0].written == ","
+
+
 def test_numbers_that_may_be_either_are_told() -> None:
     with pytest.warns(AmbiguousNumbersWarning, match=r"'x' holds numbers such as '17\.027'.*decimal mark"):
         infer_schema(pd.DataFrame({"x": ["17.027", "237"]}))

@@ -146,7 +146,8 @@ import tabattn
 
 def state():
     return [
-        dict(os.environ), os.getcwd(), [str(each) for each in warnings.filters], random.getstate(),
+        {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"},  # which polars sets
+        os.getcwd(), [str(each) for each in warnings.filters], random.getstate(),
         np.random.get_state()[1].tolist(), np.geterr(), torch.get_rng_state().tolist(), torch.get_num_threads(),
         torch.get_num_interop_threads(), torch.get_default_dtype(), torch.get_float32_matmul_precision(),
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, str(signal.getsignal(signal.SIGINT)),
@@ -158,6 +159,7 @@ loggers = [name for name, each in logging.root.manager.loggerDict.items() if isi
 before = state()
 rng = np.random.default_rng(0)
 X = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"]).assign(line=rng.choice(["A", "B"], 60))
+X["day"], X["note"] = pd.date_range("2024", periods=60).astype(str), [f"operator {i} saw a scratch" for i in range(60)]
 est = tabattn.TabAttnRegressor(n_members=1, d_token=4, max_epochs=1, pretrain="auto").fit(X, X["a"] + X["b"])
 est.predict(X), est.importance_table(X), est.permutation_scores(X, X["a"])
 for left, right in zip(before, state(), strict=True):

@@ -1,11 +1,12 @@
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tabattn.errors import ColumnError, UnreadCellsWarning
-from tabattn.notation import date_format, decimal_mark, either_way, is_span, number_marks
+from tabattn.notation import date_format, decimal_mark, either_way, is_span, number_date_format, number_marks
 from tabattn.values import (
     as_flags,
     as_levels,
@@ -15,7 +16,7 @@ from tabattn.values import (
     as_times,
     exact_origin,
     is_missing,
-    number_dates,
+    real_numbers,
 )
 
 
@@ -29,7 +30,7 @@ from tabattn.values import (
         (["1 234,5", "7"], [1234.5, 7]),
         (["1\u202f234.5", "\u22127"], [1234.5, -7]),
         (["1'234.5", "7"], [1234.5, 7]),
-        (["12%", "7.5%"], [12, 7.5]),
+        (["12%", "7.5 %"], [12, 7.5]),
         (["0,100", "0,250"], [0.1, 0.25]),
         (["n.a.", "#VALUE!", "<NA>", "NaT", "결측치", "해당없음", "8"], [*[np.nan] * 6, 8]),
         ([" 12 ", "-", "N/A", "없음", None, "7"], [12, np.nan, np.nan, np.nan, np.nan, 7]),
@@ -130,7 +131,9 @@ def test_months_and_east_asian_dates(cells: list[str], first: pd.Timestamp) -> N
 )
 def test_numbers_that_are_said_to_be_dates(cells: list[object], written: str) -> None:
     column = pd.Series(cells)
-    assert number_dates(column) == written
+    numbers = real_numbers(column)
+    assert numbers is not None
+    assert number_date_format(numbers.tolist()) == written
     assert as_times(column, "t", written).iloc[0] == pd.Timestamp(2024, 3, 5)
 
 
@@ -186,7 +189,19 @@ def test_words_for_durations_are_told_from_others() -> None:
     assert not any(is_span([text]) for text in ("3", "A", "1:2:3:4", "12 months"))
 
 
-@pytest.mark.parametrize("cells", [[True, False], [1, 0], [1.0, 0.0], ["TRUE", "false"], ["yes", "No"], ["1", "0"]])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [True, False],
+        [1, 0],
+        [1.0, 0.0],
+        ["TRUE", "false"],
+        ["yes", "No"],
+        ["1", "0"],
+        ["WAHR", "FALSCH"],
+        ["예", "아니오"],
+    ],
+)
 def test_truth_has_many_words(cells: list[object]) -> None:
     assert as_flags(pd.Series([*cells, None], dtype=object), "x").tolist() == [1, 0, -1]
     with pytest.warns(UnreadCellsWarning, match="holds true or false, and 1 cell.* such as 'maybe'"):
@@ -216,6 +231,80 @@ def test_whole_numbers_beyond_floats_are_infinite_beside_others() -> None:
     assert exact_origin(column) == 7
     with pytest.raises(ColumnError, match="1 infinite value"):
         as_numbers(column, "x", ".", 7)
+
+
+def test_decimal_marks_of_durations_are_those_of_numbers() -> None:
+    column = pd.Series(["0,5", "1,5", "12,25", "08:30"])
+    assert as_seconds(column, "t", ",").tolist() == [0.5, 1.5, 12.25, 30600]
+    with pytest.warns(UnreadCellsWarning, match="3 cell"):
+        assert np.isnan(as_seconds(column, "t", ".")).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("cells", [[[1], [2]], [{"a": 1}, "b"], [True, False], [pd.Period("2024"), pd.Period("2025")]])
+def test_what_is_no_duration_is_refused(cells: list[object]) -> None:
+    with pytest.raises(ColumnError, match="'t' must hold durations"):
+        as_seconds(pd.Series(cells, dtype=object), "t")
+    with pytest.raises(ColumnError, match="1 infinite"):
+        as_seconds(pd.Series([np.inf, 1.0]), "t")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([pd.Timestamp(2024, 1, 5), pd.NaT]),
+        pd.Series([pd.Timedelta(1), pd.NaT]),
+        pd.Series(pd.period_range("2024", periods=2, freq="D")),
+        pd.Series([1j, 2.0]),
+    ],
+)
+def test_times_are_no_numbers(column: "pd.Series[float]") -> None:
+    with pytest.raises(ColumnError, match="'x' must hold numbers"):
+        as_numbers(column, "x")
+
+
+@pytest.mark.parametrize("read", [as_levels, as_texts, lambda c: as_flags(c, "x"), lambda c: as_numbers(c, "x")])
+@pytest.mark.parametrize("cell", [[1], {"a": 1}, {1}, np.ones(2)])
+def test_lists_and_the_like_are_refused_by_name(read: Any, cell: object) -> None:
+    with pytest.raises(ColumnError, match="'x' must hold numbers, strings, booleans or times"):
+        read(pd.Series([cell, cell], dtype=object, name="x"))
+
+
+def test_strings_for_a_column_of_times_are_read_by_the_format_that_fits_all() -> None:
+    cells = pd.Series(["10.02.2024", "13.02.2024"])
+    assert as_times(cells, "t", "").dt.month.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [
+        (["31.01.24", "01.02.24"], pd.Timestamp(2024, 1, 31)),
+        (["Jan 03, 2024", "Feb 04, 2024"], pd.Timestamp(2024, 1, 3)),
+        ([*(f"2024-01-{day:02}" for day in range(1, 29)), "unknown"], pd.Timestamp(2024, 1, 1)),
+        ([*(f"2024-01-{day:02}" for day in range(1, 29)), "2024-02-30"], pd.Timestamp(2024, 1, 1)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UnreadCellsWarning")
+def test_dates_of_other_forms_and_with_a_bad_cell(cells: list[str], first: pd.Timestamp) -> None:
+    written = date_format(cells)
+    assert written is not None
+    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
+    assert date_format([*cells[:3], "unknown"]) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "written", "first"),
+    [
+        ([2000, 2019], "%Y", pd.Timestamp(2000, 1, 1)),
+        ([202401, 202312], "%Y%m", pd.Timestamp(2024, 1, 1)),
+        ([45296, 45300.5], "days of Excel", pd.Timestamp(2024, 1, 5)),
+        ([*range(20240101, 20240129), 0], "%Y%m%d", pd.Timestamp(2024, 1, 1)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UnreadCellsWarning")
+def test_years_months_and_days_of_excel(cells: list[float], written: str, first: pd.Timestamp) -> None:
+    assert number_date_format(cells) == written
+    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
+    assert number_date_format([1.0, 12.0]) is None
 
 
 def test_one_level_whatever_its_type() -> None:
