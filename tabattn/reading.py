@@ -226,17 +226,17 @@ def _read_sheet(cells: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
     if used.empty:
         return [], used
     rows = cells.loc[used.index[0] + 1 : used.index[-1], used.columns]
-    return _names(used.iloc[:1]), rows.reset_index(drop=True).infer_objects()
+    names = [name.removesuffix(" 00:00:00") for name in _names(used.iloc[:1])]  # a name that is a day has no hour
+    return names, rows.reset_index(drop=True).infer_objects()
 
 
 def _n_title_lines(used: pd.DataFrame) -> int:
     """Count the lines above the names: of one cell each, in the first column, above a line of names and typed cells."""
     for n_lines in range(min(MAX_TITLE_LINES, len(used) - 1) + 1):
         line = used.iloc[n_lines]
-        below = [cell for cell in used.iloc[n_lines + 1 :].to_numpy().ravel() if not pd.isna(cell)]
-        is_named = all(isinstance(cell, str) for cell in line)
-        if is_named and not all(isinstance(cell, str) for cell in below):
-            return n_lines
+        if all(isinstance(cell, str) for cell in line):
+            below = used.iloc[n_lines + 1 :].to_numpy().ravel() if n_lines else ()
+            return n_lines if any(not isinstance(cell, str) and not pd.isna(cell) for cell in below) else 0
         if line.notna().sum() != 1 or pd.isna(line.iloc[0]):
             return 0
     return 0
@@ -350,11 +350,7 @@ def _warn_if_ambiguous(columns: Mapping[str, Sequence[str]], decimal: DecimalMar
 
 
 def _names(header: pd.DataFrame) -> list[str]:
-    """Return the names in the first row; a day is one without its hour."""
-    if header.empty:
-        return []
-    names = ["" if pd.isna(name) else str(name).strip() for name in header.iloc[0]]
-    return [name.removesuffix(" 00:00:00") for name in names]
+    return [] if header.empty else ["" if pd.isna(name) else str(name).strip() for name in header.iloc[0]]
 
 
 def _all_named(names: Sequence[str]) -> list[str]:
