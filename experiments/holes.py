@@ -73,9 +73,14 @@ def correlation(left: Any, right: Any) -> float:
     return round(float(spearmanr(left, right).statistic), 4)
 
 
-def measure(name: str, table: SplitTable, share: float, seed: int) -> dict[str, Any]:
-    """Measure a table with holes beside itself without."""
-    found, full = scores(table, share, seed), scores(table, 0.0, seed) if share else None
+def measure(
+    name: str, table: SplitTable, share: float, seed: int, known: dict[tuple[str, int], dict[str, Any]]
+) -> dict[str, Any]:
+    """Measure a table with holes beside itself without, whose scores may be known."""
+    if (name, seed) not in known:
+        known[name, seed] = scores(table, 0.0, seed)
+    full = known[name, seed] if share else None
+    found = scores(table, share, seed) if share else known[name, seed]
     return {
         "table": name,
         "holes": share,
@@ -96,11 +101,12 @@ def main() -> None:
     add_data_argument(parser)
     catalog = load_catalog(parser.parse_args().data)
     asked = [*itertools.product(SHARES, SEEDS, FULL_TABLES), *itertools.product((0.0,), SEEDS, TABLES_WITH_HOLES)]
+    known: dict[tuple[str, int], dict[str, Any]] = {}
     for share, seed, name in asked:
         if (name, share, seed) not in measured(CELLS, KEYS):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                keep(CELLS, measure(name, split_table(catalog[name]), share, seed), COMMAND)
+                keep(CELLS, measure(name, split_table(catalog[name]), share, seed, known), COMMAND)
     cells = pd.read_csv(CELLS, comment="#")
     cells["tables"] = np.where(cells["table"].isin(TABLES_WITH_HOLES), cells["table"], "full tables")
     measures = ["missing", "score", "agreement", "attention_as_full", "permutation_as_full"]
