@@ -1,7 +1,7 @@
 """How numbers, dates and durations are written: texts to the convention that they follow, and one text to its value."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeAlias
 
 import pandas as pd
@@ -37,21 +37,24 @@ _ONLY_DECIMAL = {
     )
     for mark, other in ((".", ","), (",", "."))
 }
-MIXED_DATES = "mixed"
+MIXED_DATES, MIXED_DAYS_FIRST = "mixed", "mixed, days first"
+N_LOOKED_AT, MIN_LIKELY_SHARE = 1_000, 0.5
 UNITS_SINCE_1970 = {"s": 1e11, "ms": 1e14, "us": 1e17, "ns": float("inf")}
 MIN_SECONDS_SINCE_1970 = 1e8  # fewer are days of 1970 to 1973, and likely to be something else
 EXCEL_DAYS, FIRST_EXCEL_DAY, MAX_EXCEL_DAYS = "days of Excel", pd.Timestamp(1899, 12, 30), 100_000
 MIN_EXCEL_DAYS = 10_000
-DATES_IN_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14, "%Y%m": 6, "%Y": 4}
+DATES_IN_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14, "%Y%m%d%H%M": 12, "%Y%m": 6, "%Y": 4}
 PLAUSIBLE_YEARS = (1800, 2200)
 _DATE = re.compile(
-    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{2}[-/.]\d{2}[-/.]\d{2}"
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
     r"|\d{1,2}[ -][A-Za-z]{3,9}\.?[ -]\d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})([T\s].*)?"
 )
 _EAST_ASIAN_DATE = re.compile(
     r"(\d{4})\s*[년年]\s*(\d{1,2})\s*[월月](?:\s*(\d{1,2})\s*[일日])?(.*)|(\d{4})\.\s*(\d{1,2})\.\s*(\d{1,2})\.?(\s.*)?"
 )
-_MONTH = re.compile(r"(\d{4})[-/](0[1-9]|1[0-2])")
+_MONTH = re.compile(r"((?:18|19|20|21)\d{2})[-/](0[1-9]|1[0-2])")
+_SHORT_DATE = re.compile(r"\d{2}([-/.])\d{2}\1\d{2}")
+_DAY_FIRST = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}.*|(?:1[3-9]|2\d|3[01])[-/.]\d{1,2}[-/.]\d{4}.*")
 _HALF_OF_DAY = re.compile(r"(오전|오후)\s*(\d{1,2}:\d{2}(?::\d{2})?)")
 _SPAN = re.compile(
     r"[+-]?(?:\d+ days?,?(?: [+-]?\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?|\d{1,3}:\d{2}(?::\d{2}(?:\.\d+)?)?)"
@@ -81,11 +84,11 @@ def number_marks(strings: Sequence[str], decimal: DecimalMark = ".", *, are_numb
         >>> number_marks(["007", "012"]), number_marks(["1", "b"])
         (None, None)
     """
-    stripped = [string.strip() for string in strings]
-    if not stripped or (not are_numbers and are_codes(stripped)):
+    if not strings or not _is_likely(strings, is_number):
         return None
-    if not _is_enough(sum(_SOME_NUMBER.fullmatch(string) is not None for string in stripped), len(stripped)):
-        return None  # most columns of texts end here
+    stripped = [string.strip() for string in strings]
+    if not are_numbers and are_codes(stripped):
+        return None
     best, n_best = None, 0
     for marks in sorted(_NUMBER_PATTERNS, key=lambda marks: marks[0] != decimal):
         n_read = sum(_NUMBER_PATTERNS[marks].fullmatch(string) is not None for string in stripped)
@@ -242,7 +245,11 @@ def date_format(strings: Sequence[str]) -> str | None:
         >>> date_format(["13/02/2024", "01/02/2024"]), date_format(["lot 1", "lot 2"])
         ('%d/%m/%Y', None)
     """
+    if not _is_likely(strings, lambda string: _is_date(plain_date(string))):
+        return None
     plain = [plain_date(string) for string in strings]
+    if all(_SHORT_DATE.fullmatch(text) for text in plain):
+        return _short_date_format(plain)
     dates = [text for text in plain if _DATE.fullmatch(text)]
     if not plain or not _is_enough(len(dates), len(plain)):
         return None
@@ -251,14 +258,54 @@ def date_format(strings: Sequence[str]) -> str | None:
 
     with warnings_ignored():
         series = pd.Series(dates, dtype="str")
-        days = series[pd.to_datetime(series, errors="coerce", format="mixed", utc=True).notna()]
+        mixed = MIXED_DAYS_FIRST if any(_DAY_FIRST.fullmatch(text) for text in dates) else MIXED_DATES
+        days = series[read_dates(series, mixed).notna()]
         if not _is_enough(len(days), len(plain)):
             return None
         try:
-            reader = ToDatetime().fit(days.reset_index(drop=True))
+            found = str(ToDatetime().fit(days.reset_index(drop=True)).format_)
         except ValueError:
-            return MIXED_DATES
-    return str(reader.format_)
+            return mixed
+        if found.startswith("%m."):  # a point follows the day everywhere
+            day_first = found.replace("%m.%d.", "%d.%m.")
+            return day_first if read_dates(days, day_first).notna().all() else found
+    return found
+
+
+def _is_date(text: str) -> bool:
+    return _DATE.fullmatch(text) is not None or _SHORT_DATE.fullmatch(text) is not None
+
+
+def _short_date_format(strings: Sequence[str]) -> str | None:
+    """Return the only likely order of day, month and year, of two digits each, that reads all dates.
+
+    The year is the part that takes fewer values. With points the day stands before the month.
+    """
+    mark, series = strings[0][2], pd.Series(strings, dtype="str")
+    n_first, n_last = len({text[:2] for text in strings}), len({text[-2:] for text in strings})
+    orders = ["%d.%m.%y"] if mark == "." else ["%d.%m.%y", "%m.%d.%y"]
+    orders = ["%y.%m.%d"] if n_first < n_last else orders if n_last < n_first else [*orders, "%y.%m.%d"]
+    written = [order.replace(".", mark) for order in orders]
+    readable = [each for each in written if read_dates(series, each).notna().all()]
+    return readable[0] if len(readable) == 1 else None
+
+
+def read_dates(texts: "pd.Series[str]", written: str) -> "pd.Series[pd.Timestamp]":
+    """Return the times that texts stand for, in UTC, NaT for what is none.
+
+    Args:
+        texts: What `plain_date` returned.
+        written: What `date_format` returned.
+    """
+    how = {"format": "mixed", "dayfirst": True} if written == MIXED_DAYS_FIRST else {"format": written}
+    times: pd.Series[pd.Timestamp] = pd.to_datetime(texts, errors="coerce", utc=True, **how)
+    return times
+
+
+def _is_likely(strings: Sequence[str], holds: Callable[[str], bool]) -> bool:
+    """Say whether half of up to a thousand strings, spread evenly, are of some form: most columns fail at once."""
+    looked_at = strings[:: max(1, len(strings) // N_LOOKED_AT)]
+    return sum(map(holds, looked_at)) >= MIN_LIKELY_SHARE * len(looked_at)
 
 
 def number_date_format(numbers: Sequence[float]) -> str | None:

@@ -18,10 +18,10 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import AmbiguousNumbersWarning, TabAttnError, TabAttnWarning, TableError
+from tabattn.errors import AmbiguousNumbersWarning, ColumnError, TabAttnError, TabAttnWarning, TableError
 from tabattn.isolation import alone
 from tabattn.notation import DecimalMark, are_codes, decimal_mark, either_way, number_marks, read_number, whole_number
-from tabattn.values import MAX_EXACT_WHOLE, as_numbers, holds_strings, is_mark, is_missing
+from tabattn.values import MAX_EXACT_WHOLE, as_numbers, exact_origin, holds_strings, is_mark
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 OTHER_SEPARATORS = ",;\t|"
@@ -43,6 +43,8 @@ SAMPLED_CHARACTERS, SAMPLED_LINES = 1 << 18, 200
 MIN_EVEN_SHARE = 0.9
 MIN_PRINTABLE_SHARE, MIN_ASCII_SHARE, MIN_ZERO_SHARE = 0.9, 0.01, 0.2
 ENOUGH_VOTES = 2
+SPREAD_LINES = 2_000
+THOUSAND = 1_000
 MAX_TITLE_LINES = 10
 MAX_ODD_HANGUL_SHARE = 0.5
 FIRST_FOREIGN, FIRST_CHINESE, LAST_CHINESE = 0x80, 0x4E00, 0x9FFF
@@ -247,43 +249,46 @@ def _read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.Dat
         usual, text = said[1], text[said.end() :]
     if "\0" in text:
         raise ValueError("this is no text: it holds a zero byte")
-    lines = _first_lines(text)
     separator = usual if said else find_separator(text, usual)
-    is_spaced = bool(lines) and f"{separator} " in lines[0]
-    sample = list(csv.reader(lines[:SAMPLED_LINES], delimiter=separator, skipinitialspace=is_spaced))
-    columns = _columns_of(sample)
+    is_spaced = f"{separator} " in text[:SAMPLED_CHARACTERS].split("\n", 1)[0]
+    columns = _columns_of(_spread_lines(text), separator, is_spaced=is_spaced)
     votes = Counter(decimal_mark(cells) for cells in columns.values() if number_marks(cells))
     decimal = _elected(votes, separator)
     options: dict[str, Any] = {"sep": separator, "index_col": False, "skipinitialspace": is_spaced}
     header = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, keep_default_na=False, **options)
-    parsed_decimal = "." if decimal == separator else decimal
     with alone(), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        table = pd.read_csv(io.StringIO(text), decimal=parsed_decimal, low_memory=False, **options)
-    has_codes = _SOME_LEADING_ZERO.search(text) is not None
-    _keep_digits(table, text, options, has_codes=has_codes)
-    names = _names(header)
-    if separator != "," and (votes[decimal] < ENOUGH_VOTES or votes["." if decimal == "," else ","]):
-        _warn_if_ambiguous(columns, decimal, file_name)
-    return names, _with_decimal(table, decimal)
+        table = pd.read_csv(io.StringIO(text), decimal=decimal, low_memory=False, **options)
+    _keep_digits(table, text, options)
+    is_guess = separator == ";" and not votes["."] + votes[","]
+    is_weak = decimal == "," and votes[","] < ENOUGH_VOTES
+    table, ambiguous = _with_decimal(table, "." if is_guess else decimal)
+    if separator != "," and (is_guess or is_weak or (votes["."] and votes[","])):
+        ambiguous |= _parsed_either_way(table, columns)
+        _warn_of_ambiguous(ambiguous, file_name)
+    return _names(header), table
 
 
-def _first_lines(text: str) -> list[str]:
-    lines = text[:SAMPLED_CHARACTERS].splitlines(keepends=True)
-    return lines[:-1] if len(text) > SAMPLED_CHARACTERS else lines
+def _spread_lines(text: str) -> list[str]:
+    """Return the first line and up to so many others, spread evenly over the file."""
+    lines = text.splitlines(keepends=True)
+    return lines[:1] + lines[1 :: max(1, len(lines) // SPREAD_LINES)]
 
 
-def _keep_digits(table: pd.DataFrame, text: str, options: Mapping[str, Any], *, has_codes: bool) -> None:
+def _keep_digits(table: pd.DataFrame, text: str, options: Mapping[str, Any]) -> None:
     """Read columns again as strings whose digits a number would lose: 00012, and whole numbers beyond 2^53."""
+    has_codes = _SOME_LEADING_ZERO.search(text) is not None
     doubtful = [i for i in range(table.shape[1]) if _may_lose_digits(table.iloc[:, i], has_codes=has_codes)]
     if not doubtful:
         return
     again = pd.read_csv(io.StringIO(text), usecols=doubtful, dtype=str, low_memory=False, **options)
     for place, i in enumerate(doubtful):
         strings = again.iloc[:, place]
-        is_float = pd.api.types.is_float_dtype(table.dtypes.iloc[i])
-        cells = strings.dropna().unique().tolist()
-        if are_codes(cells) or (is_float and any(_is_beyond(whole_number(cell)) for cell in cells)):
+        is_code = strings.str.fullmatch(r"\s*0\d+\s*", na=False).any() and are_codes(strings.dropna().unique().tolist())
+        is_rounded = (
+            pd.api.types.is_float_dtype(table.dtypes.iloc[i]) and table.iloc[:, i].abs().max() >= MAX_EXACT_WHOLE
+        )
+        if is_code or (is_rounded and any(_is_beyond(whole_number(cell)) for cell in strings.dropna().unique())):
             table.isetitem(i, strings)
 
 
@@ -294,32 +299,56 @@ def _is_beyond(whole: int | None) -> bool:
 def _may_lose_digits(column: "pd.Series[Any]", *, has_codes: bool) -> bool:
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
-    if has_codes or pd.api.types.is_integer_dtype(column):
+    if pd.api.types.is_integer_dtype(column):
         return has_codes
     numbers = column.to_numpy(dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
-    return len(numbers) > 0 and bool(MAX_EXACT_WHOLE <= np.abs(numbers).max() < MAX_READ_AGAIN)
+    is_whole = len(numbers) > 0 and bool((numbers == np.floor(numbers)).all())
+    return is_whole and (has_codes or bool(MAX_EXACT_WHOLE <= np.abs(numbers).max() < MAX_READ_AGAIN))
 
 
-def _with_decimal(table: pd.DataFrame, decimal: DecimalMark) -> pd.DataFrame:
-    """Read the columns of strings that are other numbers with the decimal mark of their file than by themselves."""
+def _with_decimal(table: pd.DataFrame, decimal: DecimalMark) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Read the columns of strings that the decimal mark of their file makes numbers of.
+
+    Returns:
+        The table, and a number of each column of strings that can be read in two ways.
+    """
+    ambiguous = {}
     for i, name in enumerate(table.columns):
         column = table.iloc[:, i]
         if not holds_strings(column):
             continue
-        strings = [str(cell) for cell in pd.unique(column[~is_missing(column)])]
-        marks = number_marks(strings, decimal)
-        if marks is not None and (marks != number_marks(strings) or either_way(strings)):
+        strings = [str(cell) for cell in pd.unique(column.dropna()) if not is_mark(str(cell))]
+        example = either_way(strings)
+        marks = number_marks(strings, decimal) if example or decimal == "," else None
+        if marks is None or exact_origin(column):
+            continue
+        with suppress(ColumnError):  # infinite numbers, in a column that may be dropped
             table.isetitem(i, as_numbers(column, str(name), marks))
-    return table
+            if example:
+                ambiguous[str(name)] = read_number(example, marks)
+    return table, ambiguous
 
 
-def _columns_of(sample: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """Return the different cells of each column in some rows, none of them missing."""
-    rows = [row for row in sample[1:] if row]
-    names = sample[0] if sample else ()
+def _parsed_either_way(table: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Return a number of each column that the parser made numbers of, though they can be read in two ways."""
+    ambiguous = {}
+    for i, cells in enumerate(columns.values()):
+        if i < table.shape[1] and either_way(cells) and pd.api.types.is_float_dtype(table.dtypes.iloc[i]):
+            numbers = table.iloc[:, i].dropna().to_numpy(dtype=np.float64)
+            is_fraction = numbers != np.round(numbers)
+            if (np.abs(numbers) < THOUSAND).all() and np.allclose(numbers * THOUSAND, np.round(numbers * THOUSAND)):
+                ambiguous[str(table.columns[i])] = float(numbers[is_fraction][0]) if is_fraction.any() else numbers[0]
+    return ambiguous
+
+
+def _columns_of(lines: Sequence[str], separator: str, *, is_spaced: bool) -> dict[str, list[str]]:
+    """Return the different cells of each column in some lines, none of them missing; the first line has the names."""
+    sample = list(csv.reader(lines, delimiter=separator, skipinitialspace=is_spaced))
+    names = sample[0] if sample else []
+    rows = [row for row in sample[1:] if len(row) == len(names)]
     return {
-        name.strip(): [cell for cell in dict.fromkeys(row[i] for row in rows if i < len(row)) if not is_mark(cell)]
+        name.strip(): [cell for cell in dict.fromkeys(row[i] for row in rows) if not is_mark(cell)]
         for i, name in enumerate(names)
     }
 
@@ -334,19 +363,17 @@ def _elected(votes: Mapping[DecimalMark | None, int], separator: str) -> Decimal
     return "," if separator == ";" or votes.get(",", 0) > votes.get(".", 0) else "."
 
 
-def _warn_if_ambiguous(columns: Mapping[str, Sequence[str]], decimal: DecimalMark, file_name: str) -> None:
+def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
     """Warn of numbers whose mark nothing but a guess, or a single other column, tells the meaning of."""
-    for name, cells in columns.items():
-        marks = number_marks(cells, decimal)
-        if marks is not None and (example := either_way(cells)):
-            warnings.warn(
-                f"{file_name!r} holds numbers such as {example!r} in the column {name!r}, whose mark may be a decimal "
-                f"mark or one between thousands, and few or no others tell: read as {read_number(example, marks):g}. "
-                "If it is another number, save the table with other marks.",
-                AmbiguousNumbersWarning,
-                stacklevel=5,
-            )
-            return
+    for name, number in ambiguous.items():
+        warnings.warn(
+            f"{file_name!r} holds numbers in the column {name!r} whose mark may be a decimal mark or one between "
+            f"thousands, and few or no others tell: read as {number:g}. If it is another number, save the table with "
+            "other marks.",
+            AmbiguousNumbersWarning,
+            stacklevel=5,
+        )
+        return
 
 
 def _names(header: pd.DataFrame) -> list[str]:
@@ -450,7 +477,8 @@ def find_separator(text: str, usual: str) -> str:
         >>> find_separator("a;b\n1,5;2\n", ","), find_separator("a\n1\n", ",")
         (';', ',')
     """
-    lines = _first_lines(text)[:SAMPLED_LINES]
+    lines = text[:SAMPLED_CHARACTERS].splitlines(keepends=True)
+    lines = (lines[:-1] if len(text) > SAMPLED_CHARACTERS else lines)[:SAMPLED_LINES]
     best, n_best = usual, 1
     for separator in dict.fromkeys(usual + OTHER_SEPARATORS):
         is_spaced = bool(lines) and f"{separator} " in lines[0]

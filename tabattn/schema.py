@@ -19,6 +19,7 @@ from tabattn.values import (
     as_seconds,
     as_times,
     exact_origin,
+    factorized,
     holds_strings,
     is_missing,
     real_numbers,
@@ -302,6 +303,8 @@ def _kind_of_strings(name: str, strings: list[str], n_cells: int) -> tuple[Kind,
 
 def _written(name: str, column: AnySeries, kind: Kind) -> str:
     """How the cells of a column of a given kind are to be read."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
     if kind is Kind.DATETIME and (numbers := real_numbers(column)) is not None:
         written = number_date_format(numbers.tolist())
         if written is None:
@@ -312,6 +315,7 @@ def _written(name: str, column: AnySeries, kind: Kind) -> str:
         return written
     if not holds_strings(column):
         return "." if kind is Kind.NUMERIC else ""
+    factorized(column)  # refuses what is no cell
     strings = [str(cell) for cell in pd.unique(column[~is_missing(column)])]
     if kind is Kind.NUMERIC:
         return number_marks(strings, are_numbers=True) or "."

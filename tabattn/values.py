@@ -23,6 +23,7 @@ from tabattn.notation import (
     is_number,
     is_span,
     plain_date,
+    read_dates,
     read_flag,
     read_number,
     span_text,
@@ -245,14 +246,16 @@ def as_times(column: AnySeries, name: str, written: str) -> AnySeries:
         times = times.where(times.notna(), _counted(counts, written))
     else:
         if is_text.any():
-            plain = cells.where(is_text).map(lambda cell: plain_date(level_name(cell)), na_action="ignore")
+            plain = cells.where(is_text).map(_date_text, na_action="ignore")
             way = written or date_format(plain.dropna().unique().tolist()) or MIXED_DATES
-            strings = pd.to_datetime(plain, errors="coerce", utc=True, format=way)
+            strings = read_dates(plain, way)
+            others = plain[strings.isna()].dropna()
+            if len(others) and (other_way := date_format(others.unique().tolist())):
+                strings = strings.where(strings.notna(), read_dates(plain, other_way))
             times = times.where(~is_text, strings)
         if is_number.any() and written:
-            digits = cells.where(is_number).map(lambda number: f"{number:.0f}", na_action="ignore")
-            numbers = pd.to_datetime(digits, errors="coerce", utc=True, format=written)
-            times = times.where(~is_number, numbers)
+            digits = cells.where(is_number).map(_digits, na_action="ignore")
+            times = times.where(~is_number, read_dates(digits, written))
     _warn_unread(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
     stamps: AnySeries = times.dt.tz_localize(None).set_axis(column.index)
     return stamps
@@ -273,7 +276,10 @@ def real_numbers(column: AnySeries) -> Numbers | None:
         cells = cells.astype(object)
     if not cells.map(lambda cell: is_real_number(cell) or isinstance(cell, str)).all():
         return None
-    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64).to_numpy()
+    try:
+        numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64).to_numpy()
+    except OverflowError:
+        return None
     return np.unique(numbers) if len(numbers) and np.isfinite(numbers).all() else None
 
 
@@ -367,6 +373,19 @@ def factorized(column: AnySeries) -> tuple[Any, Any]:
         ) from error
 
 
+def _date_text(cell: object) -> str:
+    """Return a date without East Asian words; a time of day alone is none, though pandas takes it for one of today."""
+    text = plain_date(level_name(cell))
+    return "" if is_span([text]) else text
+
+
+def _digits(number: object) -> str:
+    try:
+        return f"{number:.0f}"
+    except OverflowError:
+        return ""
+
+
 def _counted(counts: AnySeries, unit: str) -> AnySeries:
     """Return the times that are so many units after 1970, or days after the first of Excel."""
     since: dict[str, Any] = {"unit": "D", "origin": FIRST_EXCEL_DAY} if unit == EXCEL_DAYS else {"unit": unit}
@@ -377,7 +396,10 @@ def _counted(counts: AnySeries, unit: str) -> AnySeries:
 def _plain_seconds(cell: object, marks: str) -> float:
     if isinstance(cell, str):
         return read_number(cell, marks) if is_number(cell) else float("nan")
-    return float(cell) if is_real_number(cell) else float("nan")  # type: ignore[arg-type]
+    try:
+        return float(cell) if is_real_number(cell) else float("nan")  # type: ignore[arg-type]
+    except OverflowError:
+        return float("inf")
 
 
 def _span(cell: object) -> object:

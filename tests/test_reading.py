@@ -214,16 +214,16 @@ def test_marks_in_numbers_are_those_of_the_file(tmp_path: Path, text: str, value
     ("text", "column", "read"),
     [
         ("x;answers\n12.345;1,3\n14.200;1,2\n", "x", 12345),
-        ("part;n\n1.1;1.000\n1.2;2.309\n2.1;237\n", "n", 1),
-        ("x\ty\n2.100\t5\n3.200\t6\n", "x", 2.1),
-        ("x\ty\n2,309\t5\n3,200\t6\n", "x", 2309),
+        ("x\tanswers\n12.345\t1,3\n14.200\t1,2\n", "x", 12345),
+        ("x;y\n27.857;1\n5.125;2\n", "x", 27.857),
+        ("x;y\n27,857;1\n5,125;2\n", "x", 27.857),
         ("x;y;z;w\n2.309;0,5;0.5;0,1\n", "x", 2309),
     ],
 )
 def test_marks_that_little_explains_are_told(tmp_path: Path, text: str, column: str, read: float) -> None:
     path = write(tmp_path / ("t.tsv" if "\t" in text else "t.csv"), text)
     with pytest.warns(
-        AmbiguousNumbersWarning, match=rf"in the column '{column}', .* few or no others tell: read as {read}"
+        AmbiguousNumbersWarning, match=rf"in the column '{column}' whose mark .* few or no others tell: read as {read}"
     ):
         table = read_table(path)
     written = infer_schema(table[[column]]).columns[0].written
@@ -390,3 +390,34 @@ def test_flipped_bits_are_refused_or_read(tmp_path: Path, name: str) -> None:
         path.write_bytes(data)
         with contextlib.suppress(TableError):
             read_table(path)
+
+
+def test_marks_that_nothing_explains_are_decimal_marks_and_told(tmp_path: Path) -> None:
+    for cells in ("17,027;2,309", "17.027;2.309"):
+        path = write(tmp_path / "t.csv", "a;b\n" + f"{cells}\n" * 3)
+        with pytest.warns(AmbiguousNumbersWarning, match=r"'t.csv' holds numbers in the column 'a' .* read as 17.027"):
+            assert read_table(path).iloc[0].tolist() == [17.027, 2.309]
+
+
+def test_all_of_a_file_tells_what_its_marks_mean(tmp_path: Path) -> None:
+    cells = [f"{cell:.3f}" for cell in np.random.default_rng(0).uniform(10, 100, 500)]
+    late = "a;b\n" + "\n".join(f"{cell};{i}" for i, cell in enumerate(cells)) + "\n0.125;7\n"
+    table = read_table(write(tmp_path / "late.csv", late))
+    assert as_numbers(table["a"], "a", infer_schema(table).columns[0].written)[0] == float(cells[0])
+    lines = [f"{'5' if i < 250 else '1.5'};{cell}" for i, cell in enumerate(cells)]
+    table = read_table(write(tmp_path / "t.csv", "a;c\n" + "\n".join(lines) + "\n"))
+    assert table["c"].tolist() == [float(cell) for cell in cells]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("one.tsv", "x\ty\n8.554\t6.73\n7.123\t5.1\n"),
+        ("whole.tsv", "x\ty\n857.391\t642555\n"),
+        ("clear.csv", "x;y\n34.399;19.1\n"),
+        ("thousands.csv", 'a,x\n"1,012,345",2.5\n"2,045,678",3.5\n'),
+        ("days.csv", "a,x\n05 Mar 2024,1.5\n06 Mar 2024,2.5\n"),
+    ],
+)
+def test_ordinary_tables_are_read_without_a_word(tmp_path: Path, name: str, text: str) -> None:
+    assert read_table(write(tmp_path / name, text))["x"].dtype == np.float64

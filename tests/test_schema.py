@@ -105,6 +105,12 @@ def test_given_kinds_of_numbers_are_what_a_person_would_read() -> None:
     assert days == [[1, 2, 31]] * 2
 
 
+@pytest.mark.parametrize("kind", list(Kind))
+def test_lists_are_refused_whatever_they_are_said_to_be(kind: Kind) -> None:
+    with pytest.raises(ColumnError, match="'x' must hold"):
+        infer_schema(pd.DataFrame({"x": pd.Series([[1]] * 20, dtype=object)}), {"x": str(kind)})
+
+
 def test_numbers_that_are_no_dates_are_refused_as_such() -> None:
     with pytest.raises(ColumnError, match=r"'x' must hold dates, got numbers such as 1, which are none"):
         infer_schema(pd.DataFrame({"x": [1, 2, 3]}), {"x": "datetime"})

@@ -120,6 +120,7 @@ def test_months_and_east_asian_dates(cells: list[str], first: pd.Timestamp) -> N
     [
         ([20240305, 20231231], "%Y%m%d"),
         (["20240305", None], "%Y%m%d"),
+        ([202403050000, 202403050000], "%Y%m%d%H%M"),
         ([20240305.0, np.nan], "%Y%m%d"),
         ([20240305000000, 20240305000000], "%Y%m%d%H%M%S"),
         ([1709596800, 1709596801.5], "s"),
@@ -162,6 +163,48 @@ def test_letters_that_no_text_can_hold_are_no_dates_and_no_durations() -> None:
         assert as_times(dates, "t", "%Y-%m-%d").isna().tolist() == [False, True]
     with pytest.warns(UnreadCellsWarning, match="such as"):
         assert np.isnan(as_seconds(spans, "t")).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [
+        (["01/02/24", "13/02/24", "05/03/24"], pd.Timestamp(2024, 2, 1)),
+        (["01.02.24", "13.02.24", "05.03.24"], pd.Timestamp(2024, 2, 1)),
+        (["01.02.24", "03.02.24", "05.03.24"], pd.Timestamp(2024, 2, 1)),
+        (["02/01/24", "02/13/24", "03/05/24"], pd.Timestamp(2024, 2, 1)),
+        (["24-02-01", "24-02-13", "23-03-05"], pd.Timestamp(2024, 2, 1)),
+        (["24.02.01", "24.12.13", "23.03.31"], pd.Timestamp(2024, 2, 1)),
+        (["01.02.2024", "13.02.2024 10:00", "05.03.2024"], pd.Timestamp(2024, 2, 1)),
+        (["1.2.2024", "3.2.2024", "5.3.2024"], pd.Timestamp(2024, 2, 1)),
+    ],
+)
+def test_day_and_month_are_told_apart_by_all_cells(cells: list[str], first: pd.Timestamp) -> None:
+    written = date_format(cells)
+    assert written is not None
+    times = as_times(pd.Series(cells), "t", written)
+    assert times.iloc[0] == first
+    assert times.is_monotonic_increasing or times.iloc[0].year == 2024
+
+
+def test_short_dates_that_can_be_read_in_two_ways_are_none() -> None:
+    assert date_format(["01/02/24", "03/02/24", "05/03/24"]) is None
+    assert date_format(["1001-05", "9912-12"]) is None
+    assert date_format(["08:30", "09:30"]) is None
+
+
+def test_new_rows_may_write_their_dates_in_another_way() -> None:
+    assert as_times(pd.Series(["2024-01-05"]), "t", "%Y%m%d").iloc[0] == pd.Timestamp(2024, 1, 5)
+    with pytest.raises(ColumnError, match="must hold dates"):
+        as_times(pd.Series(["08:30", "09:30"]), "t", "")
+
+
+def test_numbers_beyond_floats_are_no_dates_and_no_durations() -> None:
+    column = pd.Series([10**400, 10**400], dtype=object)
+    assert real_numbers(column) is None
+    with pytest.raises(ColumnError, match="must hold dates"):
+        as_times(column, "t", "%Y%m%d")
+    with pytest.raises(ColumnError, match="2 infinite"):
+        as_seconds(column, "t")
 
 
 def test_a_word_among_dates_is_missing_and_named() -> None:
