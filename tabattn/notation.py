@@ -245,13 +245,13 @@ def date_format(strings: Sequence[str]) -> str | None:
         >>> date_format(["13/02/2024", "01/02/2024"]), date_format(["lot 1", "lot 2"])
         ('%d/%m/%Y', None)
     """
-    if not _is_likely(strings, lambda string: _is_date(plain_date(string))):
+    if not strings or not _is_likely(strings, lambda string: _is_date(plain_date(string))):
         return None
     plain = [plain_date(string) for string in strings]
     if all(_SHORT_DATE.fullmatch(text) for text in plain):
         return _short_date_format(plain)
     dates = [text for text in plain if _DATE.fullmatch(text)]
-    if not plain or not _is_enough(len(dates), len(plain)):
+    if not _is_enough(len(dates), len(plain)):
         return None
     with filters_kept():
         from skrub import ToDatetime  # half a second that tables without dates don't pay

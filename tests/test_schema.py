@@ -106,6 +106,13 @@ def test_given_kinds_of_numbers_are_what_a_person_would_read() -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("cells", [[None] * 3, ["-", "", " "], [np.nan] * 3])
+def test_a_column_without_a_value_may_be_said_to_be_anything(kind: Kind, cells: list[object]) -> None:
+    X = pd.DataFrame({"x": pd.Series(cells, dtype=object)})
+    assert infer_schema(X, {"x": str(kind)}).columns[0].is_constant
+
+
+@pytest.mark.parametrize("kind", list(Kind))
 def test_lists_are_refused_whatever_they_are_said_to_be(kind: Kind) -> None:
     with pytest.raises(ColumnError, match="'x' must hold"):
         infer_schema(pd.DataFrame({"x": pd.Series([[1]] * 20, dtype=object)}), {"x": str(kind)})
