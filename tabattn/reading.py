@@ -260,7 +260,7 @@ def _read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.Dat
         warnings.simplefilter("error", pd.errors.ParserWarning)
         table = pd.read_csv(io.StringIO(text), decimal=decimal, low_memory=False, **options)
     _keep_digits(table, text, options)
-    is_guess = separator == ";" and not votes["."] + votes[","]
+    is_guess = separator == ";" and votes["."] == votes[","] == 0
     is_weak = decimal == "," and votes[","] < ENOUGH_VOTES
     table, ambiguous = _with_decimal(table, "." if is_guess else decimal)
     if separator != "," and (is_guess or is_weak or (votes["."] and votes[","])):
@@ -365,7 +365,8 @@ def _elected(votes: Mapping[DecimalMark | None, int], separator: str) -> Decimal
 
 def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
     """Warn of numbers whose mark nothing but a guess, or a single other column, tells the meaning of."""
-    for name, number in ambiguous.items():
+    if ambiguous:
+        name, number = next(iter(ambiguous.items()))
         warnings.warn(
             f"{file_name!r} holds numbers in the column {name!r} whose mark may be a decimal mark or one between "
             f"thousands, and few or no others tell: read as {number:g}. If it is another number, save the table with "
@@ -373,7 +374,6 @@ def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
             AmbiguousNumbersWarning,
             stacklevel=5,
         )
-        return
 
 
 def _names(header: pd.DataFrame) -> list[str]:
