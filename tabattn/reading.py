@@ -1,30 +1,23 @@
 """File, or any table in memory, to DataFrame."""
 
 import bz2
-import csv
 import gzip
 import io
 import lzma
-import re
-import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
-import numpy as np
 import pandas as pd
 
-from tabattn.errors import AmbiguousNumbersWarning, ColumnError, TabAttnError, TabAttnWarning, TableError
-from tabattn.isolation import alone
-from tabattn.notation import DecimalMark, are_codes, decimal_mark, either_way, number_marks, read_number, whole_number
-from tabattn.values import MAX_EXACT_WHOLE, as_numbers, exact_origin, holds_strings, is_mark
+from tabattn.delimited import decode, names_in, read_text
+from tabattn.errors import TabAttnError, TabAttnWarning, TableError
+from tabattn.values import MAX_EXACT_WHOLE
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-OTHER_SEPARATORS = ",;\t|"
 COLUMNAR: Mapping[str, Callable[[bytes], Any]] = {
     ".parquet": lambda data: _arrow_parquet(data),
     ".feather": lambda data: _arrow_file(data),
@@ -39,19 +32,7 @@ DECOMPRESSED: Mapping[str, Callable[[bytes], bytes]] = {
     ".zip": lambda data: _unzip(data),
     ".zst": lambda data: _unzstd(data),
 }
-SAMPLED_CHARACTERS, SAMPLED_LINES = 1 << 18, 200
-MIN_EVEN_SHARE = 0.9
-MIN_PRINTABLE_SHARE, MIN_ASCII_SHARE, MIN_ZERO_SHARE = 0.9, 0.01, 0.2
-ENOUGH_VOTES = 2
-SPREAD_LINES = 2_000
-THOUSAND = 1_000
 MAX_TITLE_LINES = 10
-MAX_ODD_HANGUL_SHARE = 0.5
-FIRST_FOREIGN, FIRST_CHINESE, LAST_CHINESE = 0x80, 0x4E00, 0x9FFF
-N_KOREAN_BYTES = 2  # the codec writes syllables of cp949 alone in eight
-MAX_READ_AGAIN = 1e100
-_SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n")
-_SOME_LEADING_ZERO = re.compile(r"(?:^|[,;\t|\"\s])0\d+(?:[,;\t|\"\s]|$)")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -218,7 +199,7 @@ def _read(path: Path, suffix: str, compression: str) -> tuple[list[str], pd.Data
         table = table.reset_index(level=named).reset_index(drop=True) if named else table.reset_index(drop=True)
         return [str(name).strip() for name in table.columns], table
     text = decode(DECOMPRESSED[compression](data) if compression else data)
-    return _read_text(text, SEPARATORS[suffix], path.name)
+    return read_text(text, SEPARATORS[suffix], path.name)
 
 
 def _read_sheet(cells: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
@@ -228,7 +209,7 @@ def _read_sheet(cells: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
     if used.empty:
         return [], used
     rows = cells.loc[used.index[0] + 1 : used.index[-1], used.columns]
-    names = [name.removesuffix(" 00:00:00") for name in _names(used.iloc[:1])]  # a name that is a day has no hour
+    names = [name.removesuffix(" 00:00:00") for name in names_in(used.iloc[:1])]  # a name that is a day has no hour
     return names, rows.reset_index(drop=True).infer_objects()
 
 
@@ -244,142 +225,6 @@ def _n_title_lines(used: pd.DataFrame) -> int:
     return 0
 
 
-def _read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.DataFrame]:
-    if said := _SEPARATOR_LINE.match(text):  # Excel's own first line
-        usual, text = said[1], text[said.end() :]
-    if "\0" in text:
-        raise ValueError("this is no text: it holds a zero byte")
-    separator = usual if said else find_separator(text, usual)
-    is_spaced = f"{separator} " in text[:SAMPLED_CHARACTERS].split("\n", 1)[0]
-    columns = _columns_of(_spread_lines(text), separator, is_spaced=is_spaced)
-    votes = Counter(decimal_mark(cells) for cells in columns.values() if number_marks(cells))
-    decimal = _elected(votes, separator)
-    options: dict[str, Any] = {"sep": separator, "index_col": False, "skipinitialspace": is_spaced}
-    header = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, keep_default_na=False, **options)
-    with alone(), warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        table = pd.read_csv(io.StringIO(text), decimal=decimal, low_memory=False, **options)
-    _keep_digits(table, text, options)
-    is_guess = separator == ";" and votes["."] == votes[","] == 0
-    is_weak = decimal == "," and votes[","] < ENOUGH_VOTES
-    table, ambiguous = _with_decimal(table, "." if is_guess else decimal)
-    if separator != "," and (is_guess or is_weak or (votes["."] and votes[","])):
-        ambiguous |= _parsed_either_way(table, columns)
-        _warn_of_ambiguous(ambiguous, file_name)
-    return _names(header), table
-
-
-def _spread_lines(text: str) -> list[str]:
-    """Return the first line and up to so many others, spread evenly over the file."""
-    lines = text.splitlines(keepends=True)
-    return lines[:1] + lines[1 :: max(1, len(lines) // SPREAD_LINES)]
-
-
-def _keep_digits(table: pd.DataFrame, text: str, options: Mapping[str, Any]) -> None:
-    """Read columns again as strings whose digits a number would lose: 00012, and whole numbers beyond 2^53."""
-    has_codes = _SOME_LEADING_ZERO.search(text) is not None
-    doubtful = [i for i in range(table.shape[1]) if _may_lose_digits(table.iloc[:, i], has_codes=has_codes)]
-    if not doubtful:
-        return
-    again = pd.read_csv(io.StringIO(text), usecols=doubtful, dtype=str, low_memory=False, **options)
-    for place, i in enumerate(doubtful):
-        strings = again.iloc[:, place]
-        is_code = strings.str.fullmatch(r"\s*0\d+\s*", na=False).any() and are_codes(strings.dropna().unique().tolist())
-        is_rounded = (
-            pd.api.types.is_float_dtype(table.dtypes.iloc[i]) and table.iloc[:, i].abs().max() >= MAX_EXACT_WHOLE
-        )
-        if is_code or (is_rounded and any(_is_beyond(whole_number(cell)) for cell in strings.dropna().unique())):
-            table.isetitem(i, strings)
-
-
-def _is_beyond(whole: int | None) -> bool:
-    return whole is not None and abs(whole) > MAX_EXACT_WHOLE
-
-
-def _may_lose_digits(column: "pd.Series[Any]", *, has_codes: bool) -> bool:
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        return False
-    if pd.api.types.is_integer_dtype(column):
-        return has_codes
-    numbers = column.to_numpy(dtype=np.float64)
-    numbers = numbers[np.isfinite(numbers)]
-    is_whole = len(numbers) > 0 and bool((numbers == np.floor(numbers)).all())
-    return is_whole and (has_codes or bool(MAX_EXACT_WHOLE <= np.abs(numbers).max() < MAX_READ_AGAIN))
-
-
-def _with_decimal(table: pd.DataFrame, decimal: DecimalMark) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Read the columns of strings that the decimal mark of their file makes numbers of.
-
-    Returns:
-        The table, and a number of each column of strings that can be read in two ways.
-    """
-    ambiguous = {}
-    for i, name in enumerate(table.columns):
-        column = table.iloc[:, i]
-        if not holds_strings(column):
-            continue
-        strings = [str(cell) for cell in pd.unique(column.dropna()) if not is_mark(str(cell))]
-        example = either_way(strings)
-        marks = number_marks(strings, decimal) if example or decimal == "," else None
-        if marks is None or exact_origin(column):
-            continue
-        with suppress(ColumnError):  # infinite numbers, in a column that may be dropped
-            table.isetitem(i, as_numbers(column, str(name), marks))
-            if example:
-                ambiguous[str(name)] = read_number(example, marks)
-    return table, ambiguous
-
-
-def _parsed_either_way(table: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Return a number of each column that the parser made numbers of, though they can be read in two ways."""
-    ambiguous = {}
-    for i, cells in enumerate(columns.values()):
-        if i < table.shape[1] and either_way(cells) and pd.api.types.is_float_dtype(table.dtypes.iloc[i]):
-            numbers = table.iloc[:, i].dropna().to_numpy(dtype=np.float64)
-            is_fraction = numbers != np.round(numbers)
-            if (np.abs(numbers) < THOUSAND).all() and np.allclose(numbers * THOUSAND, np.round(numbers * THOUSAND)):
-                ambiguous[str(table.columns[i])] = float(numbers[is_fraction][0]) if is_fraction.any() else numbers[0]
-    return ambiguous
-
-
-def _columns_of(lines: Sequence[str], separator: str, *, is_spaced: bool) -> dict[str, list[str]]:
-    """Return the different cells of each column in some lines, none of them missing; the first line has the names."""
-    sample = list(csv.reader(lines, delimiter=separator, skipinitialspace=is_spaced))
-    names = sample[0] if sample else []
-    rows = [row for row in sample[1:] if len(row) == len(names)]
-    return {
-        name.strip(): [cell for cell in dict.fromkeys(row[i] for row in rows) if not is_mark(cell)]
-        for i, name in enumerate(names)
-    }
-
-
-def _elected(votes: Mapping[DecimalMark | None, int], separator: str) -> DecimalMark:
-    """Return the decimal mark of a file: that of most columns of numbers that can be read in one way only.
-
-    Where commas separate cells a point is taken, whatever quoted cells hold: their columns are read each for itself.
-    """
-    if separator == "," or votes.get(".", 0) > votes.get(",", 0):
-        return "."
-    return "," if separator == ";" or votes.get(",", 0) > votes.get(".", 0) else "."
-
-
-def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
-    """Warn of numbers whose mark nothing but a guess, or a single other column, tells the meaning of."""
-    if ambiguous:
-        name, number = next(iter(ambiguous.items()))
-        warnings.warn(
-            f"{file_name!r} holds numbers in the column {name!r} whose mark may be a decimal mark or one between "
-            f"thousands, and few or no others tell: read as {number:g}. If it is another number, save the table with "
-            "other marks.",
-            AmbiguousNumbersWarning,
-            stacklevel=5,
-        )
-
-
-def _names(header: pd.DataFrame) -> list[str]:
-    return [] if header.empty else ["" if pd.isna(name) else str(name).strip() for name in header.iloc[0]]
-
-
 def _all_named(names: Sequence[str]) -> list[str]:
     """Give names to columns without one, by their places, that no other column has."""
     named: list[str] = []
@@ -389,105 +234,6 @@ def _all_named(names: Sequence[str]) -> list[str]:
             new += "_"
         named.append(new)
     return named
-
-
-def decode(data: bytes) -> str:
-    """Return text of unknown encoding: UTF-8, UTF-16, UTF-32, cp949 (Korean) or cp1252 (Western).
-
-    A byte order mark decides; then the places of zero bytes, which UTF-16 has; then what can be decoded at all, in
-    this order. Western text can often be decoded as Korean too: it is, if most of the syllables are ones that Korean
-    hardly uses, or Chinese characters.
-
-    Args:
-        data: The bytes.
-
-    Raises:
-        ValueError: This is no text.
-
-    Example:
-        >>> decode("온도,ü".encode("utf-16")), decode("온도".encode("cp949")), decode("Höhe;für".encode("cp1252"))
-        ('온도,ü', '온도', 'Höhe;für')
-        >>> decode("µm;°C".encode("cp1252"))
-        'µm;°C'
-    """
-    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
-        return data.decode("utf-32")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
-    zeros = data[: 1 << 16].count(0)
-    try:
-        text = data.decode("utf-8-sig")
-        if zeros < MIN_ZERO_SHARE * len(data[: 1 << 16]):
-            return text
-    except UnicodeDecodeError:
-        pass
-    if zeros:
-        return _decode_utf_16(data)
-    readings = []
-    for encoding in ("cp949", "cp1252"):
-        try:
-            readings.append(data.decode(encoding))
-        except UnicodeDecodeError:
-            continue
-    if not readings:
-        raise ValueError("the text must be UTF-8, UTF-16, cp949 or cp1252")
-    return readings[0] if _is_likely_korean(readings[0]) else readings[-1]
-
-
-def _decode_utf_16(data: bytes) -> str:
-    """Return text with zero bytes but no byte order mark, in the order of bytes that makes more ASCII letters of it."""
-    readings = []
-    for encoding in ("utf-16-le", "utf-16-be"):
-        with suppress(UnicodeDecodeError):
-            readings.append(data.decode(encoding))
-    text = max(readings, key=lambda reading: sum(map(str.isascii, reading[:SAMPLED_CHARACTERS])), default="")
-    shown = text[:SAMPLED_CHARACTERS]
-    n_readable = sum(letter.isprintable() or letter in "\r\n\t" for letter in shown)
-    n_ascii = sum(map(str.isascii, shown))
-    if n_readable < MIN_PRINTABLE_SHARE * len(shown) or "\0" in shown or not n_ascii > MIN_ASCII_SHARE * len(shown):
-        raise ValueError("this is no text")
-    return text
-
-
-def _is_likely_korean(text: str) -> bool:
-    """Say whether most of the letters that are not ASCII are Hangul or signs of the older, smaller set of characters.
-
-    Source: KS X 1001, which has the 2,350 syllables that Korean is written with; cp949 adds 8,822 others.
-    """
-    n_odd = n_foreign = 0
-    for letter, count in Counter(text).items():
-        if ord(letter) >= FIRST_FOREIGN:
-            n_foreign += count
-            is_chinese = FIRST_CHINESE <= ord(letter) <= LAST_CHINESE
-            n_odd += count * (is_chinese or len(letter.encode("euc-kr", "ignore")) != N_KOREAN_BYTES)
-    return n_odd <= MAX_ODD_HANGUL_SHARE * n_foreign
-
-
-def find_separator(text: str, usual: str) -> str:
-    r"""Find out what separates the cells of a line.
-
-    Args:
-        text: The file.
-        usual: What is taken if nothing separates the first line and nearly all others into equally many cells.
-
-    Returns:
-        Comma, semicolon, tab or bar: the one that makes most cells.
-
-    Example:
-        >>> find_separator("a;b\n1,5;2\n", ","), find_separator("a\n1\n", ",")
-        (';', ',')
-    """
-    lines = text[:SAMPLED_CHARACTERS].splitlines(keepends=True)
-    lines = (lines[:-1] if len(text) > SAMPLED_CHARACTERS else lines)[:SAMPLED_LINES]
-    best, n_best = usual, 1
-    for separator in dict.fromkeys(usual + OTHER_SEPARATORS):
-        is_spaced = bool(lines) and f"{separator} " in lines[0]
-        rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=is_spaced) if row]
-        counts = Counter(len(row) for row in rows)
-        n_cells = len(rows[0]) if rows else 0
-        if n_cells > n_best and counts[n_cells] >= MIN_EVEN_SHARE * len(rows):
-            best, n_best = separator, n_cells
-    return best
 
 
 def _arrow_file(data: bytes) -> Any:

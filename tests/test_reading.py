@@ -14,8 +14,9 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
+from tabattn.delimited import decode
 from tabattn.errors import AmbiguousNumbersWarning, TableError
-from tabattn.reading import as_pandas, decode, read_table
+from tabattn.reading import as_pandas, read_table
 from tabattn.schema import infer_schema
 from tabattn.values import as_numbers
 
