@@ -1,3 +1,4 @@
+import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -172,7 +173,11 @@ LEAKS: dict[str, Callable[[np.random.Generator, Any], Any]] = {
 @pytest.mark.parametrize("n_rows", [60, 400])
 @pytest.mark.parametrize("is_skewed", [False, True])
 @pytest.mark.parametrize("what", LEAKS)
-def test_copies_of_the_target_are_leaks_in_tables_of_any_size(what: str, is_skewed: bool, n_rows: int) -> None:
+def test_copies_of_the_target_are_leaks_in_tables_of_any_size(
+    what: str, is_skewed: bool, n_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = functools.partial(TabAttnRegressor, n_members=1, n_layers=1, d_token=4)
+    monkeypatch.setattr("tabattn.ranking.TabAttnRegressor", small)
     rng = np.random.default_rng(0)
     y = rng.lognormal(sigma=2, size=n_rows) if is_skewed else rng.normal(size=n_rows)
     table = pd.DataFrame({"z": LEAKS[what](rng, y), "a": y + 2 * rng.normal(size=n_rows), "y": y})
