@@ -2,7 +2,7 @@
 
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from tabattn.errors import TrainingError
 from tabattn.isolation import alone, loggers_quiet, warnings_ignored
 from tabattn.nn.model import ModelShape, TabAttnModel
-from tabattn.training.callbacks import AttentionHistory, AverageWeights, BestWeights, ProgressLine
+from tabattn.training.callbacks import AttentionHistory, AverageWeights, BestWeights, ClippedGradients, ProgressLine
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
 from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, TrainingModule
 
@@ -108,19 +108,7 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabA
             model.load_state_dict(start.state_dict())
         module = TrainingModule(model, settings.optimizer)
         device = resolve_device(settings.device)
-        trainer = lightning.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            precision="bf16-mixed" if device.type == "cuda" else "32-true",
-            devices=1,
-            max_epochs=settings.max_epochs,
-            callbacks=callbacks,
-            gradient_clip_val=MAX_GRADIENT_NORM,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            num_sanity_val_steps=0,
-        )
+        trainer = new_trainer(device, settings.max_epochs, callbacks)
         batches = ShuffledBatches(learned.to(device), settings.batch_size, settings.seed)
         judges = OrderedBatches(judged.to(device), _validation_batch_size(shape))
         try:
@@ -144,6 +132,30 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabA
         best_epoch=best.epoch + 1,
         best_loss=best.loss,
         was_interrupted=was_interrupted,
+    )
+
+
+def new_trainer(
+    device: torch.device, max_epochs: int, callbacks: Sequence[lightning.Callback] = ()
+) -> lightning.Trainer:
+    """Return a Trainer that is silent, writes nothing, and scales large gradients down; on a GPU in bfloat16.
+
+    Args:
+        device: Where to train.
+        max_epochs: Passes over the rows at most.
+        callbacks: What else happens around steps.
+    """
+    return lightning.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        precision="bf16-mixed" if device.type == "cuda" else "32-true",
+        devices=1,
+        max_epochs=max_epochs,
+        callbacks=[*callbacks, ClippedGradients(MAX_GRADIENT_NORM)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
     )
 
 

@@ -59,15 +59,6 @@ class TrainingModule(lightning.LightningModule):
         self.log(VALIDATION_LOSS, loss, on_epoch=True, on_step=False, batch_size=len(batch))
         return _attention_of(output, judges)
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as Lightning does on a CPU."""
-        clip_gradients(optimizer, gradient_clip_val)
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Decay the weight matrices of the encoder and the head: neither tokens, nor biases, nor the CLS vectors."""
         decayed: list[nn.Parameter] = []
@@ -82,20 +73,6 @@ class TrainingModule(lightning.LightningModule):
             {"params": free, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, lr=self._optimizer.learning_rate, fused=True)
-
-
-def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float | None) -> None:
-    """Scale all gradients down together to a norm.
-
-    Lightning refuses to do it in mixed precision with a fused optimizer, for fear of gradients that are scaled up; in
-    bfloat16 none are.
-
-    Args:
-        optimizer: Holds the parameters.
-        max_norm: The largest norm; None for any.
-    """
-    if max_norm is not None:
-        torch.nn.utils.clip_grad_norm_([each for group in optimizer.param_groups for each in group["params"]], max_norm)
 
 
 def _attention_of(output: ModelOutput, counted: Tensor) -> dict[str, Tensor]:

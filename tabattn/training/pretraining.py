@@ -18,8 +18,14 @@ from tabattn.nn.kinds import ColumnMixer, EncoderDecoder, MixingEncoder
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
-from tabattn.training.fitting import TrainingSettings, interruptible, quiet_lightning, reproducible, resolve_device
-from tabattn.training.module import clip_gradients
+from tabattn.training.fitting import (
+    TrainingSettings,
+    interruptible,
+    new_trainer,
+    quiet_lightning,
+    reproducible,
+    resolve_device,
+)
 
 MASKED_SHARE, MASK_ACTION_SHARE, RANDOM_ACTION_SHARE = 0.15, 0.8, 0.1
 PREDICTED_PART = 6
@@ -323,15 +329,6 @@ class PretrainingModule(lightning.LightningModule):
             self.history[mode].append(sum(a * b for a, b in zip(losses, counts, strict=True)) / sum(counts))
             self._sums[mode] = []
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as Lightning does on a CPU."""
-        clip_gradients(optimizer, gradient_clip_val)
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Decay all matrices alike."""
         learning_rate, weight_decay = self._sizes
@@ -387,18 +384,7 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
             weight_decay=settings.optimizer.weight_decay,
         )
         device = resolve_device(settings.device)
-        trainer = lightning.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            precision="bf16-mixed" if device.type == "cuda" else "32-true",
-            devices=1,
-            max_epochs=settings.max_epochs,
-            gradient_clip_val=1.0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            num_sanity_val_steps=0,
-        )
+        trainer = new_trainer(device, settings.max_epochs)
         learned, judged = numbered.take(order[n_judged:]).to(device), numbered.take(order[:n_judged]).to(device)
         batches = ShuffledBatches(learned, settings.batch_size, settings.seed)
         with interruptible():

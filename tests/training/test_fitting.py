@@ -170,3 +170,18 @@ def test_progress_goes_to_the_error_stream_only(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == ""
     fit(max_epochs=2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_large_gradients_are_scaled_down_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    norms = []
+    original = TrainingModule.on_before_optimizer_step
+
+    def noted(self: TrainingModule, optimizer: torch.optim.Optimizer) -> None:
+        gradients = [each.grad for group in optimizer.param_groups for each in group["params"] if each.grad is not None]
+        norms.append(float(torch.stack([each.norm() for each in gradients]).norm()))
+        original(self, optimizer)
+
+    monkeypatch.setattr(TrainingModule, "on_before_optimizer_step", noted)
+    monkeypatch.setattr("tabattn.training.fitting.MAX_GRADIENT_NORM", 1e-3)
+    fit()
+    assert max(norms) == pytest.approx(1e-3, rel=1e-3)
