@@ -1,4 +1,5 @@
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,14 @@ def test_agreement_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: p
     assert wine["stability"].between(-1, 1).all()
 
 
+def run_twice(main: Callable[[], None], cells: Path) -> None:
+    """Measure, and see that nothing is measured again."""
+    main()
+    first = cells.read_bytes()
+    main()
+    assert cells.read_bytes() == first
+
+
 def write_catalog(directory: Path) -> None:
     catalog = "name,file,target,task\nwine,wine.csv,cultivar,multiclass\n"
     (directory / "catalog.csv").write_text(catalog, encoding="utf-8")
@@ -222,10 +231,7 @@ def test_kinds_are_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(kinds, "N_REPEATS", 1)
     monkeypatch.setattr("tabattn.estimator.PRETRAIN_EPOCHS", 1)
     monkeypatch.setattr("sys.argv", f"kinds --data {tmp_path} --tables wine --seeds 0 1".split())
-    kinds.main()
-    first = (tmp_path / "kinds.csv").read_bytes()
-    kinds.main()
-    assert (tmp_path / "kinds.csv").read_bytes() == first
+    run_twice(kinds.main, tmp_path / "kinds.csv")
     cells = pd.read_csv(tmp_path / "kinds.csv", comment="#")
     assert len(cells) == len(cells.drop_duplicates(list(kinds.KEYS))) == 16
     assert cells["scores"].map(lambda each: len(each.split(";"))).eq(13).all()
@@ -330,10 +336,7 @@ def test_ground_truth_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "catalog.csv").write_text("name,file,target,task\n", encoding="utf-8")
     command = f"ground_truth --data {tmp_path} --tables Syn4 xor --columns 11 128"
     monkeypatch.setattr("sys.argv", command.split())
-    ground_truth.main()
-    first = (tmp_path / "cells.csv").read_bytes()
-    ground_truth.main()
-    assert (tmp_path / "cells.csv").read_bytes() == first
+    run_twice(ground_truth.main, tmp_path / "cells.csv")
     summary = pd.read_csv(tmp_path / "summary.csv", comment="#")
     assert set(summary["table"]) == {"Syn4", "xor"}
     shares = summary[summary["measure"].isin(["true discoveries", "false discoveries"])]
@@ -351,10 +354,7 @@ def test_tables_are_ranked_with_holes(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(holes, "TABLES_WITH_HOLES", ())
     write_catalog(tmp_path)
     monkeypatch.setattr("sys.argv", f"holes --data {tmp_path}".split())
-    holes.main()
-    first = (tmp_path / "holes.csv").read_bytes()
-    holes.main()
-    assert (tmp_path / "holes.csv").read_bytes() == first
+    run_twice(holes.main, tmp_path / "holes.csv")
     summary = pd.read_csv(tmp_path / "holes_summary.csv", comment="#")
     assert summary["missing"].tolist() == pytest.approx([0, 0.5], abs=0.1)
     assert summary["attention_as_full"].notna().tolist() == [False, True]
