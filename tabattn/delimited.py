@@ -72,7 +72,7 @@ def read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.Data
     separator = usual if said else find_separator(text, usual)
     is_spaced = f"{separator} " in text[:SAMPLED_CHARACTERS].split("\n", 1)[0]
     columns = _columns_of(_spread_lines(text), separator, is_spaced=is_spaced)
-    votes = Counter(decimal_mark(cells) for cells in columns.values() if number_marks(cells))
+    votes = Counter(decimal_mark(cells) for cells in columns if number_marks(cells))
     decimal = _elected(votes, separator)
     options: dict[str, Any] = {"sep": separator, "index_col": False, "skipinitialspace": is_spaced}
     header = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, keep_default_na=False, **options)
@@ -150,10 +150,10 @@ def _with_decimal(table: pd.DataFrame, decimal: DecimalMark) -> tuple[pd.DataFra
     return table, ambiguous
 
 
-def _parsed_either_way(table: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> dict[str, float]:
+def _parsed_either_way(table: pd.DataFrame, columns: Sequence[Sequence[str]]) -> dict[str, float]:
     """Return a number of each column that the parser made numbers of, though they can be read in two ways."""
     ambiguous = {}
-    for i, cells in enumerate(columns.values()):
+    for i, cells in enumerate(columns):
         if i < table.shape[1] and either_way(cells) and pd.api.types.is_float_dtype(table.dtypes.iloc[i]):
             numbers = table.iloc[:, i].dropna().to_numpy(dtype=np.float64)
             is_fraction = numbers != np.round(numbers)
@@ -162,25 +162,21 @@ def _parsed_either_way(table: pd.DataFrame, columns: Mapping[str, Sequence[str]]
     return ambiguous
 
 
-def _columns_of(lines: Sequence[str], separator: str, *, is_spaced: bool) -> dict[str, list[str]]:
+def _columns_of(lines: Sequence[str], separator: str, *, is_spaced: bool) -> list[list[str]]:
     """Return the different cells of each column in some lines, none of them missing; the first line has the names."""
-    sample = list(csv.reader(lines, delimiter=separator, skipinitialspace=is_spaced))
-    names = sample[0] if sample else []
-    rows = [row for row in sample[1:] if len(row) == len(names)]
-    return {
-        name.strip(): [cell for cell in dict.fromkeys(row[i] for row in rows) if not is_mark(cell)]
-        for i, name in enumerate(names)
-    }
+    names, *sample = list(csv.reader(lines, delimiter=separator, skipinitialspace=is_spaced)) or [[]]
+    rows = [row for row in sample if len(row) == len(names)]
+    return [[cell for cell in dict.fromkeys(row[i] for row in rows) if not is_mark(cell)] for i in range(len(names))]
 
 
-def _elected(votes: Mapping[DecimalMark | None, int], separator: str) -> DecimalMark:
+def _elected(votes: Counter[DecimalMark | None], separator: str) -> DecimalMark:
     """Return the decimal mark of a file: that of most columns of numbers that can be read in one way only.
 
     Where commas separate cells a point is taken, whatever quoted cells hold: their columns are read each for itself.
     """
-    if separator == "," or votes.get(".", 0) > votes.get(",", 0):
-        return "."
-    return "," if separator == ";" or votes.get(",", 0) > votes.get(".", 0) else "."
+    if votes["."] == votes[","]:
+        return "," if separator == ";" else "."
+    return "," if separator != "," and votes[","] > votes["."] else "."
 
 
 def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
@@ -205,8 +201,8 @@ def decode(data: bytes) -> str:
     """Return text of unknown encoding: UTF-8, UTF-16, UTF-32, cp949 (Korean) or cp1252 (Western).
 
     A byte order mark decides; then the places of zero bytes, which UTF-16 has; then what can be decoded at all, in
-    this order. Western text can often be decoded as Korean too: it is, if most of the syllables are ones that Korean
-    hardly uses, or Chinese characters.
+    this order. Western text can often be decoded as Korean too: it is not, if most of what is not ASCII would be
+    syllables that Korean hardly uses, or Chinese characters.
 
     Args:
         data: The bytes.
@@ -224,32 +220,30 @@ def decode(data: bytes) -> str:
         return data.decode("utf-32")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16")
-    zeros = data[: 1 << 16].count(0)
-    try:
-        text = data.decode("utf-8-sig")
-        if zeros < MIN_ZERO_SHARE * len(data[: 1 << 16]):
-            return text
-    except UnicodeDecodeError:
-        pass
-    if zeros:
+    sample = data[:SAMPLED_CHARACTERS]
+    if sample.count(0) <= MIN_ZERO_SHARE * len(sample):
+        with suppress(UnicodeDecodeError):
+            return data.decode("utf-8-sig")
+    if 0 in sample:
         return _decode_utf_16(data)
-    readings = []
-    for encoding in ("cp949", "cp1252"):
-        try:
-            readings.append(data.decode(encoding))
-        except UnicodeDecodeError:
-            continue
+    readings = _readings(data, "cp949", "cp1252")
     if not readings:
         raise ValueError("the text must be UTF-8, UTF-16, cp949 or cp1252")
     return readings[0] if _is_likely_korean(readings[0]) else readings[-1]
 
 
-def _decode_utf_16(data: bytes) -> str:
-    """Return text with zero bytes but no byte order mark, in the order of bytes that makes more ASCII letters of it."""
+def _readings(data: bytes, *encodings: str) -> list[str]:
+    """Return the texts that bytes are in the encodings in which they are any."""
     readings = []
-    for encoding in ("utf-16-le", "utf-16-be"):
+    for encoding in encodings:
         with suppress(UnicodeDecodeError):
             readings.append(data.decode(encoding))
+    return readings
+
+
+def _decode_utf_16(data: bytes) -> str:
+    """Return text with zero bytes but no byte order mark, in the order of bytes that makes more ASCII letters of it."""
+    readings = _readings(data, "utf-16-le", "utf-16-be")
     text = max(readings, key=lambda reading: sum(map(str.isascii, reading[:SAMPLED_CHARACTERS])), default="")
     shown = text[:SAMPLED_CHARACTERS]
     n_readable = sum(letter.isprintable() or letter in "\r\n\t" for letter in shown)

@@ -14,9 +14,9 @@ MIN_READ_NUMBERS = 10
 N_GROUPED_DIGITS = 3
 MAX_WHOLE = 10**300  # floats end beyond
 MAX_DIGITS = 4_000  # Python refuses to read more than 4,300
-_SIGN, _EXPONENT = r"[+\-\u2212]?", r"(?:[eE][+-]?\d+)?"
+_SIGN, _END = r"[+\-\u2212]?", r"(?:[eE][+-]?\d+)?(?:\s?%)?"
 _NUMBER_PATTERNS = {
-    marks: re.compile(rf"{_SIGN}(?:{pattern}){_EXPONENT}(?:\s?%)?")
+    marks: re.compile(rf"{_SIGN}(?:{pattern}){_END}")
     for marks, pattern in {
         ".": r"\d+\.?\d*|\.\d+",
         ".,": r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+",
@@ -31,12 +31,10 @@ _SOME_NUMBER = re.compile("|".join(pattern.pattern for pattern in _NUMBER_PATTER
 _LEADING_ZERO = re.compile(r"0\d+")
 _WHOLE = re.compile(r"[+\-\u2212]?\d+")
 _EITHER_WAY = re.compile(rf"{_SIGN}[1-9]\d{{0,2}}([.,])\d{{3}}")
-_ONLY_DECIMAL = {
-    mark: re.compile(
-        rf"{_SIGN}(?:0?{re.escape(mark)}\d+|\d+{re.escape(mark)}(?:\d{{1,2}}|\d{{4,}})|[\d{other}]*\d{other}\d{{3}}{re.escape(mark)}\d+){_EXPONENT}%?"
-    )
-    for mark, other in ((".", ","), (",", "."))
-}
+_ONLY_POINT, _ONLY_COMMA = (
+    re.compile(rf"{_SIGN}(?:0?{mark}\d+|\d+{mark}(?:\d{{1,2}}|\d{{4,}})|[\d{other}]*{other}\d{{3}}{mark}\d+){_END}")
+    for mark, other in ((r"\.", ","), (",", r"\."))
+)
 MIXED_DATES, MIXED_DAYS_FIRST = "mixed", "mixed, days first"
 N_LOOKED_AT, MIN_LIKELY_SHARE = 1_000, 0.5
 UNITS_SINCE_1970 = {"s": 1e11, "ms": 1e14, "us": 1e17, "ns": float("inf")}
@@ -136,13 +134,11 @@ def decimal_mark(strings: Iterable[str]) -> DecimalMark | None:
         >>> decimal_mark(["3,14", "17.027", "A"]), decimal_mark(["17.027", "2,309"])
         (',', None)
     """
-    counts = dict.fromkeys(_ONLY_DECIMAL, 0)
-    for string in strings:
-        for mark, pattern in _ONLY_DECIMAL.items():
-            counts[mark] += pattern.fullmatch(string.strip()) is not None
-    if counts["."] == counts[","]:
+    stripped = [string.strip() for string in strings]
+    n_points, n_commas = (sum(map(bool, map(pattern.fullmatch, stripped))) for pattern in (_ONLY_POINT, _ONLY_COMMA))
+    if n_points == n_commas:
         return None
-    return "." if counts["."] > counts[","] else ","
+    return "." if n_points > n_commas else ","
 
 
 def read_number(text: str, marks: str, origin: int = 0) -> float:
@@ -224,8 +220,11 @@ def plain_date(text: str) -> str:
         return f"{month[1]}-{month[2]}-01"
     if date := _EAST_ASIAN_DATE.fullmatch(text):
         year, month_, day, rest = date.groups()[:4] if date[1] else date.groups()[4:]
-        clock = _HALF_OF_DAY.sub(lambda half: f"{half[2]} {'AM' if half[1] == '오전' else 'PM'}", rest or "").strip()
-        return f"{year}-{int(month_):02}-{int(day or 1):02} {clock}".strip()
+        return f"{year}-{int(month_):02}-{int(day or 1):02} {_western_clock(rest or '').strip()}".strip()
+    return _western_clock(text)
+
+
+def _western_clock(text: str) -> str:
     return _HALF_OF_DAY.sub(lambda half: f"{half[2]} {'AM' if half[1] == '오전' else 'PM'}", text)
 
 
