@@ -9,6 +9,11 @@ class TabAttnError(ValueError):
     """The input is at fault; the message says what was required, what was given and what to do."""
 
 
+def in_one_line(error: Exception) -> str:
+    """Return what an error of another package says, to be quoted in one of ours."""
+    return " ".join(str(error).split())
+
+
 class TableError(TabAttnError):
     """The table, or its file, can't be used as it is."""
 

@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from tabattn.errors import ColumnError, ModelFileError, ParameterError, TableError, TargetError
+from tabattn.errors import ColumnError, ModelFileError, ParameterError, TableError, TargetError, in_one_line
 from tabattn.export import model_inputs, write_onnx
 from tabattn.importance.aggregation import Scores, normalize_rows, normalize_scores
 from tabattn.importance.anatomy import weights_between_columns
@@ -252,16 +252,18 @@ class _TabAttnEstimator(BaseEstimator):
         self.attention_history_ = self._name_history(trained)
         self._background = cells.take(draw_rows(torch.from_numpy(learned.weight), N_BACKGROUND, generator))
         judged = rows.held_out.any(dim=1).nonzero().flatten()
-        judges = rows.held_out[judged].float()
-        asked = (rows.cells.take(judged), rows.target[judged], DEFAULT_METHOD, units_of(self.schema_))
         try:
-            scores, was_interrupted = self._score(*asked, judges, weight[judged]), trained.was_interrupted
+            self.feature_importances_ = self._held_out_scores(rows, weight, judged)
         except KeyboardInterrupt:  # the model is fitted: fewer rows, which are in an order by chance, do for its scores
-            few = slice(N_BACKGROUND)
-            asked = (asked[0].take(torch.arange(len(judged))[few]), asked[1][few], *asked[2:])
-            scores, was_interrupted = self._score(*asked, judges[few], weight[judged][few]), True
-        self.feature_importances_ = scores.importance
-        return was_interrupted
+            self.feature_importances_ = self._held_out_scores(rows, weight, judged[:N_BACKGROUND])
+            return True
+        return trained.was_interrupted
+
+    def _held_out_scores(self, rows: Rows, weight: Tensor, chosen: Tensor) -> Array:
+        """Score the columns on some rows, each row by the members that hold it out."""
+        judges = rows.held_out[chosen].float()
+        asked = (rows.cells.take(chosen), rows.target[chosen], DEFAULT_METHOD, units_of(self.schema_))
+        return self._score(*asked, judges, weight[chosen]).importance
 
     def _pretrained(self, shape: ModelShape, cells: Cells, unlabelled: Any, seed: int) -> TabAttnModel | None:
         """Learn columns from columns, and note the losses."""
@@ -289,7 +291,7 @@ class _TabAttnEstimator(BaseEstimator):
             weight = _check_sample_weight(sample_weight, frame, dtype=np.float64, ensure_non_negative=True)
         except ValueError as error:
             raise ParameterError(
-                f"sample_weight must hold a finite weight of at least 0 for each row: {_in_one_line(error)}"
+                f"sample_weight must hold a finite weight of at least 0 for each row: {in_one_line(error)}"
             ) from error
         is_used = weight > 0
         frame = frame[is_used]
@@ -302,11 +304,7 @@ class _TabAttnEstimator(BaseEstimator):
             )
         frame = frame[is_used]
         values, weight, class_weight = (each[is_used] for each in (values, weight, class_weight))
-        try:
-            positions, written = ordered_rows(frame, values, weight)
-        except (TypeError, ValueError, NotImplementedError):  # the last is PyArrow's word for lists and structures
-            infer_schema(frame, self.schema)  # refuses by name what is no cell
-            raise
+        positions, written = ordered_rows(frame, values, weight)
         loss_weight = written * (class_weight[positions] / class_weight.max())
         return _OrderedRows(
             frame=frame.iloc[positions],
@@ -580,10 +578,9 @@ class _TabAttnEstimator(BaseEstimator):
 
         The graph takes "numbers" (float64, shape (row, number), NaN where missing: as in the table, no transform is
         needed, but whole numbers beyond 2^53 less an "origin" that the metadata has; dates and texts are several
-        numbers each) and "codes" (int64, shape (row, categorical), -1 where
-        missing, 0 for levels that are rare or new), each only where there are such columns; its metadata has the names
-        of the columns and the code of each level. It returns "prediction", as `predict` or `predict_proba` do, and
-        "attention", as `attention` does.
+        numbers each) and "codes" (int64, shape (row, categorical), -1 where missing, 0 for levels that are rare or
+        new), each only where there are such columns; its metadata has the names of the columns and the code of each
+        level. It returns "prediction", as `predict` or `predict_proba` do, and "attention", as `attention` does.
 
         Args:
             path: The file; replaced if it exists.
@@ -1136,10 +1133,6 @@ def _refuse_other_length(values: Array, n_rows: int) -> None:
             f"y must have as many rows as X, got inconsistent numbers of samples: {len(values)} for y and {n_rows} "
             "for X. Take both from the same rows."
         )
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _put(values: Array, positions: Sequence[int], n: int, absent: float = 0.0) -> Array:

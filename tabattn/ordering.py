@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabattn.values import MAX_EXACT_WHOLE, AnySeries, Numbers, level_name
+from tabattn.values import MAX_EXACT_WHOLE, AnySeries, Numbers, factorized, level_name
 
 MAX_WRITTEN_OUT = 1_000_000
 NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na", "decimal"})
@@ -58,6 +58,7 @@ def _keys(column: AnySeries) -> Keys:
                 return pd.util.hash_array(np.where(np.isnan(numbers), np.nan, numbers))
     if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
         column = column.map(level_name, na_action="ignore")
-    positions, values = pd.factorize(column, use_na_sentinel=True)
+    positions, values = factorized(column)
     names = np.array([*(level_name(value) for value in values), ""], dtype=object)
-    return pd.util.hash_array(names, categorize=False)[positions]
+    keys: Keys = pd.util.hash_array(names, categorize=False)[positions]
+    return keys

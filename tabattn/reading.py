@@ -14,7 +14,7 @@ import narwhals as nw
 import pandas as pd
 
 from tabattn.delimited import decode, names_in, read_text
-from tabattn.errors import TabAttnError, TabAttnWarning, TableError
+from tabattn.errors import TabAttnError, TabAttnWarning, TableError, in_one_line
 from tabattn.values import MAX_EXACT_WHOLE
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
@@ -117,20 +117,23 @@ def as_pandas(data: Any) -> Any:
         return data.astype(dict.fromkeys(encoded, "category")) if encoded else data
     try:
         known = nw.from_native(data, pass_through=True, allow_series=False)
-        if isinstance(known, nw.LazyFrame):
-            raise TableError("The table must be in memory, got a lazy one. Call its collect() first.")
-        return _with_whole_numbers(known.to_pandas(), known) if isinstance(known, nw.DataFrame) else data
     except nw.exceptions.DuplicateError as error:
-        raise TableError(f"Column names must be unique: {' '.join(str(error).split())}. Rename the columns.") from error
+        raise TableError(f"Column names must be unique: {in_one_line(error)}. Rename the columns.") from error
+    if isinstance(known, nw.LazyFrame):
+        raise TableError("The table must be in memory, got a lazy one. Call its collect() first.")
+    if not isinstance(known, nw.DataFrame):
+        return data
+    try:
+        return _with_whole_numbers(known.to_pandas(), known)
     except ImportError as error:
         raise TableError(
             f"Reading a {type(data).__module__.split('.')[0]} table needs pyarrow. "
             "Install it with: pip install 'tabattn[parquet]'"
         ) from error
-    except (ValueError, TypeError, NotImplementedError) as error:  # what PyArrow's errors are
+    except (ValueError, TypeError, NotImplementedError) as error:  # PyArrow's are all of these, and it may be absent
         raise TableError(
-            f"A {type(data).__module__.split('.')[0]} table must have columns of types that pandas has, got: {error}. "
-            "Turn such columns into numbers or strings."
+            f"A {type(data).__module__.split('.')[0]} table must have columns of types that pandas has, got: "
+            f"{in_one_line(error)}. Turn such columns into numbers or strings."
         ) from error
 
 

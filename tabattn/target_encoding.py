@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from torch import Tensor
 from typing_extensions import override
 
-from tabattn.errors import TargetError
+from tabattn.errors import TargetError, in_one_line
 from tabattn.nn.losses import LossName
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -269,7 +269,7 @@ def check_numbers(y: Any, loss: LossName) -> Array:
         numbers = column_or_1d(checked, warn=True) if checked.ndim == 1 or checked.shape[1] == 1 else checked
     except (ValueError, TypeError, OverflowError) as error:
         raise TargetError(
-            f"y must hold finite numbers, as many for each row: {_first_line(error)} Correct or leave out such rows."
+            f"y must hold finite numbers, as many for each row: {in_one_line(error)} Correct or leave out such rows."
         ) from error
     if loss == "poisson" and numbers.min() < 0:
         raise TargetError(
@@ -306,7 +306,7 @@ def check_classes(y: Any) -> Array:
         raise
     except ValueError as error:
         raise TargetError(
-            f"y must hold classes (strings, booleans or whole numbers): {_first_line(error)} Turn y into strings, or "
+            f"y must hold classes (strings, booleans or whole numbers): {in_one_line(error)} Turn y into strings, or "
             "use a regressor."
         ) from error
     except TypeError as error:
@@ -324,7 +324,3 @@ def check_classes(y: Any) -> Array:
 def _refuse_times(y: Any) -> None:
     if getattr(getattr(y, "dtype", None), "kind", "") in {"m", "M"}:
         raise TargetError(f"y must hold numbers or classes, got times ({y.dtype}). Turn them into seconds or strings.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") + "."

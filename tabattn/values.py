@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import ColumnError, UnreadCellsWarning
+from tabattn.errors import ColumnError, UnreadCellsWarning, in_one_line
 from tabattn.notation import (
     EXCEL_DAYS,
     FIRST_EXCEL_DAY,
@@ -81,8 +81,8 @@ def is_missing(column: AnySeries) -> Mask:
     missing: Mask = column.isna().to_numpy(dtype=bool).copy()
     if holds_strings(column):
         try:
-            positions, values = pd.factorize(column, use_na_sentinel=True)
-        except TypeError:  # lists and other things that are no cells, to be refused by name
+            positions, values = factorized(column)
+        except ColumnError:  # whoever reads the cells refuses them
             return missing
         missing |= np.array([*(isinstance(value, str) and is_mark(value) for value in values), True])[positions]
     return missing
@@ -239,10 +239,10 @@ def as_times(column: AnySeries, name: str, written: str) -> AnySeries:
         column = pd.Series(column.dt.to_timestamp(), index=column.index)
     cells = column.astype(object).reset_index(drop=True).mask(missing)
     is_text = cells.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
-    is_number = cells.map(is_real_number).to_numpy(dtype=bool)
-    times: AnySeries = pd.to_datetime(cells.mask(is_text | is_number), errors="coerce", utc=True)
+    is_numeric = cells.map(is_real_number).to_numpy(dtype=bool)
+    times: AnySeries = pd.to_datetime(cells.mask(is_text | is_numeric), errors="coerce", utc=True)
     if written == EXCEL_DAYS or written in UNITS_SINCE_1970:
-        counts = pd.to_numeric(cells.where(is_text | is_number), errors="coerce").astype(np.float64)
+        counts = pd.to_numeric(cells.where(is_text | is_numeric), errors="coerce").astype(np.float64)
         times = times.where(times.notna(), _counted(counts, written))
     else:
         if is_text.any():
@@ -253,9 +253,9 @@ def as_times(column: AnySeries, name: str, written: str) -> AnySeries:
             if len(others) and (other_way := date_format(others.unique().tolist())):
                 strings = strings.where(strings.notna(), read_dates(plain, other_way))
             times = times.where(~is_text, strings)
-        if is_number.any() and written:
-            digits = cells.where(is_number).map(_digits, na_action="ignore")
-            times = times.where(~is_number, read_dates(digits, written))
+        if is_numeric.any() and written:
+            digits = cells.where(is_numeric).map(_digits, na_action="ignore")
+            times = times.where(~is_numeric, read_dates(digits, written))
     _warn_unread(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
     stamps: AnySeries = times.dt.tz_localize(None).set_axis(column.index)
     return stamps
@@ -367,9 +367,10 @@ def factorized(column: AnySeries) -> tuple[Any, Any]:
     """
     try:
         return pd.factorize(column, use_na_sentinel=True)
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:  # Python's and PyArrow's words for lists and structures
         raise ColumnError(
-            f"Column {str(column.name)!r} must hold numbers, strings, booleans or times, got {error}. Drop the column."
+            f"Column {str(column.name)!r} must hold numbers, strings, booleans or times, got {in_one_line(error)}. "
+            "Drop the column."
         ) from error
 
 
