@@ -428,3 +428,32 @@ def test_all_of_a_file_tells_what_its_marks_mean(tmp_path: Path) -> None:
 )
 def test_ordinary_tables_are_read_without_a_word(tmp_path: Path, name: str, text: str) -> None:
     assert read_table(write(tmp_path / name, text))["x"].dtype == np.float64
+
+
+def test_a_damaged_place_of_a_string_is_found_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.arrow"
+    table = pa.table({"s": pa.array(["A", "BC", "D"])})
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+    data, places = path.read_bytes(), np.array([0, 1, 3, 4], dtype="<i4")
+    assert data.count(places.tobytes()) == 1
+    path.write_bytes(data.replace(places.tobytes(), np.array([0, 10**9, 3, 4], dtype="<i4").tobytes()))
+    with pytest.raises(TableError, match="must be a table"):
+        read_table(path)
+
+
+def test_whole_numbers_keep_their_digits_beside_decimal_commas(tmp_path: Path) -> None:
+    big = 10**18
+    text = f"n;x;y\n{big + 1};0,5;0,1\n;1,5;0,2\n{big + 2};2,5;0,3\n"
+    table = read_table(write(tmp_path / "t.csv", text))
+    column = infer_schema(table).columns[0]
+    numbers = as_numbers(table["n"], "n", column.written, column.origin)
+    assert numbers[[0, 2]].tolist() == [0, 1]
+
+
+def test_infinite_numbers_are_left_to_whoever_uses_their_column(tmp_path: Path) -> None:
+    table = read_table(
+        write(tmp_path / "t.csv", "a;x\n" + "".join(f"1.{i:03},5;0,{i}\n" for i in range(30)) + "inf;2,5\n")
+    )
+    assert table["a"].iloc[-1] == "inf"
+    assert table["x"].iloc[-1] == 2.5
