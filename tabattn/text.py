@@ -139,7 +139,7 @@ def text_attention(
 
 
 def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, Any]:
-    """Load a model and its tokenizer.
+    """Load a model and its tokenizer; no code that comes with them is run.
 
     Args:
         name: A directory, or the name of a model on the Hugging Face Hub.
@@ -164,8 +164,7 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(name), **where)
         config = transformers.AutoConfig.from_pretrained(str(name), **where)
-        whole = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
-        model = whole.from_pretrained(str(name), use_safetensors=True, config=config, local_files_only=not download)
+        model = _model_class(config).from_pretrained(str(name), use_safetensors=True, config=config, **where)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         hint = "Check the name." if download else "Check the name, or allow its download (--download)."
         reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
@@ -174,6 +173,19 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
         if shows_progress:
             enable_progress_bar()
     return model.eval(), tokenizer
+
+
+def _model_class(config: Any) -> Any:
+    """Return the class that a model was saved from, with its head, if transformers has it; else choose by the config.
+
+    The name comes out of a file, so nothing but a model class is accepted: the name may be that of anything.
+    """
+    import transformers
+
+    names = config.architectures
+    found = getattr(transformers, str(names[0]), None) if isinstance(names, list) and names else None
+    is_model = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
+    return found if is_model else transformers.AutoModel
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """Attention of Hugging Face models to words: a pretrained encoder, and random models of the other four shapes."""
 
+import io
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +230,47 @@ def test_a_model_without_outputs_a_sentence_too_long_and_a_damaged_file(
     (tmp_path / "model.safetensors").write_bytes((MINILM / "model.safetensors").read_bytes()[:100_000])
     with pytest.raises(ParameterError, match="The model must be one of transformers"):
         load_text_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "model_type"),
+    [
+        ("AutoModelForSpeechSeq2Seq", "bert"),  # transformers would ask on stdin whether to run the code
+        ("AutoModel", "bert"),
+        ("Evil", "bert"),
+        ("pipeline", "bert"),  # any other attribute of transformers
+        ("logging", "bert"),
+        ("AutoModel", "evil"),
+        ("BertModel", "evil"),
+    ],
+)
+def test_no_code_of_a_model_directory_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, model_type: str
+) -> None:
+    directory, ran = tmp_path / "model", tmp_path / "ran"
+    tokenizer = make_tokenizer("bert")
+    tokenizer.save_pretrained(directory)
+    make_model("bert", len(tokenizer)).save_pretrained(directory)
+    code = f"from pathlib import Path\nPath({str(ran)!r}).touch()\nfrom transformers import BertModel as Evil\n"
+    (directory / "evil.py").write_text(code, encoding="utf-8")
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    names = ("AutoConfig", "AutoModel", "AutoModelForSpeechSeq2Seq", "AutoModelForMaskedLM")
+    config |= {"architectures": [architecture], "model_type": model_type, "auto_map": dict.fromkeys(names, "evil.Evil")}
+    (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    class Answers(io.StringIO):
+        n_read = 0
+
+        def readline(self, *_: Any) -> str:  # type: ignore[override]
+            type(self).n_read += 1
+            return "y\n"
+
+    monkeypatch.setattr(sys, "stdin", Answers())
+    if model_type == "bert":
+        model, _ = load_text_model(directory)
+        assert isinstance(model, transformers.BertModel)
+    else:
+        with pytest.raises(ParameterError, match="custom code"):
+            load_text_model(directory)
+    assert Answers.n_read == 0
+    assert not ran.exists()
