@@ -35,7 +35,7 @@ from tabattn import TabAttnClassifier, TabAttnRegressor
 from tabattn.importance.comparison import compare_rankings
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
-from tabattn.schema import Kind
+from tabattn.table.schema import Kind
 
 RESULTS = Path(__file__).parent / "results"
 SCORES, SUMMARY = RESULTS / "agreement_scores.csv", RESULTS / "agreement.csv"

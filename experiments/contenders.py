@@ -20,13 +20,13 @@ from torch import Tensor, nn
 
 from experiments.splits import SplitTable
 from tabattn import TabAttnClassifier, TabAttnRegressor
+from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.nn.losses import loss_of
 from tabattn.nn.tokens import Cells
-from tabattn.preprocessing import Preprocessor
-from tabattn.schema import Kind, TableSchema, infer_schema
+from tabattn.table.cells import as_levels, as_numbers
+from tabattn.table.schema import Kind, TableSchema, infer_schema
 from tabattn.training.data import Rows, ShuffledBatches
 from tabattn.training.sizes import auto_batch_size
-from tabattn.values import as_levels, as_numbers
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Contender = Callable[[SplitTable, int], Array]

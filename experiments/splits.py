@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from experiments.tables import MeasuredTable
-from tabattn.target import Problem, pose_problem
+from tabattn.table.problem import Problem, pose_problem
 
 SPLIT_SEED = 0
 HELD_OUT = 0.2

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabattn.reading import read_table
-from tabattn.target import Task
+from tabattn.table.problem import Task
+from tabattn.table.reading import read_table
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tabattn.importance.table import ImportanceTable
 from tabattn.nn.model import EncoderKind
 from tabattn.parameters import Pretrain, RegressionLoss
 from tabattn.ranking import Ranking, rank
-from tabattn.target import TaskChoice
+from tabattn.table.problem import TaskChoice
 from tabattn.text import TextMethod, TextReading, load_text_model, text_attention
 from tabattn.version import __version__
 

@@ -20,8 +20,21 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
+from tabattn.encoding.ordering import ordered_rows
+from tabattn.encoding.preprocessing import Preprocessor
+from tabattn.encoding.target import (
+    ClassEncoding,
+    LabelEncoding,
+    NumberEncoding,
+    TargetEncoding,
+    check_classes,
+    check_numbers,
+)
+from tabattn.encoding.weighting import ClassWeight, class_weights, draw_rows
 from tabattn.errors import ColumnError, ModelFileError, ParameterError, TableError, TargetError, in_one_line
-from tabattn.export import model_inputs, write_onnx
+from tabattn.fitted.files import SavedState, read_state, write_state
+from tabattn.fitted.model import MODES, Fitted, parameters_as_json, parameters_from_json
+from tabattn.fitted.onnx import model_inputs, write_onnx
 from tabattn.importance.aggregation import Scores, normalize_rows, normalize_scores
 from tabattn.importance.anatomy import weights_between_columns
 from tabattn.importance.background import N_BACKGROUND
@@ -32,33 +45,20 @@ from tabattn.importance.permutation import N_REPEATS, SCORINGS, PermutationScore
 from tabattn.importance.reader import Reader
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
-from tabattn.nn.kinds import MixingEncoder
 from tabattn.nn.losses import LossName
+from tabattn.nn.mixing import MixingEncoder
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
-from tabattn.ordering import ordered_rows
 from tabattn.parameters import ORDERED, Pretrain, RegressionLoss, check_parameters
-from tabattn.persistence import SavedState, read_state, write_state
-from tabattn.preprocessing import Preprocessor
-from tabattn.reading import as_pandas, refuse_duplicate_names
-from tabattn.saving import MODES, Fitted, parameters_as_json, parameters_from_json
-from tabattn.schema import infer_schema
-from tabattn.target_encoding import (
-    ClassEncoding,
-    LabelEncoding,
-    NumberEncoding,
-    TargetEncoding,
-    check_classes,
-    check_numbers,
-)
+from tabattn.table.cells import unread_cells_ignored
+from tabattn.table.reading import as_pandas, refuse_duplicate_names
+from tabattn.table.schema import infer_schema
 from tabattn.training.data import Rows
 from tabattn.training.fitting import Trained, TrainingSettings, resolve_device, train
 from tabattn.training.holdout import held_out_rows
 from tabattn.training.module import OptimizerSettings
 from tabattn.training.pretraining import pretrain
 from tabattn.training.sizes import auto_batch_size, has_own_tokens
-from tabattn.values import unread_cells_ignored
-from tabattn.weighting import ClassWeight, class_weights, draw_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CLASS_MEMBERS = 8

@@ -12,11 +12,11 @@ from tabattn.estimator import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.table import ImportanceTable
 from tabattn.importance.units import Groups
-from tabattn.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
-from tabattn.reading import as_pandas, read_table, refuse_duplicate_names
-from tabattn.results import write_results
-from tabattn.target import as_target_numbers
-from tabattn.values import AnySeries, is_missing
+from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
+from tabattn.output.results import write_results
+from tabattn.table.cells import AnySeries, is_missing
+from tabattn.table.problem import as_target_numbers
+from tabattn.table.reading import as_pandas, read_table, refuse_duplicate_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,8 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, log_loss, r2_score, recall_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
 
-from tabattn.baselines import dummy, gradient_boosting, lone_judge
+from tabattn.diagnostics.baselines import dummy, gradient_boosting, lone_judge
+from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.errors import (
     IdentifierWarning,
     LeakWarning,
@@ -28,14 +29,13 @@ from tabattn.importance.permutation import SCORINGS, auto_repeats, score_of
 from tabattn.importance.table import ImportanceTable
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.model import EncoderKind
+from tabattn.output.plots import plot_attention, plot_history, plot_importance, warn_of_missing_glyphs
+from tabattn.output.results import csv_writer, write_results
 from tabattn.parameters import Pretrain, RegressionLoss
-from tabattn.plots import plot_attention, plot_history, plot_importance, warn_of_missing_glyphs
-from tabattn.preprocessing import Preprocessor
-from tabattn.reading import as_pandas, read_table
-from tabattn.results import csv_writer, write_results
-from tabattn.schema import Column, Kind, TableSchema, identifier_names, infer_schema
-from tabattn.target import Problem, TaskChoice, pose_problem
-from tabattn.values import AnySeries, as_numbers, is_missing, unread_cells_ignored
+from tabattn.table.cells import AnySeries, as_numbers, is_missing, unread_cells_ignored
+from tabattn.table.problem import Problem, TaskChoice, pose_problem
+from tabattn.table.reading import as_pandas, read_table
+from tabattn.table.schema import Column, Kind, TableSchema, identifier_names, infer_schema
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,7 +163,7 @@ def rank(
     rows.
 
     Args:
-        data: The table (pandas, Polars, PyArrow), or the path of its file (see `tabattn.reading.read_table`).
+        data: The table (pandas, Polars, PyArrow), or the path of its file (see `tabattn.table.reading.read_table`).
         target: Name of the target column.
         drop: Names of columns to leave out.
         schema: Kinds of columns by name, where they are not to be inferred: "numeric", "boolean", "categorical",

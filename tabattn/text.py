@@ -19,8 +19,8 @@ from tabattn.importance.aggregation import normalize_scores, rollout_matrix
 from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units
-from tabattn.plots import plot_attention, plot_importance, warn_of_missing_glyphs
-from tabattn.results import write_results
+from tabattn.output.plots import plot_attention, plot_importance, warn_of_missing_glyphs
+from tabattn.output.results import write_results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

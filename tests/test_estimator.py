@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.errors import (
     ColumnError,
     ParameterError,
@@ -38,7 +39,6 @@ from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
-from tabattn.preprocessing import Preprocessor
 from tabattn.training.data import Rows
 from tabattn.training.fitting import train
 from tabattn.training.module import TrainingModule

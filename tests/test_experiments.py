@@ -29,7 +29,7 @@ from experiments.tables import load_catalog
 from tabattn import TabAttnClassifier
 from tabattn.importance.methods import METHODS
 from tabattn.nn import tokens
-from tabattn.target import Problem
+from tabattn.table.problem import Problem
 from tests.conftest import FAST
 from tests.test_ranking import DATA
 

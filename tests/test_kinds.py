@@ -11,7 +11,7 @@ import pytest
 from tabattn import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.errors import ParameterError
 from tabattn.importance.methods import METHODS
-from tabattn.nn.kinds import MixingKind
+from tabattn.nn.mixing import MixingKind
 from tabattn.nn.tokens import Cells
 from tabattn.ranking import rank
 from tabattn.training.fitting import TrainingSettings

@@ -14,8 +14,8 @@ from sklearn.model_selection import cross_val_score
 
 from tabattn import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.errors import ModelFileError, ParameterError, TargetError
+from tabattn.fitted.files import SavedState, read_state, write_state
 from tabattn.importance.methods import METHODS, Method
-from tabattn.persistence import SavedState, read_state, write_state
 from tests.conftest import FAST
 
 Array = np.ndarray[Any, np.dtype[Any]]

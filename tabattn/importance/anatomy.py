@@ -16,7 +16,7 @@ from typing_extensions import override
 from tabattn.importance.aggregation import mean_scores, mixed_rollout_scores, norm_scores, rollout_scores
 from tabattn.nn.attention import carried_along
 from tabattn.nn.encoder import ClassAttentionEncoder
-from tabattn.nn.kinds import MixingEncoder
+from tabattn.nn.mixing import MixingEncoder
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tabattn.errors import ParameterError
-from tabattn.schema import TableSchema
+from tabattn.table.schema import TableSchema
 
 Groups: TypeAlias = Mapping[str, Sequence[str]] | None
 GROUP = "group"
@@ -56,7 +56,7 @@ def units_of(schema: TableSchema, groups: Groups = None) -> Units:
 
     Example:
         >>> import pandas as pd
-        >>> from tabattn.schema import infer_schema
+        >>> from tabattn.table.schema import infer_schema
         >>> schema = infer_schema(pd.DataFrame({"a": [1, 2], "b": [3, 4], "c": [5, 6]}))
         >>> units = units_of(schema, {"ends": ["a", "c"]})
         >>> units.names, units.kinds, units.of_column

@@ -9,8 +9,8 @@ from torch.nn.functional import relu
 
 from tabattn.nn.attention import Exchanges
 from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear, normalize
-from tabattn.nn.kinds import MixingEncoder, Sizes, mixing_body
 from tabattn.nn.losses import LossName, loss_of
+from tabattn.nn.mixing import MixingEncoder, Sizes, mixing_body
 from tabattn.nn.tokens import Cells, ColumnTokens
 
 EncoderKind = Literal["class", "bert", "roberta", "gpt", "xlnet", "t5"]

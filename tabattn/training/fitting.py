@@ -14,8 +14,8 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from tabattn.errors import TrainingError
-from tabattn.isolation import alone, loggers_quiet, warnings_ignored
 from tabattn.nn.model import ModelShape, TabAttnModel
+from tabattn.process_state import alone, loggers_quiet, warnings_ignored
 from tabattn.training.callbacks import AttentionHistory, AverageWeights, BestWeights, ClippedGradients, ProgressLine
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
 from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, TrainingModule

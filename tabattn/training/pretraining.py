@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tabattn.nn.encoder import MemberLinear, normalize
-from tabattn.nn.kinds import ColumnMixer, EncoderDecoder, MixingEncoder
+from tabattn.nn.mixing import ColumnMixer, EncoderDecoder, MixingEncoder
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches

@@ -8,7 +8,7 @@ from torch import Tensor
 from tabattn.importance.aggregation import mixed_rollout_scores
 from tabattn.importance.background import read_background
 from tabattn.importance.methods import METHODS, Question
-from tabattn.nn.kinds import MemberAttention, MixingEncoder, MixingKind
+from tabattn.nn.mixing import MemberAttention, MixingEncoder, MixingKind
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tests.conftest import small_shape

@@ -10,7 +10,7 @@ from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import COLUMNS, importance_table
 from tabattn.importance.units import Units, units_of
-from tabattn.schema import Column, Kind, TableSchema
+from tabattn.table.schema import Column, Kind, TableSchema
 
 
 def make_units(*names: str) -> Units:

@@ -3,7 +3,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from tabattn.nn.kinds import EncoderDecoder, MixingKind
+from tabattn.nn.mixing import EncoderDecoder, MixingKind
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training import pretraining

@@ -1,0 +1,109 @@
+"""What the model is held against: a constant, and scikit-learn's gradient boosting."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
+
+from tabattn.encoding.preprocessing import Preprocessor
+from tabattn.nn.losses import LossName
+from tabattn.table.problem import Task
+
+MAX_LEVELS = 254
+ROWS_PER_LEAF, MAX_LEAF_ROWS = 100, 20
+CONSTANTS: Mapping[LossName, str] = {"squared": "mean", "poisson": "mean", "absolute": "median", "pinball": "quantile"}
+BOOSTED: Mapping[LossName, str] = {
+    "squared": "squared_error",
+    "poisson": "poisson",
+    "absolute": "absolute_error",
+    "pinball": "quantile",
+}
+
+
+def dummy(task: Task, loss: LossName = "squared", quantile: float = 0.5) -> DummyClassifier | DummyRegressor:
+    """Return a model that predicts the same whatever the row: the best constant, or the shares of the classes.
+
+    Args:
+        task: Regression or classification.
+        loss: Loss of a regression.
+        quantile: Of the loss "pinball".
+
+    Returns:
+        An unfitted estimator.
+    """
+    if task == "classification":
+        return DummyClassifier(strategy="prior")
+    return DummyRegressor(strategy=CONSTANTS[loss], quantile=quantile)
+
+
+def gradient_boosting(
+    task: Task, preprocessor: Preprocessor, random_state: int, loss: LossName = "squared", quantile: float = 0.5
+) -> Pipeline:
+    """Return scikit-learn's histogram gradient boosting, which reads numbers, categories and missing cells as they are.
+
+    Args:
+        task: Regression or classification.
+        preprocessor: Reads the columns; constant ones are left out.
+        random_state: Seed.
+        loss: Loss of a regression.
+        quantile: Of the loss "pinball".
+
+    Returns:
+        An unfitted pipeline that takes DataFrames.
+    """
+    n_numbers = len(preprocessor.schema.number_positions) + sum(preprocessor.n_parts)
+    n_categories = len(preprocessor.schema.code_positions)
+    levels = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+        encoded_missing_value=np.nan,
+        max_categories=MAX_LEVELS,
+    )
+    categories = [("levels", levels, slice(n_numbers, None))] if n_categories else []
+    columns = ColumnTransformer(categories, remainder="passthrough")
+    is_categorical = [True] * n_categories + [False] * n_numbers
+    model = (
+        partial(HistGradientBoostingRegressor, loss=BOOSTED[loss], quantile=quantile if loss == "pinball" else None)
+        if task == "regression"
+        else HistGradientBoostingClassifier
+    )
+    return make_pipeline(
+        FunctionTransformer(_values, kw_args={"preprocessor": preprocessor}),
+        columns,
+        model(categorical_features=is_categorical, random_state=random_state),
+    )
+
+
+def lone_judge(task: Task, preprocessor: Preprocessor, n_rows: int) -> Pipeline:
+    """Return gradient boosting that finds out how well one column alone predicts, finer than usual in small tables.
+
+    Levels of categories are numbers to it, because scikit-learn's splits of categories leave out all of fewer than ten
+    rows.
+
+    Args:
+        task: Regression or classification.
+        preprocessor: Reads the column.
+        n_rows: Number of rows to fit.
+
+    Returns:
+        An unfitted pipeline that takes DataFrames.
+    """
+    model = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    min_samples_leaf = min(max(1, n_rows // ROWS_PER_LEAF), MAX_LEAF_ROWS)
+    return make_pipeline(
+        FunctionTransformer(_values, kw_args={"preprocessor": preprocessor}),
+        model(min_samples_leaf=min_samples_leaf, random_state=0),
+    )
+
+
+def _values(X: pd.DataFrame, preprocessor: Preprocessor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Numbers as they are, then codes, NaN where missing."""
+    codes, missing = preprocessor.codes(X)
+    return np.column_stack([preprocessor.numbers(X), np.where(missing, np.nan, codes)])

@@ -1,0 +1,1 @@
+"""Columns to the tensors that a model reads."""

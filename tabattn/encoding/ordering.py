@@ -1,0 +1,64 @@
+"""An order of rows that depends on nothing but their cells: what is fitted depends on what a table says, not on how.
+
+Neither the order of the rows of a table, nor whether a row is written twice or once with weight two, then changes what
+is learned.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabattn.table.cells import MAX_EXACT_WHOLE, AnySeries, Numbers, factorized, level_name
+
+MAX_WRITTEN_OUT = 1_000_000
+NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na", "decimal"})
+Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
+Keys = np.ndarray[tuple[int], np.dtype[np.uint64]]
+
+
+def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Numbers) -> tuple[Positions, Numbers]:
+    """Put rows in an order that depends on their cells only, and write out those that count several times.
+
+    Args:
+        X: Features; columns with the same cell in all rows don't matter.
+        y: Target, shape (row,) or (row, output).
+        weight: Positive weight of each row. If all are whole numbers, up to a million in all or as many as there are
+            rows, a row of weight w is written out w times.
+
+    Returns:
+        Positions of rows in the table, and their weights.
+
+    Example:
+        >>> X = pd.DataFrame({"line": ["A", "B"]})
+        >>> positions, weight = ordered_rows(X, np.array([0.5, 0.5]), np.array([1.0, 2.0]))
+        >>> sorted(positions.tolist()), weight.tolist()
+        ([0, 1, 1], [1.0, 1.0, 1.0])
+    """
+    columns = [_keys(X.iloc[:, i]) for i in range(X.shape[1])]
+    columns += [_keys(pd.Series(each)) for each in y.reshape(len(y), -1).T]
+    varying = [keys for keys in columns if (keys != keys[0]).any()] or columns
+    keys = pd.util.hash_pandas_object(pd.DataFrame(np.column_stack(varying)), index=False).to_numpy()
+    order = keys.argsort(kind="stable")
+    weight = weight[order]
+    with np.errstate(over="ignore"):
+        is_too_long = weight.sum() > max(MAX_WRITTEN_OUT, len(weight))
+    if is_too_long or (weight != np.floor(weight)).any():
+        return order, weight
+    return np.repeat(order, weight.astype(np.intp)), np.ones(int(weight.sum()))
+
+
+def _keys(column: AnySeries) -> Keys:
+    """A number for each cell, the same for the same numbers, names and times, whatever the type of the column."""
+    if pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
+        with suppress(OverflowError):  # integers beyond all floats are told apart by their digits
+            numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # there is one zero, and one NaN
+            if not (pd.api.types.is_integer_dtype(column) and (np.abs(numbers) > MAX_EXACT_WHOLE).any()):
+                return pd.util.hash_array(np.where(np.isnan(numbers), np.nan, numbers))
+    if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
+        column = column.map(level_name, na_action="ignore")
+    positions, values = factorized(column)
+    names = np.array([*(level_name(value) for value in values), ""], dtype=object)
+    keys: Keys = pd.util.hash_array(names, categorize=False)[positions]
+    return keys

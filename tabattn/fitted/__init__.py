@@ -1,0 +1,1 @@
+"""What a fit has learned, in memory and in files."""

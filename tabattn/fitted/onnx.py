@@ -1,0 +1,293 @@
+"""Fitted models as ONNX graphs: raw numbers and level codes in, predictions and attention out, without Python.
+
+The graph contains the transform of numbers and everything after it. What it can't contain is the reading of a table:
+its metadata tells names and kinds of columns, the code of each level, and the classes.
+
+Dates and texts are turned into numbers by libraries that a graph can't hold: their numbers are inputs, see
+`model_inputs`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tabattn.encoding.preprocessing import Preprocessor
+from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding
+from tabattn.errors import OutputError
+from tabattn.files import write_whole
+from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import LIMIT, Cells
+from tabattn.process_state import loggers_quiet, warnings_ignored
+
+Array = np.ndarray[Any, np.dtype[Any]]
+METADATA = "tabattn"
+NUMBERS, CODES = "numbers", "codes"
+N_EXAMPLE_ROWS = 3
+OPSET = 18
+CENTRAL = 0.425
+CENTRAL_SQUARE = 0.180625
+TAIL_START = 1.6
+CENTRAL_ABOVE = (
+    3.3871328727963666080e0,
+    1.3314166789178437745e2,
+    1.9715909503065514427e3,
+    1.3731693765509461125e4,
+    4.5921953931549871457e4,
+    6.7265770927008700853e4,
+    3.3430575583588128105e4,
+    2.5090809287301226727e3,
+)
+CENTRAL_BELOW = (
+    1.0,
+    4.2313330701600911252e1,
+    6.8718700749205790830e2,
+    5.3941960214247511077e3,
+    2.1213794301586595867e4,
+    3.9307895800092710610e4,
+    2.8729085735721942674e4,
+    5.2264952788528545610e3,
+)
+TAIL_ABOVE = (
+    1.42343711074968357734e0,
+    4.63033784615654529590e0,
+    5.76949722146069140550e0,
+    3.64784832476320460504e0,
+    1.27045825245236838258e0,
+    2.41780725177450611770e-1,
+    2.27238449892691845833e-2,
+    7.74545014278341407640e-4,
+)
+TAIL_BELOW = (
+    1.0,
+    2.05319162663775882187e0,
+    1.67638483018380384940e0,
+    6.89767334985100004550e-1,
+    1.48103976427480074590e-1,
+    1.51986665636164571966e-2,
+    5.47593808499534494600e-4,
+    1.05075007164441684324e-9,
+)
+
+
+def normal_scores(p: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    """Quantiles of the normal distribution by operations that ONNX has, to 16 digits.
+
+    Args:
+        p: Probabilities between those of -4 and 4.
+
+    Example:
+        >>> normal_scores(torch.tensor([0.5, 0.975], dtype=torch.float64)).round(decimals=6).tolist()
+        [0.0, 1.959964]
+
+    Source: Wichura 1988 (The Percentage Points of the Normal Distribution), algorithm AS 241, PPND16, without its
+        outermost part.
+    """
+    centred = p - 0.5
+    square = CENTRAL_SQUARE - centred.clamp(-CENTRAL, CENTRAL).square()
+    central = centred * _polynomial(CENTRAL_ABOVE, square) / _polynomial(CENTRAL_BELOW, square)
+    depth = (-torch.minimum(p, 1 - p).log()).sqrt() - TAIL_START
+    tail = centred.sign() * _polynomial(TAIL_ABOVE, depth) / _polynomial(TAIL_BELOW, depth)
+    return torch.where(centred.abs() <= CENTRAL, central, tail)
+
+
+def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
+    value = torch.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value = value * x + coefficient
+    return value
+
+
+class QuantileScores(nn.Module):
+    """Numbers to the normal scores of their ranks, clipped: what `Preprocessor` does, by operations that ONNX has.
+
+    Args:
+        quantiles: Quantiles of each number at equal distances, in ascending order.
+    """
+
+    def __init__(self, quantiles: Float[Tensor, "quantile number"]) -> None:
+        super().__init__()
+        bounds = torch.special.ndtr(torch.tensor([-LIMIT, LIMIT], dtype=torch.float64))
+        self.low, self.high = bounds.tolist()
+        self.register_buffer("quantiles", quantiles.t().contiguous())
+        self.register_buffer("ranks", torch.linspace(0, 1, len(quantiles), dtype=torch.float64))
+
+    quantiles: Tensor
+    ranks: Tensor
+
+    def forward(self, x: Float[Tensor, "batch number"]) -> Float[Tensor, "batch number"]:
+        """Return scores between -3 and 3.
+
+        A number between two quantiles has a rank between theirs; one that is several quantiles, the middle of theirs.
+        """
+        n_last = self.quantiles.shape[1] - 1
+        by_number = x.t().contiguous()[..., None]
+        quantiles = self.quantiles[:, None]
+        above = (quantiles < by_number).sum(dim=2)
+        upto = (quantiles <= by_number).sum(dim=2) - 1
+        lower, upper = (above - 1).clamp(0, n_last), above.clamp(0, n_last)
+        low, high = self.quantiles.gather(1, lower), self.quantiles.gather(1, upper)
+        step = torch.where(high > low, (x.t() - low) / torch.where(high > low, high - low, 1.0), 0.0)
+        between = self.ranks[lower] + step.clamp(0, 1) * (self.ranks[upper] - self.ranks[lower])
+        tied = (self.ranks[upper] + self.ranks[upto.clamp(0, n_last)]) / 2
+        rank = torch.where(x.t() == high, tied, between)
+        rank = torch.where(x.t() >= self.quantiles[:, -1:], 1.0, rank)
+        rank = torch.where(x.t() <= self.quantiles[:, :1], 0.0, rank)
+        return normal_scores(rank.clamp(self.low, self.high)).t()
+
+
+class ExportedModel(nn.Module):
+    """Raw inputs to predictions and attention.
+
+    Args:
+        model: The fitted model.
+        preprocessor: What the columns hold.
+        target: What the target is.
+    """
+
+    def __init__(self, model: TabAttnModel, preprocessor: Preprocessor, target: TargetEncoding) -> None:
+        super().__init__()
+        schema = preprocessor.schema
+        n_numeric, n_parts, n_levels = preprocessor.sizes
+        self.model = model
+        self.loss = model.loss
+        self.n_numbers = n_numeric + sum(n_parts)
+        self.scores = None
+        if self.n_numbers:
+            self.scores = QuantileScores(torch.tensor(preprocessor.arrays["quantiles"], dtype=torch.float64))
+        firsts = [*range(n_numeric), *(n_numeric + np.cumsum([0, *n_parts])[:-1]).tolist()]
+        self.register_buffer("firsts", torch.tensor(firsts, dtype=torch.long))
+        self.register_buffer("n_levels", torch.tensor(n_levels, dtype=torch.long))
+        position_of = {column: place for place, column in enumerate(schema.model_positions)}
+        n_read = len(position_of)
+        places = [position_of.get(i, n_read) for i in range(len(schema.columns))]
+        self.register_buffer("places", torch.tensor(places, dtype=torch.long))
+        scale = target if isinstance(target, NumberEncoding) else None
+        self.is_single = scale is not None and scale.is_single
+        self.register_buffer("mean", torch.tensor(scale.mean if scale else (0.0,), dtype=torch.float64))
+        self.register_buffer("scale", torch.tensor(scale.scale if scale else (1.0,), dtype=torch.float64))
+
+    firsts: Tensor
+    n_levels: Tensor
+    places: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def forward(
+        self, numbers: Float[Tensor, "batch number"] | None, codes: Int[Tensor, "batch categorical"] | None
+    ) -> tuple[Float[Tensor, "batch *output"], Float[Tensor, "batch member layer head column"]]:
+        """Return the prediction and the attention to each column of the table.
+
+        Args:
+            numbers: NaN where missing; None if there are no columns of numbers.
+            codes: -1 where missing, 0 for a level that is rare or new; None if there are no categories.
+        """
+        some = numbers if numbers is not None else codes
+        assert some is not None, "there is at least one column"
+        n_rows = some.shape[0]
+        missing, numeric = [], self.mean.new_zeros(n_rows, 0).float()
+        known = self.n_levels.new_zeros(n_rows, 0)
+        if numbers is not None and self.scores is not None:
+            is_missing = numbers.isnan()
+            scores = self.scores(torch.where(is_missing, 0.0, numbers))
+            numeric = torch.where(is_missing, 0.0, scores).float()
+            missing.append(is_missing[:, self.firsts])
+        if codes is not None:
+            missing.append(codes == -1)
+            known = torch.where((codes < 0) | (codes >= self.n_levels), 0, codes)
+        output = self.model(Cells(numeric, known, torch.cat(missing, dim=1)))
+        averaged = self.loss.average(output.prediction.double()) * self.scale + self.mean
+        weights = torch.stack(output.attention, dim=2)
+        spread = torch.cat([weights, torch.zeros_like(weights[..., :1])], dim=-1)[..., self.places]
+        return averaged.squeeze(1) if self.is_single else averaged, spread
+
+
+def model_inputs(preprocessor: Preprocessor, X: pd.DataFrame) -> dict[str, Array]:
+    """Return the inputs of the graph for rows of a table.
+
+    Args:
+        preprocessor: What the columns hold.
+        X: Rows with the columns of the schema, in its order.
+
+    Returns:
+        "numbers" (float64, NaN where missing) and "codes" (int64, -1 where missing, 0 for rare and new levels), each
+        only where there are such columns.
+    """
+    numbers = preprocessor.numbers(X)
+    codes, missing = preprocessor.codes(X)
+    inputs = {NUMBERS: numbers, CODES: np.where(missing, -1, codes)}
+    return {name: array for name, array in inputs.items() if array.shape[1]}
+
+
+def write_onnx(path: Path, model: TabAttnModel, preprocessor: Preprocessor, target: TargetEncoding) -> None:
+    """Write a fitted model as ONNX graph, whole or not at all.
+
+    Args:
+        path: The file; replaced if it exists.
+        model: The fitted model.
+        preprocessor: What the columns hold.
+        target: What the target is.
+
+    Raises:
+        OutputError: The file can't be written, or the packages of the extra "onnx" are not installed.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise OutputError(
+            f"Writing ONNX must have onnx and onnxscript, got {error}. Run: pip install 'tabattn[onnx]'"
+        ) from error
+    exported = ExportedModel(model, preprocessor, target).eval()
+    n_categories = len(exported.n_levels)
+    examples: dict[str, Tensor | None] = {
+        NUMBERS: torch.zeros(N_EXAMPLE_ROWS, exported.n_numbers, dtype=torch.float64) if exported.n_numbers else None,
+        CODES: torch.zeros(N_EXAMPLE_ROWS, n_categories, dtype=torch.long) if n_categories else None,
+    }
+    rows = torch.export.Dim("row")
+    with warnings_ignored(), loggers_quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
+        program = torch.onnx.export(
+            exported,
+            tuple(examples.values()),
+            input_names=[name for name, example in examples.items() if example is not None],
+            output_names=["prediction", "attention"],
+            dynamic_shapes=tuple(None if each is None else {0: rows} for each in examples.values()),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    graph = program.model_proto
+    onnx.helper.set_model_props(graph, {METADATA: json.dumps(_description(preprocessor, target), ensure_ascii=False)})
+    onnx.checker.check_model(graph)
+
+    def write(staged: Path) -> None:
+        staged.write_bytes(graph.SerializeToString())
+
+    write_whole(path, write)
+
+
+def _description(preprocessor: Preprocessor, target: TargetEncoding) -> dict[str, Any]:
+    """What a reader of the graph must know of its inputs and outputs."""
+    schema = preprocessor.schema
+    n_parts = [1] * len(schema.number_positions) + list(preprocessor.n_parts)
+    numbered = [schema.columns[i] for i in schema.number_positions + schema.block_positions]
+    categories = [schema.columns[i] for i in schema.code_positions]
+    return {
+        NUMBERS: [
+            {"column": column.name, "kind": column.kind.value, "n_numbers": n, "origin": column.origin}
+            for column, n in zip(numbered, n_parts, strict=True)
+        ],
+        CODES: [
+            {"column": column.name, "codes": {level: code for code, level in enumerate(column.categories, start=1)}}
+            for column in categories
+        ],
+        "attention": list(schema.names),
+        "classes": target.classes.tolist() if isinstance(target, ClassEncoding) else None,
+    }

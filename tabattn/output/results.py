@@ -1,0 +1,52 @@
+"""Tables and plots to the files of a directory: what `rank`, `explain` and the reading of text write alike."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tabattn.files import write_all
+from tabattn.output.plots import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PLOT_SUFFIXES = (".png", ".svg")
+
+
+def write_results(
+    directory: Path,
+    tables: Mapping[str, pd.DataFrame],
+    plots: Mapping[str, "Callable[[], Axes]"],
+    others: Mapping[str, Callable[[Path], None]] | None = None,
+) -> None:
+    """Write tables as CSV, plots as PNG and SVG, and other files, all of them or none.
+
+    Args:
+        directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+        tables: By the name of the file, without its suffix.
+        plots: What draws each, by the name of the file below plots/, without its suffix.
+        others: What writes each other file, by its name.
+
+    Raises:
+        OutputError: A file can't be written.
+    """
+    writers = {f"{name}.csv": csv_writer(table) for name, table in tables.items()}
+    for name, draw in plots.items():
+        ax = draw()
+        writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
+    write_all(directory, writers | dict(others or {}))
+
+
+def csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:
+    """Return what writes a table as UTF-8 CSV, without its index.
+
+    Args:
+        table: The table.
+    """
+    return lambda path: table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def _plot_writer(ax: "Axes") -> Callable[[Path], None]:
+    return lambda path: save_figure(ax, path)

@@ -1,0 +1,1 @@
+"""File or frame to typed columns."""

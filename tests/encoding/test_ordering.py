@@ -1,0 +1,58 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabattn.encoding.ordering import MAX_WRITTEN_OUT, ordered_rows
+
+
+def test_rows_have_the_same_order_however_the_table_is_written() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {
+            "n": rng.integers(0, 50, 200),
+            "c": rng.choice(list("abc"), 200),
+            "m": np.where(rng.random(200) < 0.5, 1.0, np.nan),
+        }
+    )
+    X["when"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 3, 200), unit="D")
+    y = rng.normal(size=200).round()
+    order = rng.permutation(200)
+    same: list[tuple[pd.DataFrame, np.ndarray[Any, np.dtype[Any]]]] = [
+        (X, y),
+        (X.iloc[order], y[order]),
+        (X.astype({"n": "int32", "c": "category", "m": "Float64"}), y.astype(np.float32)),
+        (X.astype({"n": "float64", "c": object, "m": object}), y),
+        (X.assign(same="s", empty=None), y),
+    ]
+    found = []
+    for table, target in same:
+        positions, weight = ordered_rows(table, target, np.ones(200))
+        assert sorted(positions) == list(range(200))
+        assert (weight == 1).all()
+        rows = table.iloc[positions]
+        found.append((rows["n"].astype(float).tolist(), rows["c"].astype(str).tolist(), target[positions].tolist()))
+    assert all(each == found[0] for each in found)
+    assert found[0][0] != X["n"].tolist()
+
+
+def test_missing_cells_are_equal_and_zero_has_no_sign() -> None:
+    X = pd.DataFrame({"x": [0.0, np.nan, -0.0, np.nan, 0.0], "c": ["a", None, "a", np.nan, "a"]})
+    positions, _ = ordered_rows(X, np.zeros(5), np.ones(5))
+    assert positions.tolist() in ([0, 2, 4, 1, 3], [1, 3, 0, 2, 4])
+
+
+@pytest.mark.parametrize(
+    ("weight", "n_written"), [([1, 2, 3], 6), ([0.5, 2, 3], 3), ([1, 1, MAX_WRITTEN_OUT], 3), ([1, 1, 1], 3)]
+)
+def test_rows_of_whole_weights_are_written_out(weight: list[float], n_written: int) -> None:
+    X = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    positions, written = ordered_rows(X, np.zeros(3), np.array(weight, dtype=float))
+    assert len(positions) == len(written) == n_written
+    np.testing.assert_allclose(np.bincount(positions, weights=written), weight)
+
+
+def test_numbers_beyond_all_floats_are_ordered() -> None:
+    X = pd.DataFrame({"x": [10**400, 3, None]}, dtype=object)
+    assert sorted(ordered_rows(X, np.zeros(3), np.ones(3))[0]) == [0, 1, 2]

@@ -1,0 +1,363 @@
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabattn.errors import ColumnError, UnreadCellsWarning
+from tabattn.table.cells import (
+    as_flags,
+    as_levels,
+    as_numbers,
+    as_seconds,
+    as_texts,
+    as_times,
+    exact_origin,
+    is_missing,
+    real_numbers,
+)
+from tabattn.table.notation import date_format, decimal_mark, either_way, is_span, number_date_format, number_marks
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["1", "2.5", "-3e2", ".5", "+7"], [1, 2.5, -300, 0.5, 7]),
+        (["1,234", "12", "1,234,567.5"], [1234, 12, 1234567.5]),
+        (["3,14", "2", "-0,5"], [3.14, 2, -0.5]),
+        (["1.234,5", "7"], [1234.5, 7]),
+        (["1 234,5", "7"], [1234.5, 7]),
+        (["1\u202f234.5", "\u22127"], [1234.5, -7]),
+        (["1'234.5", "7"], [1234.5, 7]),
+        (["12%", "7.5 %"], [12, 7.5]),
+        (["0,100", "0,250"], [0.1, 0.25]),
+        (["n.a.", "#VALUE!", "<NA>", "NaT", "결측치", "해당없음", "8"], [*[np.nan] * 6, 8]),
+        ([" 12 ", "-", "N/A", "없음", None, "7"], [12, np.nan, np.nan, np.nan, np.nan, 7]),
+    ],
+)
+def test_numbers_are_read_as_a_person_would(cells: list[str | None], numbers: list[float]) -> None:
+    column = pd.Series(cells, dtype=object)
+    marks = number_marks([str(cell) for cell in column[~is_missing(column)]])
+    assert marks is not None
+    np.testing.assert_allclose(as_numbers(column, "x", marks), numbers)
+
+
+def test_a_mark_that_may_mean_either_is_read_by_the_decimal_mark_of_the_table() -> None:
+    cells = ["17.027", "237", "2.309"]
+    assert [number_marks(cells), number_marks(cells, ",")] == [".", ",."]
+    assert either_way(cells) == "17.027"
+    assert [either_way([*cells, other]) for other in ("0.5", "1234", "2,309", "1.234.567")] == [None] * 4
+    assert decimal_mark([*cells, "A", "0,5"]) == ","
+    assert decimal_mark([*cells, "1,234.5"]) == "."
+    assert decimal_mark(cells) is None
+
+
+def test_codes_are_numbers_where_they_are_said_to_be() -> None:
+    assert number_marks(["007", "012,5"], are_numbers=True) == ","
+
+
+@pytest.mark.parametrize("cells", [["007", "012"], ["1", "b"], ["1,23,4"], ["1.2.3"], ["0x10", "1"], ["a"], []])
+def test_codes_are_no_numbers(cells: list[str]) -> None:
+    assert number_marks(cells) is None
+
+
+def test_one_bad_cell_among_many_numbers_is_missing_and_named() -> None:
+    column = pd.Series([*map(str, range(40)), "error"])
+    marks = number_marks(list(column))
+    assert marks == "."
+    with pytest.warns(UnreadCellsWarning, match=r"Column 'x' holds numbers, and 1 cell.* such as 'error'"):
+        numbers = as_numbers(column, "x", marks)
+    assert np.isnan(numbers[-1])
+    assert not np.isnan(numbers[:-1]).any()
+    with pytest.raises(ColumnError, match=r"'x' must hold numbers.*'error'"):
+        as_numbers(column.tail(1), "x", marks)
+
+
+@pytest.mark.parametrize("cells", [["inf", "1"], [np.inf, 1.0], ["-Infinity", "1"]])
+def test_infinite_numbers_are_refused(cells: list[object]) -> None:
+    with pytest.raises(ColumnError, match="finite numbers, got 1 infinite"):
+        as_numbers(pd.Series(cells, dtype=object), "x")
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        (["2024-01-05", "2024-12-31"], "%Y-%m-%d"),
+        (["05.01.2024", "31.12.2024"], "%d.%m.%Y"),
+        (["01/05/2024", "12/31/2024"], "%m/%d/%Y"),
+        (["2024-01-05T00:00:00Z", "2024-12-31T00:00:00Z"], "%Y-%m-%dT%H:%M:%S%z"),
+        (["2024/01/05", "2024-12-31 00:00"], "mixed"),
+        (["2024년 1월 5일", "2024년 12월 31일"], "%Y-%m-%d"),
+        (["2024. 1. 5.", "2024. 12. 31."], "%Y-%m-%d"),
+    ],
+)
+def test_dates_are_read_by_the_format_that_fits_all_cells(cells: list[str], written: str) -> None:
+    assert date_format(cells) == written
+    times = as_times(pd.Series([*cells, None], index=[3, 3, 1], dtype=object), "t", written)
+    assert times.index.tolist() == [3, 3, 1]
+    assert times.tolist()[:2] == [pd.Timestamp(2024, 1, 5), pd.Timestamp(2024, 12, 31)]
+    assert times.isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [
+        (["2024-03", "2024-12"], pd.Timestamp(2024, 3, 1)),
+        (["2024년 3월", "2024년 4월"], pd.Timestamp(2024, 3, 1)),
+        (["2024-03-05 오후 3:10:00", "2024-03-05 오전 3:10:00"], pd.Timestamp(2024, 3, 5, 15, 10)),
+        (["2024年3月5日", "2024年4月5日"], pd.Timestamp(2024, 3, 5)),
+    ],
+)
+def test_months_and_east_asian_dates(cells: list[str], first: pd.Timestamp) -> None:
+    written = date_format(cells)
+    assert written is not None
+    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        ([20240305, 20231231], "%Y%m%d"),
+        (["20240305", None], "%Y%m%d"),
+        ([202403050000, 202403050000], "%Y%m%d%H%M"),
+        ([20240305.0, np.nan], "%Y%m%d"),
+        ([20240305000000, 20240305000000], "%Y%m%d%H%M%S"),
+        ([1709596800, 1709596801.5], "s"),
+        (["1709596800", "1709596801"], "s"),
+        ([1709596800000, 1709596801000], "ms"),
+        ([1709596800000000, 1709596801000000], "us"),
+        ([1709596800000000000, 1709596801000000000], "ns"),
+    ],
+)
+def test_numbers_that_are_said_to_be_dates(cells: list[object], written: str) -> None:
+    column = pd.Series(cells)
+    numbers = real_numbers(column)
+    assert numbers is not None
+    assert number_date_format(numbers.tolist()) == written
+    assert as_times(column, "t", written).iloc[0] == pd.Timestamp(2024, 3, 5)
+
+
+def test_numbers_among_dates_are_no_nanoseconds() -> None:
+    cells = pd.Series([dt.datetime(2024, 1, 5), 7], dtype=object)
+    with pytest.warns(UnreadCellsWarning, match="holds dates, and 1 cell.* such as '7'"):
+        assert as_times(cells, "t", "").isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(pd.to_datetime(["2024-01-05", "2024-12-31"])),
+        pd.Series(pd.to_datetime(["2024-01-05", "2024-12-31"])).dt.tz_localize("UTC"),
+        pd.Series([dt.date(2024, 1, 5), dt.datetime(2024, 12, 31)], dtype=object),
+        pd.Series(pd.PeriodIndex(["2024-01-05", "2024-12-31"], freq="D")),
+    ],
+)
+def test_dates_of_any_type(column: "pd.Series[pd.Timestamp]") -> None:
+    assert as_times(column, "t", "").tolist() == [pd.Timestamp(2024, 1, 5), pd.Timestamp(2024, 12, 31)]
+
+
+def test_letters_that_no_text_can_hold_are_no_dates_and_no_durations() -> None:
+    dates, spans = (pd.Series([good, "\ud800"], dtype=object) for good in ("2024-01-05", "08:30"))
+    with pytest.warns(UnreadCellsWarning, match="such as"):
+        assert as_times(dates, "t", "%Y-%m-%d").isna().tolist() == [False, True]
+    with pytest.warns(UnreadCellsWarning, match="such as"):
+        assert np.isnan(as_seconds(spans, "t")).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [
+        (["01/02/24", "13/02/24", "05/03/24"], pd.Timestamp(2024, 2, 1)),
+        (["01.02.24", "13.02.24", "05.03.24"], pd.Timestamp(2024, 2, 1)),
+        (["01.02.24", "03.02.24", "05.03.24"], pd.Timestamp(2024, 2, 1)),
+        (["02/01/24", "02/13/24", "03/05/24"], pd.Timestamp(2024, 2, 1)),
+        (["24-02-01", "24-02-13", "23-03-05"], pd.Timestamp(2024, 2, 1)),
+        (["24.02.01", "24.12.13", "23.03.31"], pd.Timestamp(2024, 2, 1)),
+        (["01.02.2024", "13.02.2024 10:00", "05.03.2024"], pd.Timestamp(2024, 2, 1)),
+        (["1.2.2024", "3.2.2024", "5.3.2024"], pd.Timestamp(2024, 2, 1)),
+    ],
+)
+def test_day_and_month_are_told_apart_by_all_cells(cells: list[str], first: pd.Timestamp) -> None:
+    written = date_format(cells)
+    assert written is not None
+    times = as_times(pd.Series(cells), "t", written)
+    assert times.iloc[0] == first
+    assert times.is_monotonic_increasing or times.iloc[0].year == 2024
+
+
+def test_short_dates_that_can_be_read_in_two_ways_are_none() -> None:
+    assert date_format(["01/02/24", "03/02/24", "05/03/24"]) is None
+    assert date_format(["1001-05", "9912-12"]) is None
+    assert date_format(["08:30", "09:30"]) is None
+
+
+def test_new_rows_may_write_their_dates_in_another_way() -> None:
+    assert as_times(pd.Series(["2024-01-05"]), "t", "%Y%m%d").iloc[0] == pd.Timestamp(2024, 1, 5)
+    with pytest.raises(ColumnError, match="must hold dates"):
+        as_times(pd.Series(["08:30", "09:30"]), "t", "")
+
+
+def test_numbers_beyond_floats_are_no_dates_and_no_durations() -> None:
+    column = pd.Series([10**400, 10**400], dtype=object)
+    assert real_numbers(column) is None
+    with pytest.raises(ColumnError, match="must hold dates"):
+        as_times(column, "t", "%Y%m%d")
+    with pytest.raises(ColumnError, match="2 infinite"):
+        as_seconds(column, "t")
+
+
+def test_a_word_among_dates_is_missing_and_named() -> None:
+    with pytest.warns(UnreadCellsWarning, match="'t' holds dates, and 1 cell.* such as 'soon'"):
+        times = as_times(pd.Series(["2024-01-05", "soon"]), "t", "%Y-%m-%d")
+    assert times.isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("cells", "seconds"),
+    [
+        (["08:30", "26:15:30", None], [30600, 94530, np.nan]),
+        (pd.to_timedelta([1.5, 60], unit="s"), [1.5, 60]),
+        ([dt.time(8, 30), dt.timedelta(hours=1)], [30600, 3600]),
+        (["3 days 02:00:00", "3 days, 2:00:00", "1 day", "-03:30"], [266400, 266400, 86400, -12600]),
+        ([90, 1.5, "90", None], [90, 1.5, 90, np.nan]),
+    ],
+)
+def test_durations_are_seconds(cells: object, seconds: list[float]) -> None:
+    np.testing.assert_allclose(as_seconds(pd.Series(cells, dtype=object), "t"), seconds)
+
+
+def test_words_for_durations_are_told_from_others() -> None:
+    assert is_span(["3 days 02:00:00", "1 day", "-03:30", "08:30", "3 days, 2:00:00"])
+    assert not any(is_span([text]) for text in ("3", "A", "1:2:3:4", "12 months"))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [True, False],
+        [1, 0],
+        [1.0, 0.0],
+        ["TRUE", "false"],
+        ["yes", "No"],
+        ["1", "0"],
+        ["WAHR", "FALSCH"],
+        ["예", "아니오"],
+    ],
+)
+def test_truth_has_many_words(cells: list[object]) -> None:
+    assert as_flags(pd.Series([*cells, None], dtype=object), "x").tolist() == [1, 0, -1]
+    with pytest.warns(UnreadCellsWarning, match="holds true or false, and 1 cell.* such as 'maybe'"):
+        assert as_flags(pd.Series([*cells, "maybe"], dtype=object), "x").tolist() == [1, 0, -1]
+    with pytest.raises(ColumnError, match=r"'x' must hold true or false.*'maybe'"):
+        as_flags(pd.Series(["maybe"]), "x")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([2**60 + 1, 2**60 + 2, 2**60 + 4]),
+        pd.Series([2**63 + 1, 2**63 + 2, 2**63 + 4], dtype="UInt64"),
+        pd.Series([10**18 + 1, None, 10**18 + 2, 10**18 + 4], dtype="Int64").dropna(),
+        pd.Series([10**30 + 1, 10**30 + 2, 10**30 + 4], dtype=object),
+        pd.Series(["1000000000000000001", "1000000000000000002", "1000000000000000004"]),
+    ],
+)
+def test_whole_numbers_beyond_doubles_are_told_apart(column: "pd.Series[int]") -> None:
+    origin = exact_origin(column)
+    assert as_numbers(column, "x", ".", origin).tolist() == [0, 1, 3]
+    assert np.isnan(as_numbers(pd.Series([None, 1.5]), "x", ".", origin)[0])
+
+
+def test_whole_numbers_beyond_floats_are_infinite_beside_others() -> None:
+    column = pd.Series(["1000000000000000001", "9" * 400, "7"])
+    assert exact_origin(column) == 7
+    with pytest.raises(ColumnError, match="1 infinite value"):
+        as_numbers(column, "x", ".", 7)
+
+
+def test_decimal_marks_of_durations_are_those_of_numbers() -> None:
+    column = pd.Series(["0,5", "1,5", "12,25", "08:30"])
+    assert as_seconds(column, "t", ",").tolist() == [0.5, 1.5, 12.25, 30600]
+    with pytest.warns(UnreadCellsWarning, match="3 cell"):
+        assert np.isnan(as_seconds(column, "t", ".")).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("cells", [[[1], [2]], [{"a": 1}, "b"], [True, False], [pd.Period("2024"), pd.Period("2025")]])
+def test_what_is_no_duration_is_refused(cells: list[object]) -> None:
+    with pytest.raises(ColumnError, match="'t' must hold durations"):
+        as_seconds(pd.Series(cells, dtype=object), "t")
+    with pytest.raises(ColumnError, match="1 infinite"):
+        as_seconds(pd.Series([np.inf, 1.0]), "t")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([pd.Timestamp(2024, 1, 5), pd.NaT]),
+        pd.Series([pd.Timedelta(1), pd.NaT]),
+        pd.Series(pd.period_range("2024", periods=2, freq="D")),
+        pd.Series([1j, 2.0]),
+    ],
+)
+def test_times_are_no_numbers(column: "pd.Series[float]") -> None:
+    with pytest.raises(ColumnError, match="'x' must hold numbers"):
+        as_numbers(column, "x")
+
+
+@pytest.mark.parametrize("read", [as_levels, as_texts, lambda c: as_flags(c, "x"), lambda c: as_numbers(c, "x")])
+@pytest.mark.parametrize("cell", [[1], {"a": 1}, {1}, np.ones(2)])
+def test_lists_and_the_like_are_refused_by_name(read: Any, cell: object) -> None:
+    with pytest.raises(ColumnError, match="'x' must hold numbers, strings, booleans or times"):
+        read(pd.Series([cell, cell], dtype=object, name="x"))
+
+
+def test_strings_for_a_column_of_times_are_read_by_the_format_that_fits_all() -> None:
+    cells = pd.Series(["10.02.2024", "13.02.2024"])
+    assert as_times(cells, "t", "").dt.month.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [
+        (["31.01.24", "01.02.24"], pd.Timestamp(2024, 1, 31)),
+        (["Jan 03, 2024", "Feb 04, 2024"], pd.Timestamp(2024, 1, 3)),
+        ([*(f"2024-01-{day:02}" for day in range(1, 29)), "unknown"], pd.Timestamp(2024, 1, 1)),
+        ([*(f"2024-01-{day:02}" for day in range(1, 29)), "2024-02-30"], pd.Timestamp(2024, 1, 1)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UnreadCellsWarning")
+def test_dates_of_other_forms_and_with_a_bad_cell(cells: list[str], first: pd.Timestamp) -> None:
+    written = date_format(cells)
+    assert written is not None
+    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
+    assert date_format([*cells[:3], "unknown"]) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "written", "first"),
+    [
+        ([2000, 2019], "%Y", pd.Timestamp(2000, 1, 1)),
+        ([202401, 202312], "%Y%m", pd.Timestamp(2024, 1, 1)),
+        ([45296, 45300.5], "days of Excel", pd.Timestamp(2024, 1, 5)),
+        ([*range(20240101, 20240129), 0], "%Y%m%d", pd.Timestamp(2024, 1, 1)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UnreadCellsWarning")
+def test_years_months_and_days_of_excel(cells: list[float], written: str, first: pd.Timestamp) -> None:
+    assert number_date_format(cells) == written
+    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
+    assert number_date_format([1.0, 12.0]) is None
+
+
+def test_one_level_whatever_its_type() -> None:
+    positions, names = as_levels(pd.Series([1.0, "1", True, "True", np.nan, "  ", "N/A"], dtype=object))
+    assert [names[i] if i >= 0 else None for i in positions] == ["1", "1", "True", "True", None, None, None]
+
+
+def test_texts_hold_any_letters() -> None:
+    assert as_texts(pd.Series(["a\udc80b", "a\0b"], dtype=object)).tolist() == ["a\\udc80b", "a\0b"]
+
+
+def test_texts_are_strings_or_missing() -> None:
+    assert as_texts(pd.Series(["a b", None, "-", 3], dtype=object)).isna().tolist() == [False, True, True, False]
