@@ -23,9 +23,9 @@ from tabattn import TabAttnClassifier, TabAttnRegressor
 from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.nn.losses import loss_of
 from tabattn.nn.tokens import Cells
-from tabattn.table.cells import as_levels, as_numbers
-from tabattn.table.schema import Kind, TableSchema, infer_schema
-from tabattn.training.data import Rows, ShuffledBatches
+from tabattn.table.columns import Levels, Numbers
+from tabattn.table.schema import TableSchema, infer_table
+from tabattn.training.data import ShuffledBatches, TrainingRows
 from tabattn.training.sizes import auto_batch_size
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -186,15 +186,17 @@ class _TreeParts:
 
 def _tree_parts(table: SplitTable) -> _TreeParts:
     X, y = table.problem.X, table.problem.y.to_numpy()
-    schema = infer_schema(X.iloc[table.train])
+    schema = infer_table(X.iloc[table.train]).schema
+    typed = schema.read(X)
     columns: dict[str, Any] = {}
     for i in schema.token_positions:
-        if schema.columns[i].kind is Kind.NUMERIC:
-            columns[f"x{i}"] = as_numbers(X.iloc[:, i], str(i))
-        else:
-            positions, names = as_levels(X.iloc[:, i])
-            seen = sorted({names[j] for j in set(positions[table.train]) if j >= 0})
-            columns[f"x{i}"] = pd.Categorical(np.array([*names, None], dtype=object)[positions], categories=seen)
+        cells = typed.cells[i]
+        if isinstance(cells, Numbers):
+            columns[f"x{i}"] = cells.values  # noqa: PD011  # no pandas
+        elif isinstance(cells, Levels):
+            seen = sorted({cells.names[j] for j in set(cells.positions[table.train]) if j >= 0})
+            names = np.array([*cells.names, None], dtype=object)
+            columns[f"x{i}"] = pd.Categorical(names[cells.positions], categories=seen)
     frame = pd.DataFrame(columns)
     train, validation, test = table.train, table.validation, table.test
     return _TreeParts(frame.iloc[train], y[train], frame.iloc[validation], y[validation], frame.iloc[test])
@@ -207,7 +209,7 @@ def _predict(fitted: Any, parts: _TreeParts) -> Array:
 
 
 def _cardinalities(schema: TableSchema) -> list[int]:
-    return [schema.columns[i].width for i in schema.code_positions]
+    return [schema.columns[i].n_codes for i in schema.code_positions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +244,8 @@ class FittedNetwork(BaseEstimator):
 
     def cells(self, X: pd.DataFrame) -> Cells:
         """Return rows as the network takes them."""
-        return _with_indicators(self.preprocessor.transform(X), self.indicated)
+        raw = self.preprocessor.raw(self.preprocessor.schema.read(X))
+        return _with_indicators(self.preprocessor.transform(raw), self.indicated)
 
     def predict(self, X: pd.DataFrame) -> Array:
         """Predict numbers, or the most probable class."""
@@ -273,9 +276,9 @@ def _fit_network(
     """
     X, y = table.problem.X, table.problem.y.to_numpy()
     is_regression = table.problem.task == "regression"
-    schema = infer_schema(X.iloc[table.train])
-    preprocessor = Preprocessor(schema).fit(X.iloc[table.train])
-    cells = preprocessor.transform(X)
+    preprocessor, _ = Preprocessor.learned(infer_table(X.iloc[table.train]))
+    schema = preprocessor.schema
+    cells = preprocessor.transform(preprocessor.raw(schema.read(X)))
     n_numeric = cells.numeric.shape[1]
     no_cell_missing = torch.zeros(n_numeric, dtype=torch.bool)
     indicated = no_cell_missing if cells.missing is None else cells.missing[:, :n_numeric].any(dim=0)
@@ -284,7 +287,7 @@ def _fit_network(
     target = torch.as_tensor((y - mean) / scale, dtype=torch.float32)[:, None] if is_regression else torch.tensor(y)
     loss_function = loss_of("squared" if is_regression else "classes")
     n_outputs = 1 if is_regression else int(y.max()) + 1
-    rows = Rows(cells, target, torch.ones(len(y)), torch.zeros(len(y), 0, dtype=torch.bool))
+    rows = TrainingRows(cells, target, torch.ones(len(y)), torch.zeros(len(y), 0, dtype=torch.bool))
     train, validation = rows.take(torch.as_tensor(table.train)), rows.take(torch.as_tensor(table.validation))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -296,8 +299,8 @@ def _fit_network(
                 optimizer.zero_grad()
                 loss_function.of_members(_forward(model, batch.cells), batch.target).mean().backward()
                 optimizer.step()
-            judged = _predict_network(model, validation.cells)
-            loss = float(loss_function.of_average(loss_function.average(judged), validation.target).mean())
+            predicted = _predict_network(model, validation.cells)
+            loss = float(loss_function.of_average(loss_function.average(predicted), validation.target).mean())
             n_worse = 0 if loss < best_loss else n_worse + 1
             if n_worse == 0:
                 best_loss, best_weights = loss, copy.deepcopy(model.state_dict())

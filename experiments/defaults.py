@@ -1,4 +1,4 @@
-"""How the defaults were chosen: one change at a time, judged on rows that are neither fitted nor test rows.
+"""How the defaults were chosen: one change at a time, on rows that are neither fitted nor test rows.
 
     python -m experiments.defaults --data DIR --variants "16 members" "no average of weights" --seeds 0
 
@@ -91,10 +91,10 @@ def measure(name: str, table: SplitTable, variant: str, seed: int, max_epochs: i
     """Fit one variant and judge it on the validation rows."""
     X, y = table.problem.X, table.problem.y.to_numpy()
     fitted = np.random.default_rng(0).permutation(table.train)[:MAX_ROWS]
-    judged = table.validation
+    validation = table.validation
     is_regression = table.problem.task == "regression"
     if not is_regression:
-        judged = judged[np.isin(y[judged], y[fitted])]
+        validation = validation[np.isin(y[validation], y[fitted])]
     changes = VARIANTS[variant]
     limits = {} if max_epochs is None else {"max_epochs": max_epochs}
     start = time.perf_counter()
@@ -107,15 +107,15 @@ def measure(name: str, table: SplitTable, variant: str, seed: int, max_epochs: i
         model = estimator(random_state=seed, device="cpu", **(dict(changes.parameters) | limits))
         model.fit(X.iloc[fitted], y[fitted])
         seconds = time.perf_counter() - start
-        X_judged = X.iloc[judged]
-        predicted = model.predict(X_judged) if is_regression else model.predict_proba(X_judged)
+        X_validation = X.iloc[validation]
+        predicted = model.predict(X_validation) if is_regression else model.predict_proba(X_validation)
     if is_regression:
-        loss = mean_squared_error(y[judged], predicted)
-        constant_loss = mean_squared_error(y[judged], np.full(len(judged), y[fitted].mean()))
+        loss = mean_squared_error(y[validation], predicted)
+        constant_loss = mean_squared_error(y[validation], np.full(len(validation), y[fitted].mean()))
     else:
         shares = np.array([(y[fitted] == value).mean() for value in model.classes_])
-        loss = log_loss(y[judged], predicted, labels=model.classes_)
-        constant_loss = log_loss(y[judged], np.tile(shares, (len(judged), 1)), labels=model.classes_)
+        loss = log_loss(y[validation], predicted, labels=model.classes_)
+        constant_loss = log_loss(y[validation], np.tile(shares, (len(validation), 1)), labels=model.classes_)
     return {
         "variant": variant,
         "table": name,

@@ -16,9 +16,9 @@ import torch
 from experiments.machine import describe_machine
 from tabattn import TabAttnRegressor
 from tabattn.nn.model import ModelShape
-from tabattn.nn.tokens import Cells
+from tabattn.nn.tokens import CellLayout, Cells
 from tabattn.training import fitting
-from tabattn.training.data import Rows
+from tabattn.training.data import TrainingRows
 from tabattn.training.module import OptimizerSettings
 
 RESULT = Path(__file__).parent / "results" / "gpu.csv"
@@ -28,14 +28,14 @@ BATCH_SIZES = (1_024, 4_096, 16_384, 65_536)
 N_VALIDATION = 1_024
 
 
-def rows_of(n_rows: int, n_members: int, device: torch.device) -> Rows:
+def rows_of(n_rows: int, n_members: int, device: torch.device) -> TrainingRows:
     """Return random rows with a linear target, of which few are held out."""
     numeric = torch.randn(n_rows, N_COLUMNS, device=device)
     codes = torch.zeros(n_rows, 0, dtype=torch.long, device=device)
     held_out = torch.zeros(n_rows, n_members, dtype=torch.bool, device=device)
     held_out[:N_VALIDATION] = True
     target = numeric[:, :1] - numeric[:, 1:2]
-    return Rows(Cells(numeric, codes, None), target, torch.ones(n_rows, device=device), held_out)
+    return TrainingRows(Cells(numeric, codes, None), target, torch.ones(n_rows, device=device), held_out)
 
 
 def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int, device: str) -> float:
@@ -44,9 +44,7 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
     sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
     shape = ModelShape(
         encoder="class",
-        n_numeric=N_COLUMNS,
-        n_parts=(),
-        n_levels=(),
+        layout=CellLayout(N_COLUMNS, (), ()),
         loss="squared",
         quantile=0.5,
         n_outputs=1,

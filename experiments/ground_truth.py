@@ -106,27 +106,27 @@ def selected_globally(local: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]
 
 
 def selected_by_region(
-    X: pd.DataFrame, local: pd.DataFrame, judged: pd.DataFrame
+    X: pd.DataFrame, local: pd.DataFrame, others: pd.DataFrame
 ) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     """Select columns row by row: those whose mean local score is above 0 in the region of the row.
 
     Args:
         X: Rows to select by; the first half divides the table into regions, the second tests the columns in each.
         local: Their local scores.
-        judged: Rows to select columns for.
+        others: Rows to select columns for.
 
     Returns:
-        One row per row to judge, one column per feature.
+        One row per other row, one column per feature.
 
-    Source: a tree whose leaves are judged by rows that it was not grown on, Athey and Imbens 2016 (arXiv 1504.01132),
-        section 2.
+    Source: a tree whose leaves are tested on rows that it was not grown on, Athey and Imbens 2016 (arXiv
+        1504.01132), section 2.
     """
     grown, tested = slice(None, len(X) // 2), slice(len(X) // 2, None)
     tree = DecisionTreeRegressor(min_samples_leaf=REGION_SHARE, random_state=0).fit(X[grown], local[grown])
-    region, region_of_judged = tree.apply(X[tested]), tree.apply(judged)
-    selected = np.zeros(judged.shape, dtype=bool)
-    for leaf in np.unique(region_of_judged):
-        selected[region_of_judged == leaf] = selected_globally(local[tested][region == leaf])
+    region, region_of_others = tree.apply(X[tested]), tree.apply(others)
+    selected = np.zeros(others.shape, dtype=bool)
+    for leaf in np.unique(region_of_others):
+        selected[region_of_others == leaf] = selected_globally(local[tested][region == leaf])
     return selected
 
 

@@ -30,8 +30,8 @@ from tabattn import TabAttnRegressor
 from tabattn.importance.methods import METHODS, Method
 from tabattn.importance.permutation import permutation_scores
 from tabattn.nn.model import ModelShape, TabAttnModel
-from tabattn.nn.tokens import Cells
-from tabattn.training.data import Rows, ShuffledBatches
+from tabattn.nn.tokens import CellLayout, Cells
+from tabattn.training.data import ShuffledBatches, TrainingRows
 from tabattn.training.fitting import TrainingSettings, train
 from tabattn.training.module import OptimizerSettings, TrainingModule
 from tabattn.training.sizes import MAX_OWN_TOKEN_ROWS
@@ -52,9 +52,7 @@ def model_shape(n_members: int) -> ModelShape:
     sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
     return ModelShape(
         encoder="class",
-        n_numeric=N_COLUMNS,
-        n_parts=(),
-        n_levels=(),
+        layout=CellLayout(N_COLUMNS, (), ()),
         loss="squared",
         quantile=0.5,
         n_outputs=1,
@@ -71,7 +69,7 @@ def step_times(n_members: int, batch_size: int) -> dict[str, float]:
     held_out = torch.zeros(N_ROWS, n_members, dtype=torch.bool)
     held_out[0] = True
     cells = Cells(numeric, torch.zeros(N_ROWS, 0, dtype=torch.long), None)
-    rows = Rows(cells, numeric[:, :1], torch.ones(N_ROWS), held_out)
+    rows = TrainingRows(cells, numeric[:, :1], torch.ones(N_ROWS), held_out)
     shape = model_shape(n_members)
     optimizer = OptimizerSettings(1e-3, 1e-5)
     n_steps = len(ShuffledBatches(rows, batch_size, 0))

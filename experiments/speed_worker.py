@@ -59,16 +59,14 @@ def class_attention(setting: Setting, n_members: int, n_groups: int = 1) -> Mode
     """This project's model with its default sizes."""
     from tabattn.estimator import TabAttnRegressor
     from tabattn.nn.model import ModelShape, TabAttnModel
-    from tabattn.nn.tokens import Cells
+    from tabattn.nn.tokens import CellLayout, Cells
     from tabattn.training.module import column_attention
 
     defaults = TabAttnRegressor().get_params()
     sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
     shape = ModelShape(
         encoder="class",
-        n_numeric=setting.n_numeric,
-        n_parts=(),
-        n_levels=(N_LEVELS,) * setting.n_categorical,
+        layout=CellLayout(setting.n_numeric, (), (N_LEVELS,) * setting.n_categorical),
         loss="squared",
         quantile=0.5,
         n_outputs=1,

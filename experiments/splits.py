@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from experiments.tables import MeasuredTable
-from tabattn.table.problem import Problem, pose_problem
+from tabattn.table.problem import Problem, split_target
 
 SPLIT_SEED = 0
 HELD_OUT = 0.2
@@ -43,7 +43,7 @@ def split_table(table: MeasuredTable) -> SplitTable:
     frame = table.read()
     known = frame[table.target].notna().to_numpy()
     frame = frame[known].reset_index(drop=True)
-    problem = pose_problem(frame, table.target, task=table.task)
+    problem = split_target(frame, table.target, task=table.task)
     if problem.task == "classification":
         codes = pd.Series(np.unique(problem.y.astype(str), return_inverse=True)[1], name=problem.y.name)
         problem = replace(problem, y=codes)

@@ -110,7 +110,7 @@ def rank_command(
             table,
             target,
             drop=drop or (),
-            schema=_kinds(kind or []),
+            kinds=_kinds(kind or []),
             groups=_groups(group or []),
             loss=loss,
             quantile=quantile,
@@ -216,9 +216,9 @@ def _done(work: Callable[[], Result]) -> Result:
             typer.echo(f"tabattn: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(2) from error
         finally:
-            ours = (str(each.message) for each in caught if issubclass(each.category, TabAttnWarning))
-            for message in dict.fromkeys(ours):
-                typer.echo(f"tabattn: warning: {message}", err=True)
+            for each in caught:
+                if issubclass(each.category, TabAttnWarning):
+                    typer.echo(f"tabattn: warning: {each.message}", err=True)
 
 
 def _drift_table(drift: pd.DataFrame) -> Table:

@@ -4,6 +4,12 @@ All errors derive from `TabAttnError`, so that one ``except`` is enough, and fro
 scikit-learn's users expect.
 """
 
+import difflib
+import warnings
+from collections.abc import Iterable, Sequence
+
+N_SHOWN = 5
+
 
 class TabAttnError(ValueError):
     """The input is at fault; the message says what was required, what was given and what to do."""
@@ -12,6 +18,29 @@ class TabAttnError(ValueError):
 def in_one_line(error: Exception) -> str:
     """Return what an error of another package says, to be quoted in one of ours."""
     return " ".join(str(error).split())
+
+
+def quoted(names: Sequence[object], n_shown: int = N_SHOWN) -> str:
+    """Return the first of some names in quotes, for a message.
+
+    Example:
+        >>> quoted(["a", "b", "c"], 2)
+        "'a', 'b', ..."
+    """
+    return ", ".join(repr(name) for name in names[:n_shown]) + (", ..." if len(names) > n_shown else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the known name that is most like one that is not known, or else at the known names.
+
+    Example:
+        >>> nearest("Heet", ["heat", "line"]), nearest("x", ["heat", "line"])
+        ("Did you mean 'heat'?", "The columns are 'heat', 'line'.")
+    """
+    names = list(known)
+    by_folded = {each.casefold(): each for each in reversed(names)}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
+    return f"Did you mean {by_folded[close[0]]!r}?" if close else f"The columns are {quoted(names, 8)}."
 
 
 class TableError(TabAttnError):
@@ -50,7 +79,7 @@ class UninformativeColumnWarning(TabAttnWarning):
     """A column has the same value in every row, so nothing can depend on it."""
 
 
-class UnreadCellsWarning(TabAttnWarning):
+class UnparsedCellsWarning(TabAttnWarning):
     """Some cells are not what their column holds, and count as missing."""
 
 
@@ -59,7 +88,7 @@ class UnknownLevelsWarning(TabAttnWarning):
 
 
 class AmbiguousNumbersWarning(TabAttnWarning):
-    """Numbers can be read in two ways, and nothing tells which is meant."""
+    """Numbers can be read in two ways, and no cell decides which is meant."""
 
 
 class IdentifierWarning(TabAttnWarning):
@@ -80,3 +109,14 @@ class UntrustedRankingWarning(TabAttnWarning):
 
 class MissingGlyphWarning(TabAttnWarning):
     """No installed font can draw some of the characters of a plot."""
+
+
+def warn_all(messages: Iterable[TabAttnWarning], *, stacklevel: int = 3) -> None:
+    """Give warnings that were collected.
+
+    Args:
+        messages: The warnings.
+        stacklevel: As for `warnings.warn`: 3 is the line that called the caller of this function.
+    """
+    for message in messages:
+        warnings.warn(message, stacklevel=stacklevel)

@@ -1,25 +1,31 @@
 """The inference view in one call: a saved model reads new rows, and says why, and whether it looks as in training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from tabattn.errors import ParameterError, TableError, TargetError
+from tabattn.encoding.rows import Rows
+from tabattn.encoding.target import ClassEncoding, NumberEncoding
+from tabattn.errors import ParameterError, TableError, TargetError, quoted
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor, load
+from tabattn.fitted.model import FittedModel
 from tabattn.importance.methods import DEFAULT_METHOD, Method
-from tabattn.importance.table import ImportanceTable
-from tabattn.importance.units import Groups
+from tabattn.importance.table import ImportanceTable, importance_table
+from tabattn.importance.units import Groups, units_of
 from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
 from tabattn.output.results import write_results
 from tabattn.table.cells import AnySeries, is_missing
-from tabattn.table.problem import as_target_numbers
+from tabattn.table.problem import parse_target_numbers
 from tabattn.table.reading import as_pandas, read_table, refuse_duplicate_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,35 +110,36 @@ def explain(
         >>> found.local.shape, sorted(found.drift["feature"])
         ((60, 2), ['dust', 'heat'])
     """
-    fitted = load(model) if isinstance(model, str | Path) else model
+    estimator = load(model) if isinstance(model, str | Path) else model
     table = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
     if not isinstance(table, pd.DataFrame):
         raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
     refuse_duplicate_names(table)
     table = table.set_axis([str(name) for name in table.columns], axis=1)
-    names = fitted.schema_.names
+    names = estimator.schema_.names
     absent = [name for name in names if name not in table.columns]
     if absent:
-        shown = ", ".join(repr(name) for name in absent[:5]) + (", ..." if len(absent) > 5 else "")
-        raise TableError(f"The table must have the columns that the model was fitted on, got none named {shown}.")
+        raise TableError(
+            f"The table must have the columns that the model was fitted on, got none named {quoted(absent)}."
+        )
     X: Any = table[list(names)]
-    if not hasattr(fitted, "feature_names_in_"):
+    if not hasattr(estimator, "feature_names_in_"):
         X = X.to_numpy()
-    y = None if target is None else _target_of(fitted, table, target)
-    local = fitted.explain(X, y, method=method, groups=groups)
+    rows = estimator.read(X, None if target is None else _target_of(estimator, table, target))
+    fitted, units = estimator.fitted_model_.on(estimator.device), units_of(estimator.schema_, groups)
     return Explanation(
-        predictions=_predictions(fitted, X),
-        local=local.reset_index(drop=True),
-        importance=fitted.importance_table(X, y, method=method, groups=groups),
-        attention=fitted.row_attention(X).reset_index(drop=True),
-        by_head=fitted.mean_attention(X),
-        between=fitted.mean_attention_between(X),
-        drift=fitted.attention_drift(X),
+        predictions=_predictions(fitted, rows),
+        local=fitted.local_scores(rows, method, units).reset_index(drop=True),
+        importance=importance_table(units, fitted.scores(rows, method, units)),
+        attention=fitted.row_attention(rows).reset_index(drop=True),
+        by_head=fitted.mean_attention(rows),
+        between=fitted.mean_attention_between(rows),
+        drift=fitted.drift(rows),
     )
 
 
 def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame, target: str) -> Any:
-    """Read the true target as the model knows it."""
+    """Read the true target in the form that the model was fitted on."""
     if target not in table.columns:
         raise TargetError(f"The target must be a column of the table, got {target!r}. Leave it out if it is not known.")
     column: AnySeries = table[target]
@@ -142,7 +149,7 @@ def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame
             f"The target must be known in every row, got {target!r} with {n_missing} cell(s) missing. "
             "Leave these rows out, or the target."
         )
-    numbers = as_target_numbers(column, target)
+    numbers = parse_target_numbers(column, target)
     if isinstance(fitted, TabAttnRegressor):
         if numbers is None:
             raise TargetError(f"The target must be numeric, as in training, got {target!r} with '{column.iloc[0]}'.")
@@ -158,20 +165,24 @@ def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame
             values = reading.to_numpy()
             return values.astype(classes.dtype) if classes.dtype.kind in "biuf" else values.astype(object)
     unknown = readings[0][~readings[0].isin([str(each) for each in classes])]
-    shown = ", ".join(repr(each) for each in (unknown if len(unknown) else readings[0]).unique()[:5])
+    shown = quoted((unknown if len(unknown) else readings[0]).unique().tolist())
     raise TargetError(f"The target must hold classes that fit has seen, got {shown}. Leave these rows out.")
 
 
-def _predictions(fitted: TabAttnRegressor | TabAttnClassifier, X: Any) -> pd.DataFrame:
-    predicted = fitted.predict(X)
-    if predicted.ndim > 1:
-        columns: Mapping[str, Any] = {f"prediction_{i}": each for i, each in enumerate(predicted.T)}
+def _predictions(fitted: FittedModel, rows: Rows) -> pd.DataFrame:
+    output, target = fitted.predict(rows), fitted.encoder.target
+    if isinstance(target, NumberEncoding):
+        return _numbered("prediction", output)
+    if isinstance(target, ClassEncoding):
+        predicted, classes = target.classes[output.argmax(axis=1)], target.classes
     else:
-        columns = {"prediction": predicted}
-    table = pd.DataFrame(columns)
-    if isinstance(fitted, TabAttnClassifier):
-        probabilities = pd.DataFrame(
-            fitted.predict_proba(X), columns=[f"probability_{name}" for name in fitted.classes_]
-        )
-        table = pd.concat([table, probabilities], axis=1)
-    return table
+        predicted, classes = (output > 0.5).astype(int), np.arange(target.n_outputs)
+    probabilities = pd.DataFrame(output, columns=[f"probability_{name}" for name in classes])
+    return pd.concat([_numbered("prediction", predicted), probabilities], axis=1)
+
+
+def _numbered(name: str, values: Array) -> pd.DataFrame:
+    """Return a table of one column, or of one for each output."""
+    return pd.DataFrame(
+        {name: values} if values.ndim == 1 else {f"{name}_{i}": each for i, each in enumerate(values.T)}
+    )

@@ -1,6 +1,7 @@
-"""Arguments of the estimators: what they may be, and a refusal in words where they are not."""
+"""Arguments of the estimators: each named once, what it may be, and a refusal in words where it is not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,33 @@ ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
 ORDERED: tuple[EncoderKind, ...] = ("gpt",)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
+class Parameters:
+    """The arguments that both estimators take; `TabAttnRegressor` says what they mean."""
+
+    encoder: EncoderKind = "class"
+    kinds: Mapping[str, str] | None = None
+    n_layers: int = 3
+    d_token: int = 64
+    n_heads: int = 2
+    n_members: int | Literal["auto"] = "auto"
+    attention_dropout: float = 0.1
+    ffn_dropout: float = 0.1
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    batch_size: int | Literal["auto"] = "auto"
+    max_epochs: int = 100
+    patience: int = 16
+    validation_fraction: float = 0.2
+    pretrain: Pretrain = "none"
+    pretrain_epochs: int | Literal["auto"] = "auto"
+    column_order: Sequence[str] | None = None
+    warm_start: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool = False
+
+
 def check_parameters(given: Mapping[str, Any]) -> None:
     """Refuse arguments outside their range.
 
@@ -29,18 +57,18 @@ def check_parameters(given: Mapping[str, Any]) -> None:
         raise ParameterError(f"encoder must be one of {', '.join(ENCODERS)}, got {given['encoder']!r}.")
     if given["column_order"] is not None and given["encoder"] not in ORDERED:
         raise ParameterError(
-            f"column_order must be left out for the encoder {given['encoder']!r}, which knows no order. "
+            f"column_order must be left out for the encoder {given['encoder']!r}, which has no order. "
             f"It is for {' and '.join(ORDERED)}."
         )
     if given["pretrain"] not in get_args(Pretrain):
         raise ParameterError(f"pretrain must be 'none' or 'auto', got {given['pretrain']!r}.")
     for name in ("pretrain_epochs", "n_members", "batch_size"):
         if given[name] != "auto":
-            requirement = "'auto' or a whole number of at least 1"
+            requirement = "'auto' or an integer of at least 1"
             _require(name, given[name], Integral, requirement, lambda value: value >= 1)
-    _require("d_token", given["d_token"], Integral, "a whole number of at least 2", lambda value: value >= 2)
+    _require("d_token", given["d_token"], Integral, "an integer of at least 2", lambda value: value >= 2)
     for name in ("n_layers", "n_heads", "max_epochs", "patience"):
-        _require(name, given[name], Integral, "a whole number of at least 1", lambda value: value >= 1)
+        _require(name, given[name], Integral, "an integer of at least 1", lambda value: value >= 1)
     if given["encoder"] != "class" and given["d_token"] % given["n_heads"]:
         raise ParameterError(
             f"d_token must be a multiple of n_heads for the encoder {given['encoder']!r}, "
@@ -53,12 +81,10 @@ def check_parameters(given: Mapping[str, Any]) -> None:
     for name in ("validation_fraction", "quantile"):
         if name in given:
             _require(name, given[name], Real, "greater than 0 and less than 1", lambda value: 0 < value < 1)
-    if not isinstance(given["schema"], Mapping | None):
-        raise ParameterError(f"schema must be kinds of columns by name, or None, got {given['schema']!r}.")
+    if not isinstance(given["kinds"], Mapping | None):
+        raise ParameterError(f"kinds must be kinds of columns by name, or None, got {given['kinds']!r}.")
     if not isinstance(given["random_state"], Integral | np.random.RandomState | None):
-        raise ParameterError(
-            f"random_state must be a whole number, a RandomState or None, got {given['random_state']!r}."
-        )
+        raise ParameterError(f"random_state must be an integer, a RandomState or None, got {given['random_state']!r}.")
     if given["device"] not in {"auto", "cpu", "cuda"}:
         raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {given['device']!r}.")
     if given["device"] == "cuda" and not torch.cuda.is_available():

@@ -1,5 +1,6 @@
 """The whole job in one call: split, fit, rank, compare, and write it all down."""
 
+import difflib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,38 +10,48 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, log_loss, r2_score, recall_score, root_mean_squared_error
+from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
 
-from tabattn.diagnostics.baselines import dummy, gradient_boosting, lone_judge
-from tabattn.encoding.preprocessing import Preprocessor
+from tabattn.diagnostics.baselines import dummy, gradient_boosting
+from tabattn.diagnostics.identifiers import identifier_names
+from tabattn.diagnostics.leaks import SplitRows, leaking_names
+from tabattn.encoding.ordering import OrderedRows, in_order
+from tabattn.encoding.rows import RowEncoder, Rows
+from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding, check_classes, check_numbers
 from tabattn.errors import (
     IdentifierWarning,
     LeakWarning,
     ParameterError,
     UninformativeColumnWarning,
     UntrustedRankingWarning,
+    quoted,
+    warn_all,
 )
-from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor, with_model
 from tabattn.files import write_whole
+from tabattn.fitted.fit import FitRows, fit_model
+from tabattn.fitted.model import FittedModel
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
 from tabattn.importance.permutation import SCORINGS, auto_repeats, score_of
-from tabattn.importance.table import ImportanceTable
+from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.model import EncoderKind
 from tabattn.output.plots import plot_attention, plot_history, plot_importance, warn_of_missing_glyphs
 from tabattn.output.results import csv_writer, write_results
-from tabattn.parameters import Pretrain, RegressionLoss
-from tabattn.table.cells import AnySeries, as_numbers, is_missing, unread_cells_ignored
-from tabattn.table.problem import Problem, TaskChoice, pose_problem
+from tabattn.parameters import Pretrain, RegressionLoss, check_parameters
+from tabattn.table.cells import AnySeries
+from tabattn.table.problem import Problem, Task, TaskChoice, split_target
 from tabattn.table.reading import as_pandas, read_table
-from tabattn.table.schema import Column, Kind, TableSchema, identifier_names, infer_schema
+from tabattn.table.schema import TypedTable, infer_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-N_LEAKS, LEAK_SCORE, MIN_PRESENT_SHARE = 3, 0.99, 0.5
+Array = np.ndarray[Any, np.dtype[Any]]
+Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
+N_SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +153,7 @@ def rank(
     target: str,
     *,
     drop: Sequence[str] = (),
-    schema: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
     groups: Groups = None,
     task: TaskChoice = "auto",
     method: Method = DEFAULT_METHOD,
@@ -155,6 +166,7 @@ def rank(
     max_epochs: int = 100,
     random_state: int = 0,
     verbose: bool = False,
+    **parameters: Any,
 ) -> Ranking:
     """Rank the columns of a table by how much they drive its target, and say how far to trust it.
 
@@ -166,7 +178,7 @@ def rank(
         data: The table (pandas, Polars, PyArrow), or the path of its file (see `tabattn.table.reading.read_table`).
         target: Name of the target column.
         drop: Names of columns to leave out.
-        schema: Kinds of columns by name, where they are not to be inferred: "numeric", "boolean", "categorical",
+        kinds: Kinds of columns by name, where they are not to be inferred: "numeric", "boolean", "categorical",
             "datetime", "duration" or "text".
         groups: Names of columns by the name of their group; the columns of a group are ranked as one, and shuffled
             together for permutation importance.
@@ -183,6 +195,7 @@ def rank(
         max_epochs: Passes over the training rows at most.
         random_state: Seed; the same seed gives the same ranking on the same machine.
         verbose: Whether to show a line of progress.
+        parameters: Further arguments of `TabAttnRegressor` or `TabAttnClassifier`, such as `n_layers`.
 
     Returns:
         The ranking.
@@ -213,61 +226,57 @@ def rank(
     if not 0 < test_fraction < 1:
         raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
     if n_repeats != "auto" and (not isinstance(n_repeats, Integral) or n_repeats < 1):
-        raise ParameterError(f"n_repeats must be 'auto' or a whole number of at least 1, got {n_repeats!r}.")
-    table = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
-    if not isinstance(table, pd.DataFrame):
+        raise ParameterError(f"n_repeats must be 'auto' or an integer of at least 1, got {n_repeats!r}.")
+    given = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
+    if not isinstance(given, pd.DataFrame):
         raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
-    problem = pose_problem(table, target, drop=drop, task=task)
+    problem = split_target(given, target, drop=drop, task=task)
+    settings = parameters | {
+        "encoder": encoder,
+        "pretrain": pretrain,
+        "kinds": kinds,
+        "max_epochs": max_epochs,
+        "random_state": random_state,
+        "verbose": verbose,
+    }
+    if problem.task == "regression":
+        settings |= {"loss": loss, "quantile": quantile}
+    elif loss != "squared":
+        raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
+    estimator = _estimator(problem.task, settings)
+    table = infer_table(problem.X, kinds)
+    warn_all(table.warnings)
     train, held_out = _split(problem, test_fraction, random_state)
-    X, y = problem.X, problem.y
-    units_of(infer_schema(X, schema), groups)  # warns of unread cells of all rows, once, and refuses wrong groups
-    with unread_cells_ignored():
-        settings: dict[str, Any] = {
-            "encoder": encoder,
-            "pretrain": pretrain,
-            "schema": schema,
-            "max_epochs": max_epochs,
-            "random_state": random_state,
-            "verbose": verbose,
-        }
-        if problem.task == "regression":
-            estimator = TabAttnRegressor(loss=loss, quantile=quantile, **settings)
-        elif loss == "squared":
-            estimator = TabAttnClassifier(**settings)
-        else:
-            raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
-        unlabelled = problem.unlabelled if pretrain == "auto" and len(problem.unlabelled) else None
-        estimator.fit(X.iloc[train], y.iloc[train], unlabelled=unlabelled)
-        X_held_out, y_held_out = X.iloc[held_out], y.iloc[held_out]
-        units = units_of(estimator.schema_, groups)
-        n_repeats = auto_repeats(len(units.names)) if n_repeats == "auto" else n_repeats
-        permutation = estimator.permutation_scores(
-            X_held_out, y_held_out, groups=groups, n_repeats=n_repeats, random_state=random_state
-        )
-        importance = estimator.importance_table(
-            X_held_out, y_held_out, method=method, groups=groups, permutation=permutation
-        )
-        boosting = gradient_boosting(problem.task, estimator.preprocessor_, random_state, loss, quantile)
-        rivals = {"dummy": dummy(problem.task, loss, quantile), "hist_gradient_boosting": boosting}
-        fitted = {"tabattn": estimator} | {
-            name: rival.fit(X.iloc[train], y.iloc[train]) for name, rival in rivals.items()
-        }
-        models = pd.DataFrame(
-            [
-                {"model": name, **_held_out_scores(each, X_held_out, y_held_out, loss, quantile)}
-                for name, each in fitted.items()
-            ]
-        )
-        identifiers = identifier_names(X, estimator.schema_)
-        leaks = _leaks(importance, units, problem, estimator.schema_, train, held_out)
-    _warn_of_identifiers(identifiers)
-    _warn_of_leaks(leaks)
-    _warn(models, loss, estimator.schema_.constant_names)
+    units_of(table.schema, groups)  # refuses wrong groups before the fit
+    fitted, held_out_rows, design = _fit(estimator, problem, table, train, held_out)
+    units = units_of(fitted.schema, groups)
+    n_repeats = auto_repeats(len(units.names)) if n_repeats == "auto" else n_repeats
+    permutation = fitted.permutation(held_out_rows, units, n_repeats, random_state)
+    importance = importance_table(units, fitted.scores(held_out_rows, method, units), permutation)
+    rows = SplitRows(table, design, problem, train, held_out)
+    layout = fitted.model.shape.layout
+    boosting = gradient_boosting(problem.task, layout, random_state, loss, quantile)
+    rivals = {"dummy": dummy(problem.task, loss, quantile), "hist_gradient_boosting": boosting}
+    y_train, y_held_out = problem.y.iloc[train], problem.y.iloc[held_out]
+    outputs = {"tabattn": fitted.predict(held_out_rows)}
+    for name, rival in rivals.items():
+        rival.fit(design[train], y_train)
+        outputs[name] = (rival.predict_proba if problem.task == "classification" else rival.predict)(design[held_out])
+    classes = estimator.classes_ if isinstance(estimator, TabAttnClassifier) else None
+    models = pd.DataFrame(
+        [
+            {"model": name, **_held_out_scores(output, classes, y_held_out, loss, quantile)}
+            for name, output in outputs.items()
+        ]
+    )
+    _warn_of_identifiers(identifier_names(table, fitted.schema))
+    _warn_of_leaks(leaking_names(rows, fitted.schema, layout, importance, units))
+    _warn(models, loss, fitted.schema.constant_names)
     return Ranking(
         table=importance,
         agreement=_agreement(importance, units),
         models=models,
-        mean_attention=estimator.mean_attention(X_held_out),
+        mean_attention=fitted.mean_attention(held_out_rows),
         estimator=estimator,
         units=units,
         problem=problem,
@@ -277,9 +286,62 @@ def rank(
     )
 
 
-def _split(
-    problem: Problem, test_fraction: float, random_state: int
-) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
+def _estimator(task: Task, settings: Mapping[str, Any]) -> TabAttnRegressor | TabAttnClassifier:
+    """Return an estimator with settings that were checked."""
+    known = (TabAttnRegressor if task == "regression" else TabAttnClassifier)().get_params(deep=False)
+    for name in settings:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "Its documentation lists them."
+            raise ParameterError(f"Further arguments must be those of the estimator of a {task}, got {name!r}. {hint}")
+    estimator = TabAttnRegressor(**settings) if task == "regression" else TabAttnClassifier(**settings)
+    check_parameters(estimator.get_params(deep=False))
+    return estimator
+
+
+def _fit(
+    estimator: TabAttnRegressor | TabAttnClassifier,
+    problem: Problem,
+    table: TypedTable,
+    train: Positions,
+    held_out: Positions,
+) -> tuple[FittedModel, Rows, Array]:
+    """Fit some rows of a table that was parsed, and encode the others.
+
+    Returns:
+        The model, which is the estimator's then; the held-out rows; and the design matrix of all rows.
+    """
+    loss = estimator.loss if isinstance(estimator, TabAttnRegressor) else None
+    y = check_classes(problem.y, len(table)) if loss is None else check_numbers(problem.y, loss, len(table))
+    ordered = OrderedRows.of(problem.X.iloc[train], y[train])
+    train = train[ordered.positions]
+    target: TargetEncoding
+    if isinstance(estimator, TabAttnRegressor):
+        target = NumberEncoding.learned(ordered.y, ordered.weight, estimator.loss, estimator.quantile)
+    else:
+        target = ClassEncoding.learned(ordered.y)
+    encoder, rows = RowEncoder.learned(table.take(train).with_learned_schema(), ordered.y, target)
+    has_unlabelled = estimator.pretrain == "auto" and len(problem.unlabelled) > 0
+    fitted = fit_model(
+        estimator,
+        encoder,
+        FitRows(
+            rows,
+            ordered.weight,
+            ordered.loss_weight,
+            feature_names=table.schema.names,
+            unlabelled=encoder.read(in_order(problem.unlabelled)) if has_unlabelled else None,
+        ),
+    )
+    if fitted.history.was_interrupted:
+        raise KeyboardInterrupt
+    held_out_rows = encoder.encode(table.take(held_out), y[held_out])
+    design = np.empty((len(table), rows.raw.design.shape[1]))
+    design[train], design[held_out] = rows.raw.design, held_out_rows.raw.design
+    return with_model(estimator, fitted).fitted_model_, held_out_rows, design
+
+
+def _split(problem: Problem, test_fraction: float, random_state: int) -> tuple[Positions, Positions]:
     """Return positions of the rows to fit and of those to hold out.
 
     Classes have equal shares in both where rows suffice, and at least one row among those to fit.
@@ -309,108 +371,42 @@ def _agreement(importance: ImportanceTable, units: Units) -> Agreement:
 
 
 def _held_out_scores(
-    model: Any, X: pd.DataFrame, y: AnySeries, loss: RegressionLoss, quantile: float
+    output: Array, classes: Array | None, y: AnySeries, loss: RegressionLoss, quantile: float
 ) -> dict[str, float]:
-    if hasattr(model, "predict_proba"):
-        nats = log_loss(y, model.predict_proba(X), labels=model.classes_)
-        return {"accuracy": accuracy_score(y, model.predict(X)), "log_loss": nats}
-    predicted = model.predict(X)
-    scores = {"r2": r2_score(y, predicted), "rmse": root_mean_squared_error(y, predicted)}
+    """Score predicted numbers, or probabilities of classes."""
+    if classes is not None:
+        nats = log_loss(y, output, labels=classes)
+        return {"accuracy": accuracy_score(y, classes[output.argmax(axis=1)]), "log_loss": nats}
+    scores = {"r2": r2_score(y, output), "rmse": root_mean_squared_error(y, output)}
     scoring = SCORINGS[loss]
-    return scores if scoring == "r2" else {scoring: score_of(scoring, y, predicted, quantile=quantile)} | scores
+    return scores if scoring == "r2" else {scoring: score_of(scoring, y, output, quantile=quantile)} | scores
 
 
 def _warn_of_identifiers(names: list[str]) -> None:
     if names:
         warnings.warn(
-            f"{_listed(names)}: these columns seem to number or name the rows, which says nothing of other rows. "
+            f"{quoted(names, N_SHOWN)}: these columns seem to number or name the rows, which can't help with others. "
             "Leave them out (--drop) unless they mean something, such as the order in time.",
             IdentifierWarning,
             stacklevel=3,
         )
 
 
-def _leaks(
-    importance: ImportanceTable,
-    units: Units,
-    problem: Problem,
-    schema: TableSchema,
-    train: np.ndarray[Any, np.dtype[np.int64]],
-    held_out: np.ndarray[Any, np.dtype[np.int64]],
-) -> list[str]:
-    """Name the columns that say the target alone: numbers in its order, and others by which it can be predicted.
-
-    Only the first of a ranking are asked for a prediction. A target of numbers is predicted by its ranks, so that no
-    outlier hides a leak, and by the rows in which the column has a value; of classes, a hole may tell one.
-    """
-    is_first = (importance["rank"] <= N_LEAKS) | (importance["permutation_rank"] <= N_LEAKS)
-    firsts = {units.names.index(name) for name in importance["feature"][is_first & (importance["importance"] > 0)]}
-    leaks = []
-    for position in schema.token_positions:
-        column, cells = schema.columns[position], problem.X.iloc[:, [position]]
-        is_leak = problem.task == "regression" and _is_in_order(cells.iloc[:, 0], column, problem.y)
-        if is_leak or (
-            units.of_column[position] in firsts and _predicts_alone(cells, column, problem, train, held_out)
-        ):
-            leaks.append(column.name)
-    return leaks
-
-
-def _is_in_order(cells: AnySeries, column: Column, y: AnySeries) -> bool:
-    """Say whether numbers have the order of the target, or the reverse."""
-    if column.kind is not Kind.NUMERIC:
-        return False
-    both = pd.DataFrame({"cells": as_numbers(cells, column.name, column.written, column.origin), "y": y.to_numpy()})
-    both = both.dropna().astype(np.float64)
-    correlation = both.corr(method="spearman").to_numpy()[0, 1]
-    return len(both) >= MIN_PRESENT_SHARE * len(y) and bool(correlation**2 >= LEAK_SCORE)
-
-
-def _predicts_alone(
-    cells: pd.DataFrame,
-    column: Column,
-    problem: Problem,
-    train: np.ndarray[Any, np.dtype[np.int64]],
-    held_out: np.ndarray[Any, np.dtype[np.int64]],
-) -> bool:
-    is_regression = problem.task == "regression"
-    is_present = ~is_missing(cells.iloc[:, 0])
-    is_enough = is_present.mean() >= MIN_PRESENT_SHARE and is_present[train].any() and is_present[held_out].sum() > 1
-    if is_regression and is_enough:
-        train, held_out = train[is_present[train]], held_out[is_present[held_out]]
-    y = problem.y.rank() if is_regression else problem.y
-    preprocessor = Preprocessor(TableSchema((column,))).fit(cells.iloc[train])
-    judge = lone_judge(problem.task, preprocessor, len(train)).fit(cells.iloc[train], y.iloc[train])
-    known, predicted = y.iloc[held_out], judge.predict(cells.iloc[held_out])
-    score = r2_score(known, predicted) if is_regression else _mean_recall(known, predicted)
-    return bool(score >= LEAK_SCORE)
-
-
-def _mean_recall(known: AnySeries, predicted: np.ndarray[Any, np.dtype[Any]]) -> float:
-    """Mean over the classes that occur; predicting the most frequent class alone earns little."""
-    labels = sorted(known.unique())
-    return float(recall_score(known, predicted, labels=labels, average="macro", zero_division=0))
-
-
 def _warn_of_leaks(leaks: list[str]) -> None:
     if leaks:
         warnings.warn(
-            f"{_listed(leaks)}: alone enough to predict the target nearly perfectly. Is it known before the target? "
-            "If not, it gives the target away: leave it out (--drop).",
+            f"{quoted(leaks, N_SHOWN)}: alone enough to predict the target nearly perfectly. Is it known before the "
+            "target? If not, it gives the target away: leave it out (--drop).",
             LeakWarning,
             stacklevel=3,
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names[:10]) + (", ..." if len(names) > 10 else "")
 
 
 def _warn(models: pd.DataFrame, loss: RegressionLoss, constant_names: tuple[str, ...]) -> None:
     if constant_names:
         warnings.warn(
             f"{len(constant_names)} column(s) have no value, or only one, in the fitted rows; ranked last: "
-            f"{_listed(constant_names)}.",
+            f"{quoted(constant_names, N_SHOWN)}.",
             UninformativeColumnWarning,
             stacklevel=3,
         )

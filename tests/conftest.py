@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tabattn.nn.model import ModelShape
+from tabattn.nn.tokens import CellLayout
 
 FAST: dict[str, Any] = {
     "n_layers": 1,
@@ -38,11 +39,11 @@ def mixed() -> pd.DataFrame:
 
 def small_shape(**changes: Any) -> ModelShape:
     """A model with 2 numeric columns and a categorical one."""
+    layout = {"n_numeric": 2, "n_parts": (), "n_levels": (3,)}
+    layout |= {name: changes.pop(name) for name in tuple(layout) if name in changes}
     sizes: dict[str, Any] = {
         "encoder": "class",
-        "n_numeric": 2,
-        "n_parts": (),
-        "n_levels": (3,),
+        "layout": CellLayout(**layout),  # type: ignore[arg-type]
         "loss": "squared",
         "quantile": 0.5,
         "n_outputs": 1,

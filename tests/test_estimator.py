@@ -31,15 +31,16 @@ from tabattn.errors import (
     TableError,
     TargetError,
     TrainingError,
-    UnreadCellsWarning,
+    UnparsedCellsWarning,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.importance import reader
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
+from tabattn.importance.reader import Reader
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
-from tabattn.training.data import Rows
+from tabattn.training.data import TrainingRows
 from tabattn.training.fitting import train
 from tabattn.training.module import TrainingModule
 from tests.conftest import FAST
@@ -236,13 +237,13 @@ def test_tiny_tables_and_rare_classes_are_fitted() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"schema": 7}, "schema must be kinds of columns by name, or None, got 7"),
-        ({"random_state": "x"}, "random_state must be a whole number, a RandomState or None, got 'x'"),
-        ({"n_layers": 0}, "n_layers must be a whole number of at least 1, got 0"),
-        ({"d_token": 1}, "d_token must be a whole number of at least 2, got 1"),
-        ({"n_heads": 2.5}, "n_heads must be a whole number of at least 1, got 2.5"),
-        ({"n_members": True}, "n_members must be 'auto' or a whole number"),
-        ({"batch_size": "big"}, "batch_size must be 'auto' or a whole number"),
+        ({"kinds": 7}, "kinds must be kinds of columns by name, or None, got 7"),
+        ({"random_state": "x"}, "random_state must be an integer, a RandomState or None, got 'x'"),
+        ({"n_layers": 0}, "n_layers must be an integer of at least 1, got 0"),
+        ({"d_token": 1}, "d_token must be an integer of at least 2, got 1"),
+        ({"n_heads": 2.5}, "n_heads must be an integer of at least 1, got 2.5"),
+        ({"n_members": True}, "n_members must be 'auto' or an integer"),
+        ({"batch_size": "big"}, "batch_size must be 'auto' or an integer"),
         ({"attention_dropout": 1.0}, "attention_dropout must be at least 0 and less than 1, got 1.0"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
@@ -272,7 +273,7 @@ def test_bad_data_is_refused(mixed: pd.DataFrame, regressor: TabAttnRegressor) -
         TabAttnClassifier(**FAST).fit(mixed[["heat"]], [None] + ["a", "b"] * 149 + ["a"])
     with pytest.raises(ColumnError, match=r"Column 'heat' must hold numbers.*'hot'"):
         regressor.predict(mixed.drop(columns="y").assign(heat="hot"))
-    with pytest.warns(UnreadCellsWarning, match=r"Column 'heat' holds numbers, and 1 cell.* such as 'hot'"):
+    with pytest.warns(UnparsedCellsWarning, match=r"Column 'heat' holds numbers, and 1 cell.* such as 'hot'"):
         regressor.predict(mixed.drop(columns="y").astype(object).replace({"heat": {mixed["heat"][0]: "hot"}}))
     with pytest.raises(ValueError, match="feature names"):
         regressor.predict(mixed.drop(columns="y").rename(columns={"heat": "heet"}))
@@ -368,7 +369,7 @@ def test_an_interruption_leaves_the_best_weights_so_far(mixed: pd.DataFrame, mon
     X, y = mixed.drop(columns="y"), mixed["y"]
     n_steps, step = 0, TrainingModule.training_step
 
-    def interrupted(self: TrainingModule, batch: Rows, batch_idx: int) -> dict[str, torch.Tensor]:
+    def interrupted(self: TrainingModule, batch: TrainingRows, batch_idx: int) -> dict[str, torch.Tensor]:
         nonlocal n_steps
         n_steps += 1
         if n_steps == 100:
@@ -427,10 +428,10 @@ def test_a_fit_that_fails_leaves_nothing_half_done(mixed: pd.DataFrame, monkeypa
     np.testing.assert_array_equal(warm.predict(X), expected)
     cold = TabAttnRegressor(**FAST, random_state=0).fit(X, y)
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(TabAttnRegressor, "_score", interrupted)
+    monkeypatch.setattr(Reader, "scores", interrupted)
     for est in (cold, warm):
         with pytest.raises(KeyboardInterrupt):
             est.fit(X, y)
@@ -451,16 +452,16 @@ def test_an_interruption_of_the_scores_leaves_the_whole_model(
 ) -> None:
     X, y = mixed[["heat", "noise"]], mixed["y"]
     whole = TabAttnRegressor(**FAST, random_state=0).fit(X, y)
-    score, seen = TabAttnRegressor._score, []
+    score, seen = Reader.scores, []
 
-    def interrupted_once(self: Any, cells: Any, *rest: Any) -> Any:
+    def interrupted_once(self: Any, cells: Any, *rest: Any, **weights: Any) -> Any:
         seen.append(len(cells))
         if len(seen) == 1:
             raise KeyboardInterrupt
-        return score(self, cells, *rest)
+        return score(self, cells, *rest, **weights)
 
-    monkeypatch.setattr(TabAttnRegressor, "_score", interrupted_once)
-    monkeypatch.setattr("tabattn.estimator.N_BACKGROUND", 64)
+    monkeypatch.setattr(Reader, "scores", interrupted_once)
+    monkeypatch.setattr("tabattn.fitted.fit.N_BACKGROUND", 64)
     est = TabAttnRegressor(**FAST, random_state=0)
     with pytest.raises(KeyboardInterrupt):
         est.fit(X, y)
@@ -471,10 +472,10 @@ def test_an_interruption_of_the_scores_leaves_the_whole_model(
 
 def test_a_warm_start_keeps_to_the_kinds_of_its_columns(mixed: pd.DataFrame) -> None:
     X, y = mixed[["heat", "line"]], mixed["y"]
-    est = TabAttnRegressor(**FAST, warm_start=True, schema={"line": "categorical"}, random_state=0).fit(X, y)
+    est = TabAttnRegressor(**FAST, warm_start=True, kinds={"line": "categorical"}, random_state=0).fit(X, y)
     est.fit(X, y)
-    with pytest.raises(ParameterError, match="schema must be as in the fit that warm_start goes on from, got 'text'"):
-        est.set_params(schema={"line": "text"}).fit(X, y)
+    with pytest.raises(ParameterError, match="kinds must be as in the fit that warm_start goes on from, got 'text'"):
+        est.set_params(kinds={"line": "text"}).fit(X, y)
 
 
 BAD_CALLS: dict[str, Callable[[pd.DataFrame, Any], Any]] = {
@@ -593,7 +594,7 @@ def test_what_is_no_cell_is_refused_by_name(mixed: pd.DataFrame) -> None:
     with pytest.raises(ColumnError, match="'z'"):
         TabAttnRegressor(**FAST).fit(X.assign(z=lists), y)
     odd = X.assign(z=pd.Series(["\ud800", "b"] * 150, dtype=object), n=pd.Series([10**5000, 2] * 150, dtype=object))
-    with pytest.warns(UnreadCellsWarning, match="'n' holds numbers, and 150 cell"):
+    with pytest.warns(UnparsedCellsWarning, match="'n' holds numbers, and 150 cell"):
         est = TabAttnRegressor(**FAST).fit(odd, y)
     assert "z" in est.schema_.names
     with pytest.raises(TargetError, match=r"numbers or classes, got times \(datetime64"):
@@ -621,7 +622,7 @@ def test_a_warm_start_goes_on_to_hold_out_the_same_rows(mixed: pd.DataFrame, mon
         seen.append(rows.held_out)
         return original(shape, rows, *rest, **more)
 
-    monkeypatch.setattr("tabattn.estimator.train", noted)
+    monkeypatch.setattr("tabattn.fitted.fit.train", noted)
     est = TabAttnRegressor(**FAST, warm_start=True, random_state=np.random.RandomState(0))
     est.fit(X, y).fit(X[::-1], y[::-1])
     assert (seen[0] == seen[1]).all()

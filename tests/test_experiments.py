@@ -229,7 +229,7 @@ def test_kinds_are_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(kinds, "ENCODERS", ("class", "gpt"))
     monkeypatch.setattr(kinds, "N_EPOCHS", 2)
     monkeypatch.setattr(kinds, "N_REPEATS", 1)
-    monkeypatch.setattr("tabattn.estimator.PRETRAIN_EPOCHS", 1)
+    monkeypatch.setattr("tabattn.fitted.fit.PRETRAIN_EPOCHS", 1)
     monkeypatch.setattr("sys.argv", f"kinds --data {tmp_path} --tables wine --seeds 0 1".split())
     run_twice(kinds.main, tmp_path / "kinds.csv")
     cells = pd.read_csv(tmp_path / "kinds.csv", comment="#")

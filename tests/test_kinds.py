@@ -114,8 +114,8 @@ def test_rows_without_a_target_teach_what_goes_with_what(kind: Any) -> None:
         ({"encoder": "gpt", "column_order": ["heat", "heat"]}, "each once, got 'heat'"),
         ({"encoder": "t5", "d_token": 9}, "d_token must be a multiple of n_heads for the encoder 't5', got 9 and 2"),
         ({"pretrain": "yes"}, "pretrain must be 'none' or 'auto', got 'yes'"),
-        ({"pretrain_epochs": 0}, "pretrain_epochs must be 'auto' or a whole number of at least 1, got 0"),
-        ({"n_members": 0}, "n_members must be 'auto' or a whole number of at least 1, got 0"),
+        ({"pretrain_epochs": 0}, "pretrain_epochs must be 'auto' or an integer of at least 1, got 0"),
+        ({"n_members": 0}, "n_members must be 'auto' or an integer of at least 1, got 0"),
     ],
 )
 def test_what_a_kind_can_not_do_is_refused(mixed: pd.DataFrame, parameters: dict[str, Any], message: str) -> None:
@@ -162,7 +162,7 @@ def test_rows_without_a_target_take_part_in_pretraining_alone(monkeypatch: pytes
         learned.append((len(cells), settings.max_epochs, settings.batch_size))
         return pretrain(shape, cells, replace(settings, max_epochs=1))
 
-    monkeypatch.setattr("tabattn.estimator.pretrain", counted)
+    monkeypatch.setattr("tabattn.fitted.fit.pretrain", counted)
     for encoder in ("bert", "roberta"):
         ranking = rank(table, "thickness_um", encoder=encoder, pretrain="auto", max_epochs=1, n_repeats=1)
         assert (ranking.n_train, ranking.n_held_out) == (32, 8)

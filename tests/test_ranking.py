@@ -1,4 +1,3 @@
-import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +16,10 @@ from tabattn.errors import (
     LeakWarning,
     ParameterError,
     UninformativeColumnWarning,
-    UnreadCellsWarning,
+    UnparsedCellsWarning,
     UntrustedRankingWarning,
 )
-from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.estimator import TabAttnClassifier
 from tabattn.importance.table import COLUMNS
 from tabattn.ranking import Ranking, rank
 
@@ -109,23 +108,20 @@ def test_every_class_is_fitted_however_rare(test_fraction: float) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
-def test_wide_tables_are_shuffled_less_often_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tabattn.importance.permutation.MAX_SHUFFLES", 12)
-    measured = []
-    shuffle = TabAttnRegressor.permutation_scores
-
-    def kept(*args: Any, **kwargs: Any) -> Any:
-        measured.append(shuffle(*args, **kwargs).repeats.shape)
-        return shuffle(*args, **kwargs)
-
-    monkeypatch.setattr(TabAttnRegressor, "permutation_scores", kept)
+def test_wide_tables_are_permuted_less_often_unless_asked() -> None:
     rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(60, 4)), columns=["a", "b", "c", "y"])
-    arguments: list[dict[str, Any]] = [{}, {"n_repeats": 6}, {"drop": ["a", "b"]}]
-    found = [rank(table, "y", max_epochs=1, **each).n_repeats for each in arguments]
-    grouped = rank(table, "y", max_epochs=1, groups={"two": ["a", "b"]}).n_repeats
-    assert measured == [(3, 4), (3, 6), (1, 10), (2, 6)]
-    assert [*found, grouped] == [4, 6, 10, 6]
+    table = pd.DataFrame(rng.normal(size=(30, 421)), columns=[*(f"x{i}" for i in range(420)), "y"])
+    small: dict[str, Any] = {"max_epochs": 1, "n_members": 1, "n_layers": 1, "d_token": 2}
+    arguments: list[dict[str, Any]] = [
+        {},
+        {"n_repeats": 2},
+        {"drop": [f"x{i}" for i in range(400)]},
+        {"groups": {"many": [f"x{i}" for i in range(120)]}},
+    ]
+    found = [rank(table, "y", **small, **each) for each in arguments]
+    assert [each.n_repeats for each in found] == [5, 2, 10, 8]
+    pd.testing.assert_frame_equal(rank(table, "y", n_repeats=5, **small).table, found[0].table)
+    assert not found[1].table["permutation_mean"].equals(found[0].table["permutation_mean"])
 
 
 def test_csv_and_plot_of_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
@@ -153,9 +149,9 @@ def test_columns_that_mislead_are_named() -> None:
         warnings.simplefilter("always")
         rank(table, "y", max_epochs=3, n_repeats=1)
     messages = [(each.category, str(each.message)) for each in caught]
-    assert [category for category, _ in messages] == [UnreadCellsWarning, IdentifierWarning, LeakWarning]
+    assert [category for category, _ in messages] == [UnparsedCellsWarning, IdentifierWarning, LeakWarning]
     unread, identifiers, leaks = (message for _, message in messages)
-    assert unread.startswith("Column 'weight' holds numbers, and 1 cell(s) that are none, such as 'broken'")
+    assert unread.startswith("Column 'weight' holds numbers, and 1 cell(s) that are not, such as 'broken'")
     assert identifiers.startswith("'row', 'lot': these columns seem to number or name the rows")
     assert leaks.startswith("'reason': alone enough to predict the target")
 
@@ -173,17 +169,13 @@ LEAKS: dict[str, Callable[[np.random.Generator, Any], Any]] = {
 @pytest.mark.parametrize("n_rows", [60, 400])
 @pytest.mark.parametrize("is_skewed", [False, True])
 @pytest.mark.parametrize("what", LEAKS)
-def test_copies_of_the_target_are_leaks_in_tables_of_any_size(
-    what: str, is_skewed: bool, n_rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small = functools.partial(TabAttnRegressor, n_members=1, n_layers=1, d_token=4)
-    monkeypatch.setattr("tabattn.ranking.TabAttnRegressor", small)
+def test_copies_of_the_target_are_leaks_in_tables_of_any_size(what: str, is_skewed: bool, n_rows: int) -> None:
     rng = np.random.default_rng(0)
     y = rng.lognormal(sigma=2, size=n_rows) if is_skewed else rng.normal(size=n_rows)
     table = pd.DataFrame({"z": LEAKS[what](rng, y), "a": y + 2 * rng.normal(size=n_rows), "y": y})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        rank(table, "y", max_epochs=1, n_repeats=1)
+        rank(table, "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4)
     leaks = [str(each.message) for each in caught if each.category is LeakWarning]
     is_leak = what not in {"an ordinary driver", "nothing"}
     assert [message.split(":")[0] for message in leaks] == ["'z'"] * is_leak
@@ -233,12 +225,14 @@ def test_numbers_may_be_written_with_a_decimal_comma(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"test_fraction": 0.0}, "test_fraction must be greater than 0 and less than 1"),
-        ({"n_repeats": 0}, "n_repeats must be 'auto' or a whole number of at least 1, got 0"),
-        ({"n_repeats": "many"}, "n_repeats must be 'auto' or a whole number of at least 1, got 'many'"),
-        ({"schema": {"colour": "text"}}, "schema must name columns of the table, got 'colour'"),
+        ({"n_repeats": 0}, "n_repeats must be 'auto' or an integer of at least 1, got 0"),
+        ({"n_repeats": "many"}, "n_repeats must be 'auto' or an integer of at least 1, got 'many'"),
+        ({"kinds": {"colour": "text"}}, "kinds must name columns of the table, got 'colour'"),
         ({"method": "lime"}, "method must be one of contribution, knockout"),
         ({"encoder": "rnn"}, "encoder must be one of class, bert"),
-        ({"max_epochs": 0}, "max_epochs must be a whole number"),
+        ({"max_epochs": 0}, "max_epochs must be an integer"),
+        ({"n_layer": 2}, "must be those of the estimator of a classification, got 'n_layer'. Did you mean 'n_layers'?"),
+        ({"class_weights": {}}, "got 'class_weights'. Did you mean 'class_weight'?"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, float], message: str) -> None:

@@ -172,7 +172,7 @@ def test_integers_beyond_all_doubles_keep_their_order() -> None:
         }
     )
     est = TabAttnRegressor(**TINY).fit(big, np.arange(40.0))
-    read = est.preprocessor_.transform(big)
+    read = est.read(big).cells
     present = read.numeric[np.arange(40) != 7]
     assert present.diff(dim=0).gt(0).all()
     assert read.missing is not None

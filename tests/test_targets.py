@@ -160,9 +160,10 @@ def test_a_model_with_another_kind_of_target_is_refused(X: pd.DataFrame, tmp_pat
     TabAttnRegressor(**FAST, random_state=0).fit(X, X["heat"]).save(tmp_path / "model")
     state = read_state(tmp_path / "model")
     changes: list[dict[str, Any]] = [
-        {"estimator": "TabAttnClassifier"},
+        {"about": state.settings["about"] | {"estimator": "TabAttnClassifier"}},
         {"target": {"kind": "labels", "n_labels": 1}},
-        {"target": {"kind": "numbers", "mean": [0.0], "scale": [1.0, 1.0], "is_single": False}},
+        {"target": state.settings["target"] | {"scale": [1.0, 1.0], "is_single": False}},
+        {"target": state.settings["target"] | {"loss": "classes"}},
         {"sizes": state.settings["sizes"] | {"loss": "classes"}},
         {"sizes": state.settings["sizes"] | {"loss": "magic"}},
     ]

@@ -1,19 +1,17 @@
-"""What the model is held against: a constant, and scikit-learn's gradient boosting."""
+"""What the model is compared with: a constant, and scikit-learn's gradient boosting."""
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
+from sklearn.preprocessing import OrdinalEncoder
 
-from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.nn.losses import LossName
+from tabattn.nn.tokens import CellLayout
 from tabattn.table.problem import Task
 
 MAX_LEVELS = 254
@@ -44,22 +42,21 @@ def dummy(task: Task, loss: LossName = "squared", quantile: float = 0.5) -> Dumm
 
 
 def gradient_boosting(
-    task: Task, preprocessor: Preprocessor, random_state: int, loss: LossName = "squared", quantile: float = 0.5
+    task: Task, layout: CellLayout, random_state: int, loss: LossName = "squared", quantile: float = 0.5
 ) -> Pipeline:
-    """Return scikit-learn's histogram gradient boosting, which reads numbers, categories and missing cells as they are.
+    """Return scikit-learn's histogram gradient boosting, which reads numbers, categories and missing cells unscaled.
 
     Args:
         task: Regression or classification.
-        preprocessor: Reads the columns; constant ones are left out.
+        layout: The columns.
         random_state: Seed.
         loss: Loss of a regression.
         quantile: Of the loss "pinball".
 
     Returns:
-        An unfitted pipeline that takes DataFrames.
+        An unfitted pipeline that takes `RawCells.design`.
     """
-    n_numbers = len(preprocessor.schema.number_positions) + sum(preprocessor.n_parts)
-    n_categories = len(preprocessor.schema.code_positions)
+    n_numbers, n_categories = layout.n_numbers, len(layout.n_levels)
     levels = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
@@ -74,14 +71,10 @@ def gradient_boosting(
         if task == "regression"
         else HistGradientBoostingClassifier
     )
-    return make_pipeline(
-        FunctionTransformer(_values, kw_args={"preprocessor": preprocessor}),
-        columns,
-        model(categorical_features=is_categorical, random_state=random_state),
-    )
+    return make_pipeline(columns, model(categorical_features=is_categorical, random_state=random_state))
 
 
-def lone_judge(task: Task, preprocessor: Preprocessor, n_rows: int) -> Pipeline:
+def single_column_model(task: Task, n_rows: int) -> HistGradientBoostingRegressor | HistGradientBoostingClassifier:
     """Return gradient boosting that finds out how well one column alone predicts, finer than usual in small tables.
 
     Levels of categories are numbers to it, because scikit-learn's splits of categories leave out all of fewer than ten
@@ -89,21 +82,10 @@ def lone_judge(task: Task, preprocessor: Preprocessor, n_rows: int) -> Pipeline:
 
     Args:
         task: Regression or classification.
-        preprocessor: Reads the column.
         n_rows: Number of rows to fit.
 
     Returns:
-        An unfitted pipeline that takes DataFrames.
+        An unfitted model that takes `RawCells.design` of one column.
     """
     model = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
-    min_samples_leaf = min(max(1, n_rows // ROWS_PER_LEAF), MAX_LEAF_ROWS)
-    return make_pipeline(
-        FunctionTransformer(_values, kw_args={"preprocessor": preprocessor}),
-        model(min_samples_leaf=min_samples_leaf, random_state=0),
-    )
-
-
-def _values(X: pd.DataFrame, preprocessor: Preprocessor) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Numbers as they are, then codes, NaN where missing."""
-    codes, missing = preprocessor.codes(X)
-    return np.column_stack([preprocessor.numbers(X), np.where(missing, np.nan, codes)])
+    return model(min_samples_leaf=min(max(1, n_rows // ROWS_PER_LEAF), MAX_LEAF_ROWS), random_state=0)

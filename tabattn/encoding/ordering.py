@@ -5,20 +5,58 @@ is learned.
 """
 
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from tabattn.table.cells import MAX_EXACT_WHOLE, AnySeries, Numbers, factorized, level_name
+from tabattn.table.cells import AnySeries, Floats, factorized, level_name
+from tabattn.table.numbers import MAX_EXACT_INTEGER
 
 MAX_WRITTEN_OUT = 1_000_000
 NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na", "decimal"})
+Array = np.ndarray[Any, np.dtype[Any]]
 Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
 Keys = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
-def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Numbers) -> tuple[Positions, Numbers]:
+@dataclass(frozen=True, eq=False)
+class OrderedRows:
+    """Rows with their target, in an order that depends on their cells only.
+
+    Args:
+        X: Features.
+        y: Target.
+        weight: Weight of each row, at most 1.
+        loss_weight: The same times the weight of its class, at most 1.
+        positions: Where each row was.
+    """
+
+    X: pd.DataFrame
+    y: Array
+    weight: Floats
+    loss_weight: Floats
+    positions: Positions
+
+    @classmethod
+    def of(cls, X: pd.DataFrame, y: Array, weight: Floats | None = None, class_weight: Floats | None = None) -> Self:
+        """Put rows in order.
+
+        Args:
+            X: Features.
+            y: Target, shape (row,) or (row, output).
+            weight: Positive weight of each row; None for 1.
+            class_weight: Positive weight of the class of each row; None for 1.
+        """
+        weight = np.ones(len(X)) if weight is None else weight
+        class_weight = np.ones(len(X)) if class_weight is None else class_weight
+        positions, written = ordered_rows(X, y, weight)
+        loss_weight = written * (class_weight[positions] / class_weight.max())
+        return cls(X.iloc[positions], y[positions], written / written.max(), loss_weight / loss_weight.max(), positions)
+
+
+def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Floats) -> tuple[Positions, Floats]:
     """Put rows in an order that depends on their cells only, and write out those that count several times.
 
     Args:
@@ -49,12 +87,21 @@ def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Num
     return np.repeat(order, weight.astype(np.intp)), np.ones(int(weight.sum()))
 
 
+def in_order(X: pd.DataFrame) -> pd.DataFrame:
+    """Return rows without a target in an order that depends on their cells only.
+
+    Args:
+        X: Features.
+    """
+    return OrderedRows.of(X, np.zeros(len(X))).X
+
+
 def _keys(column: AnySeries) -> Keys:
     """A number for each cell, the same for the same numbers, names and times, whatever the type of the column."""
     if pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
         with suppress(OverflowError):  # integers beyond all floats are told apart by their digits
             numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # there is one zero, and one NaN
-            if not (pd.api.types.is_integer_dtype(column) and (np.abs(numbers) > MAX_EXACT_WHOLE).any()):
+            if not (pd.api.types.is_integer_dtype(column) and (np.abs(numbers) > MAX_EXACT_INTEGER).any()):
                 return pd.util.hash_array(np.where(np.isnan(numbers), np.nan, numbers))
     if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
         column = column.map(level_name, na_action="ignore")

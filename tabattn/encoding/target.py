@@ -22,10 +22,22 @@ from tabattn.errors import TargetError, in_one_line
 from tabattn.nn.losses import LossName
 
 Array = np.ndarray[Any, np.dtype[Any]]
+NUMBER_LOSSES: frozenset[LossName] = frozenset({"squared", "absolute", "pinball", "poisson"})
 
 
 class TargetEncoding(ABC):
-    """How a target becomes what the loss takes, and predictions become what the target is."""
+    """How a target becomes what the loss takes, and predictions become what the target is.
+
+    Attributes:
+        quantile: Of the loss "pinball", which only numbers have.
+    """
+
+    quantile: float = 0.5
+
+    @property
+    @abstractmethod
+    def loss(self) -> LossName:
+        """The loss that such a target is learned by."""
 
     @property
     @abstractmethod
@@ -67,23 +79,28 @@ class NumberEncoding(TargetEncoding):
     """Numbers, standardized.
 
     Args:
-        mean: What is taken from each output.
+        mean: Subtracted from each output.
         scale: What it is divided by, positive.
         is_single: Whether the target was one column, so that predictions are too.
+        loss: Which loss it is learned by.
+        quantile: Of the loss "pinball".
     """
 
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     is_single: bool
+    loss: LossName = "squared"
+    quantile: float = 0.5
 
     @classmethod
-    def learned(cls, values: Array, weight: Array, loss: LossName) -> Self:
+    def learned(cls, values: Array, weight: Array, loss: LossName, quantile: float = 0.5) -> Self:
         """Learn the scale: mean and standard deviation, or for counts ("poisson") the mean alone.
 
         Args:
             values: What `check_numbers` returned.
             weight: Weight of each row.
-            loss: Which loss is learned by.
+            loss: Which loss it is learned by.
+            quantile: Of the loss "pinball".
 
         Raises:
             TargetError: The variance is not finite, or there are no counts above 0 where there have to be.
@@ -104,7 +121,7 @@ class NumberEncoding(TargetEncoding):
         else:
             scale = np.sqrt(variance)
             scale[scale == 0] = 1.0
-        return cls(tuple(mean.tolist()), tuple(scale.tolist()), values.ndim == 1)
+        return cls(tuple(mean.tolist()), tuple(scale.tolist()), values.ndim == 1, loss, float(quantile))
 
     @override
     @property
@@ -127,7 +144,10 @@ class NumberEncoding(TargetEncoding):
     @override
     @property
     def settings(self) -> dict[str, Any]:
-        return {"mean": list(self.mean), "scale": list(self.scale), "is_single": self.is_single}
+        return {"mean": list(self.mean), "scale": list(self.scale), "is_single": self.is_single} | {
+            "loss": self.loss,
+            "quantile": self.quantile,
+        }
 
     @override
     @classmethod
@@ -136,7 +156,10 @@ class NumberEncoding(TargetEncoding):
         is_single = bool(settings["is_single"])
         if not mean or len(mean) != len(scale) or (is_single and len(mean) > 1):
             raise ValueError("there must be a mean and a scale of each output")
-        return cls(mean, scale, is_single)
+        loss = settings["loss"]
+        if loss not in NUMBER_LOSSES:
+            raise ValueError("there is no such loss of numbers")
+        return cls(mean, scale, is_single, loss, float(settings["quantile"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +186,11 @@ class ClassEncoding(TargetEncoding):
         if len(classes) < 2:
             raise TargetError(f"y must have at least two classes, got one class: '{classes[0]}'.")
         return cls(classes)
+
+    @override
+    @property
+    def loss(self) -> LossName:
+        return "classes"
 
     @override
     @property
@@ -226,6 +254,11 @@ class LabelEncoding(TargetEncoding):
 
     @override
     @property
+    def loss(self) -> LossName:
+        return "labels"
+
+    @override
+    @property
     def n_outputs(self) -> int:
         return self.n_labels
 
@@ -250,12 +283,13 @@ class LabelEncoding(TargetEncoding):
         return cls(int(settings["n_labels"]))
 
 
-def check_numbers(y: Any, loss: LossName) -> Array:
+def check_numbers(y: Any, loss: LossName, n_rows: int) -> Array:
     """Refuse what can't be a target of regression.
 
     Args:
         y: Numbers: one for each row, or one for each row and target.
-        loss: Which loss is learned by; "poisson" is for counts.
+        loss: Which loss it is learned by; "poisson" is for counts.
+        n_rows: How many rows X has.
 
     Returns:
         Array of shape (row,) or (row, target).
@@ -271,6 +305,7 @@ def check_numbers(y: Any, loss: LossName) -> Array:
         raise TargetError(
             f"y must hold finite numbers, as many for each row: {in_one_line(error)} Correct or leave out such rows."
         ) from error
+    _refuse_other_length(numbers, n_rows)
     if loss == "poisson" and numbers.min() < 0:
         raise TargetError(
             f"y must hold counts or rates of at least 0 for the loss 'poisson', got {numbers.min():.4g}. "
@@ -279,11 +314,12 @@ def check_numbers(y: Any, loss: LossName) -> Array:
     return numbers
 
 
-def check_classes(y: Any) -> Array:
+def check_classes(y: Any, n_rows: int) -> Array:
     """Refuse what can't be a target of classification.
 
     Args:
         y: One class for each row, or 0 or 1 for each row and label.
+        n_rows: How many rows X has.
 
     Returns:
         Array of shape (row,) or (row, label).
@@ -318,7 +354,16 @@ def check_classes(y: Any) -> Array:
             "y must hold one class for each row, or 0 or 1 for each row and label, got several columns of classes. "
             "Fit one classifier for each."
         )
+    _refuse_other_length(values, n_rows)
     return values.astype(np.int64) if values.ndim == 2 else values
+
+
+def _refuse_other_length(values: Array, n_rows: int) -> None:
+    if len(values) != n_rows:
+        raise TargetError(
+            f"y must have as many rows as X, got inconsistent numbers of samples: {len(values)} for y and {n_rows} "
+            "for X. Take both from the same rows."
+        )
 
 
 def _refuse_times(y: Any) -> None:

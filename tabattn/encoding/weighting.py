@@ -7,12 +7,39 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_array
 from torch import Tensor
 
-from tabattn.errors import ParameterError
+from tabattn.errors import ParameterError, in_one_line
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+
+
+def check_weights(sample_weight: Any, n_rows: int) -> Array:
+    """Refuse what can't be weights of rows.
+
+    Args:
+        sample_weight: Weight of each row, one for all, or None for 1.
+        n_rows: Number of rows.
+
+    Returns:
+        Finite weights of at least 0, not all 0.
+
+    Raises:
+        ParameterError: They are something else.
+    """
+    try:
+        given = np.ones(n_rows) if sample_weight is None else sample_weight
+        given = np.full(n_rows, given) if np.ndim(given) == 0 else given
+        weight: Array = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    except (ValueError, TypeError) as error:
+        raise ParameterError(f"sample_weight must hold a finite weight for each row: {in_one_line(error)}") from error
+    if weight.shape != (n_rows,):
+        raise ParameterError(f"sample_weight must have shape ({n_rows},), got {weight.shape}.")
+    if weight.min() < 0 or not weight.any():
+        raise ParameterError("sample_weight must hold weights of at least 0, not all 0, got other ones.")
+    return weight
 
 
 def class_weights(setting: ClassWeight, values: Array, weight: Array) -> Array:

@@ -1,14 +1,13 @@
-"""Models to files and back: one safetensors file, weights and arrays in it as tensors, all else as JSON in its header.
+"""Settings and arrays to one safetensors file and back: arrays as tensors, all else as JSON in its header.
 
-Nothing is ever pickled, and nothing in a file is run: it holds numbers and text only. A checksum over everything tells
-files that were damaged. Sizes are compared with what the file really holds before anything is built from them, so that
-no small file can ask for a large model.
+Nothing is ever pickled, and nothing in a file is run: it holds numbers and text only. A checksum over everything
+detects files that were damaged.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,11 @@ from torch import Tensor
 
 from tabattn.errors import ModelFileError, OutputError
 from tabattn.files import write_whole
-from tabattn.nn.model import ModelShape, TabAttnModel
-from tabattn.process_state import alone
+from tabattn.fitted.format_1 import upgraded
 from tabattn.version import __version__
 
-FORMAT = 1
-WEIGHTS = "model."
+FORMAT = 2
 HEADER = "tabattn"
-LENGTH_BYTES, MAX_HEADER_BYTES = 8, 100_000_000  # safetensors has the same limit
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ def write_state(path: Path, state: SavedState) -> None:
     """
     arrays = {name: array.detach().cpu().contiguous().clone() for name, array in state.arrays.items()}
     content = {"format": FORMAT, "version": __version__, "settings": state.settings}
-    header = {"sha256": _checksum(content, arrays)} | content
+    header = {"sha256": checksum(content, arrays)} | content
     metadata = {HEADER: json.dumps(header)}  # one entry: the order of several would be random
 
     def write(staged: Path) -> None:
@@ -69,7 +65,9 @@ def write_state(path: Path, state: SavedState) -> None:
 
 
 def read_state(path: Path) -> SavedState:
-    """Read a file that `write_state` wrote.
+    """Read a file that `write_state` wrote, in this format or an earlier one.
+
+    The header is read first; of a foreign file, however large, no more than that is read.
 
     Args:
         path: The file.
@@ -80,7 +78,17 @@ def read_state(path: Path) -> SavedState:
     Raises:
         ModelFileError: There is no such file, it is not one of ours, it was damaged, or a later version wrote it.
     """
-    header = _read_header(path)
+    try:
+        if not path.is_file():
+            raise ModelFileError(f"The model must be an existing file, got {str(path)!r}. Check the path.")
+        with safe_open(path, framework="pt") as file:
+            header = dict(json.loads(file.metadata()[HEADER]))
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, RecursionError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(
+            f"The model must be a file that est.save() wrote, got {str(path)!r}, which is not, or not whole."
+        ) from error
     try:
         written, version = int(header["format"]), str(header["version"])
     except (ValueError, TypeError, KeyError, OverflowError) as error:
@@ -91,10 +99,12 @@ def read_state(path: Path) -> SavedState:
             "Update tabattn."
         )
     try:
-        checksum, settings = str(header.pop("sha256")), dict(header["settings"])
+        expected, settings = str(header.pop("sha256")), dict(header["settings"])
         with safe_open(path, framework="pt") as file:
             arrays = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # no view of the file
-        is_whole = checksum == _checksum(header, arrays)
+        is_whole = expected == checksum(header, arrays)
+        if is_whole and written == 1:
+            settings, arrays = upgraded(settings, arrays)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError) as error:
         raise _damaged(path) from error
     if not is_whole:
@@ -102,94 +112,18 @@ def read_state(path: Path) -> SavedState:
     return SavedState(settings, arrays)
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    """Return what the head of one of our files says; of a foreign file, however large, no more than that is read.
-
-    Source: the format of safetensors: eight bytes with the length of a JSON object, the object, and the arrays.
-    """
-    try:
-        if not path.is_file():
-            raise ModelFileError(f"The model must be an existing file, got {str(path)!r}. Check the path.")
-        with path.open("rb") as file:
-            n_bytes = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            if n_bytes > MAX_HEADER_BYTES:
-                raise ValueError("this is no safetensors file")
-            outer = json.loads(file.read(n_bytes))
-        header = json.loads(outer["__metadata__"][HEADER])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise _no_model(path) from error
-    if not isinstance(header, dict):
-        raise _no_model(path)
-    return header
-
-
-def model_state(model: TabAttnModel) -> SavedState:
-    """Return the sizes and the weights of a model.
+def checksum(content: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> str:
+    """Return a checksum of everything that a file holds.
 
     Args:
-        model: The model.
+        content: Its header, without the checksum.
+        arrays: Its arrays.
     """
-    weights = {WEIGHTS + name: value for name, value in model.state_dict().items()}
-    return SavedState(asdict(model.shape), weights)
-
-
-def restore_model(sizes: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> TabAttnModel:
-    """Build a model from what `model_state` returned.
-
-    Args:
-        sizes: Its sizes.
-        arrays: Its weights, among others.
-
-    Returns:
-        The model in eval mode.
-
-    Raises:
-        ValueError: The weights do not belong to a model of these sizes.
-    """
-    arguments: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()
-    }
-    shape = ModelShape(**arguments)
-    weights = {name.removeprefix(WEIGHTS): value for name, value in arrays.items() if name.startswith(WEIGHTS)}
-    n_numbers = sum(value.numel() for value in weights.values())
-    counts = [value for value in (*asdict(shape).values(), *shape.n_parts, *shape.n_levels) if isinstance(value, int)]
-    if min(shape.n_layers, shape.n_members, shape.n_groups, shape.n_heads, shape.d_token, shape.n_outputs) < 1:
-        raise ValueError("a model has at least one of everything")
-    shares = (shape.attention_dropout, shape.ffn_dropout, shape.quantile)
-    if not all(isinstance(share, int | float) and 0 <= share < 1 for share in shares):
-        raise ValueError("a share lies between 0 and 1")
-    if shape.n_layers > len(weights) or any(count > n_numbers or count < 0 for count in counts):
-        raise ValueError("the sizes are larger than the weights")
-    if shape.order and sorted(shape.order) != list(range(shape.n_columns)):
-        raise ValueError("the order is not one of the columns")
-    if shape.encoder != "class" and shape.d_token % shape.n_heads:
-        raise ValueError("heads are not of one width")
-    if not all(value.isfinite().all() for value in weights.values()):
-        raise ValueError("weights are not finite")
-    with torch.device("meta"):
-        expected = {name: value.shape for name, value in TabAttnModel(shape).state_dict().items()}
-    if expected != {name: value.shape for name, value in weights.items()}:
-        raise ValueError("the weights have other shapes")
-    with alone(), torch.random.fork_rng(devices=[]):
-        model = TabAttnModel(shape)
-    model.load_state_dict(weights)
-    return model.eval()
-
-
-def _checksum(content: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {tuple(arrays[name].shape)}".encode())
         digest.update(arrays[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _no_model(path: Path) -> ModelFileError:
-    return ModelFileError(
-        f"The model must be a file that est.save() wrote, got {str(path)!r}, which is none, or not whole."
-    )
 
 
 def _damaged(path: Path) -> ModelFileError:

@@ -1,199 +1,315 @@
-"""What a fit has learned, to numbers and text and back."""
+"""What a fit has learned, and everything that can be asked of it: rows in by one door, predictions and scores out."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 
-from tabattn.encoding.preprocessing import Preprocessor
-from tabattn.encoding.target import ClassEncoding, LabelEncoding, NumberEncoding, TargetEncoding
-from tabattn.fitted.files import SavedState, model_state, restore_model
-from tabattn.importance.background import N_BACKGROUND
-from tabattn.nn.losses import LossName
-from tabattn.nn.model import ModelShape, TabAttnModel
+from tabattn.encoding.rows import RowEncoder, Rows
+from tabattn.encoding.target import ClassEncoding
+from tabattn.fitted.files import SavedState, read_state, write_state
+from tabattn.fitted.onnx import write_onnx
+from tabattn.fitted.state import restored_parts, state_of
+from tabattn.importance.aggregation import Scores, normalize_rows
+from tabattn.importance.drift import attention_drift
+from tabattn.importance.maps import AttentionMaps, between_table, head_table, history_table, pretraining_table
+from tabattn.importance.methods import Method
+from tabattn.importance.permutation import SCORINGS, PermutationScores, permuted_scores, score_of
+from tabattn.importance.reader import Reader
+from tabattn.importance.units import Units, spread
+from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.table.schema import TableSchema
+from tabattn.training.fitting import resolve_device
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MODES, PRETRAINING_MODES = ("train", "eval"), ("train", "validation")
-ENCODINGS: Mapping[str, tuple[type[TargetEncoding], frozenset[LossName]]] = {
-    "numbers": (NumberEncoding, frozenset({"squared", "absolute", "pinball", "poisson"})),
-    "classes": (ClassEncoding, frozenset({"classes"})),
-    "labels": (LabelEncoding, frozenset({"labels"})),
-}
+Device = Literal["auto", "cpu", "cuda"]
 
 
-@dataclass(frozen=True)
-class Fitted:
+@dataclass(frozen=True, eq=False)
+class FitHistory:
+    """What was seen while fitting.
+
+    Args:
+        attention: Mean attention to each column of the table, by mode ("train", "eval"), shape (epoch, column).
+        pretraining: Loss of each epoch of pretraining, by mode ("train", "validation"); empty if there was none.
+        best_epoch: Epoch of the weights, counted from 1.
+        best_loss: Validation loss at that epoch.
+        was_interrupted: Whether Ctrl-C ended the fit before its time.
+    """
+
+    attention: Mapping[str, Array]
+    pretraining: Mapping[str, Array]
+    best_epoch: int
+    best_loss: float
+    was_interrupted: bool = False
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs trained."""
+        return len(self.attention["train"])
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
     """All that a fit has learned.
 
     Args:
-        preprocessor: What the columns hold.
-        target: What the target is.
-        model: The trained model.
+        encoder: How tables become rows.
+        model: The trained model, on the CPU, in eval mode.
         background: Rows that others are compared with.
-        importances: Importance of each column of the table.
-        history: Attention to each column of the table, by mode, shape (epoch, column).
-        pretraining: Loss of each epoch of pretraining, by mode, shape (epoch,); empty if there was none.
-        feature_names: Names that fit was given, None for an array.
-        best_epoch: Epoch of the weights, counted from 1.
-        best_loss: Validation loss at that epoch.
+        history: What was seen while fitting.
+        importances: Importance of each column of the table on the held-out rows, sums to 1.
         hold_out_seed: Determines which rows each member holds out.
+        feature_names: Names of the columns that fit was given, None for an array.
+        device: Where to compute.
     """
 
-    preprocessor: Preprocessor
-    target: TargetEncoding
+    encoder: RowEncoder
     model: TabAttnModel
     background: Cells
+    history: FitHistory
     importances: Array
-    history: Mapping[str, Array]
-    pretraining: Mapping[str, Array]
-    feature_names: tuple[str, ...] | None
-    best_epoch: int
-    best_loss: float
     hold_out_seed: int
+    feature_names: tuple[str, ...] | None = None
+    device: Device = "auto"
 
     @property
-    def state(self) -> SavedState:
-        """The same as settings and arrays."""
-        model = model_state(self.model)
-        arrays = {
-            **model.arrays,
-            **{f"preprocessor.{name}": torch.tensor(array) for name, array in self.preprocessor.arrays.items()},
-            "importances": torch.tensor(self.importances),
-            **{f"history.{mode}": torch.tensor(self.history[mode]) for mode in MODES},
-            **{f"pretraining.{mode}": torch.tensor(losses) for mode, losses in self.pretraining.items()},
-            "background.numeric": self.background.numeric,
-            "background.codes": self.background.codes,
-        }
-        if self.background.missing is not None:
-            arrays["background.missing"] = self.background.missing
-        kind = next(name for name, (encoding, _) in ENCODINGS.items() if isinstance(self.target, encoding))
-        settings = {
-            "schema": self.preprocessor.schema.settings,
-            "sizes": model.settings,
-            "target": {"kind": kind, **self.target.settings},
-            "feature_names": None if self.feature_names is None else list(self.feature_names),
-            "best_epoch": self.best_epoch,
-            "best_loss": self.best_loss,
-            "hold_out_seed": self.hold_out_seed,
-        }
-        return SavedState(settings, arrays)
+    def schema(self) -> TableSchema:
+        """The columns."""
+        return self.encoder.schema
 
-    @classmethod
-    def from_state(cls, state: SavedState) -> Self:
-        """Return what was saved.
+    @property
+    def reader(self) -> Reader:
+        """The model and its background rows."""
+        return Reader(self.model, self.background, resolve_device(self.device))
+
+    def on(self, device: Device) -> Self:
+        """Return the same model, computing elsewhere.
 
         Args:
-            state: What `state` returned.
+            device: "auto" for a CUDA GPU if there is one, "cpu" or "cuda".
+        """
+        return replace(self, device=device)
+
+    def rows(self, X: pd.DataFrame, y: Array | None = None) -> Rows:
+        """Read rows: parse, warn and encode, once for everything that is asked about them.
+
+        Args:
+            X: Rows with the columns of the schema, in its order.
+            y: Their target, checked; None if it is not known.
 
         Raises:
-            ValueError, KeyError, TypeError: Its parts do not fit together.
+            ColumnError: A column holds nothing of what it held in training, or infinite numbers.
+            TargetError: The target is not what was fitted.
+
+        Warns:
+            UnparsedCellsWarning: Some cells are not what their column holds; they count as missing.
+            UnknownLevelsWarning: None of ten or more cells of a category is a level that was seen in training.
         """
-        settings, arrays = state.settings, state.arrays
-        schema = TableSchema.from_settings(settings["schema"])
-        learned = {
-            name.removeprefix("preprocessor."): array.numpy()
-            for name, array in arrays.items()
-            if name.startswith("preprocessor.")
-        }
-        preprocessor = Preprocessor.from_arrays(schema, learned)
-        encoding, losses = ENCODINGS[settings["target"]["kind"]]
-        target = encoding.from_settings(settings["target"])
-        model = restore_model(settings["sizes"], arrays)
-        shape = model.shape
-        sizes = (shape.n_numeric, shape.n_parts, shape.n_levels, shape.n_outputs)
-        if sizes != (*preprocessor.sizes, target.n_outputs) or shape.loss not in losses:
-            raise ValueError("the model does not belong to these columns, or not to this target")
-        n_features = len(schema.columns)
-        history = {mode: arrays[f"history.{mode}"].double().numpy() for mode in MODES}
-        n_epochs = len(history["train"])
-        if any(each.shape != (n_epochs, n_features) for each in history.values()):
-            raise ValueError("there must be attention to each column in each epoch")
-        pretraining = {
-            mode: arrays[f"pretraining.{mode}"].double().numpy()
-            for mode in PRETRAINING_MODES
-            if f"pretraining.{mode}" in arrays
-        }
-        if len({each.shape for each in pretraining.values()}) > 1 or any(
-            each.ndim != 1 for each in pretraining.values()
-        ):
-            raise ValueError("there must be a loss of each epoch of pretraining")
-        importances = arrays["importances"].double().numpy()
-        if importances.shape != (n_features,):
-            raise ValueError("there must be an importance for each column")
-        kept = (*history.values(), importances, *preprocessor.arrays.values())
-        if not all(np.isfinite(each).all() for each in kept):
-            raise ValueError("numbers must be finite")
-        names = settings["feature_names"]
-        if names is not None and len(names) != n_features:
-            raise ValueError("there must be a name for each column")
-        background = Cells(arrays["background.numeric"], arrays["background.codes"], arrays.get("background.missing"))
-        _check_cells(background, shape)
-        return cls(
-            preprocessor=preprocessor,
-            target=target,
-            model=model,
-            background=background,
-            importances=importances,
-            history=history,
-            pretraining=pretraining,
-            feature_names=None if names is None else tuple(str(name) for name in names),
-            best_epoch=int(settings["best_epoch"]),
-            best_loss=float(settings["best_loss"]),
-            hold_out_seed=int(settings["hold_out_seed"]),
+        return self.encoder.read(X, y)
+
+    def predict(self, rows: Rows) -> Array:
+        """Predict numbers, or probabilities of classes or labels.
+
+        Returns:
+            Shape (row,) for one number, else (row, output).
+        """
+        return self._decoded(self.reader.predict(rows.cells))
+
+    def scores(self, rows: Rows, method: Method, units: Units) -> Scores:
+        """Score units of columns on some rows; memory does not grow with their number.
+
+        Args:
+            rows: The rows. Without a target it is taken to be as the model predicts.
+            method: How to score.
+            units: What to score.
+
+        Raises:
+            ParameterError: There is no such method.
+        """
+        return self.reader.scores(rows.cells, rows.target, method, units)
+
+    def local_scores(self, rows: Rows, method: Method, units: Units) -> pd.DataFrame:
+        """Score units of columns for every row.
+
+        Args:
+            rows: The rows. Without a target it is taken to be as the model predicts.
+            method: How to score.
+            units: What to score.
+
+        Returns:
+            One row per row, one column per unit.
+
+        Raises:
+            ParameterError: There is no such method.
+        """
+        parts = self.reader.member_scores(rows.cells, rows.target, method, units=units.joined)
+        scores = normalize_rows(torch.cat([each.sum(dim=1) for each in parts]).numpy())
+        return pd.DataFrame(units.spread(scores), rows.index, _named(units.names))
+
+    def permutation(self, rows: Rows, units: Units, n_repeats: int, random_state: int | None = 0) -> PermutationScores:
+        """Measure how much worse the model gets when one unit of columns at a time is permuted.
+
+        These are the numbers of scikit-learn's own function, but cells are embedded once, and not again for every
+        column and repeat, where their tokens fit into a gigabyte.
+
+        Args:
+            rows: The rows, with their target.
+            units: What is permuted together.
+            n_repeats: Permutations of each unit, at least 1.
+            random_state: Seed of the permutations.
+
+        Raises:
+            ParameterError: `n_repeats` is less than 1.
+        """
+        assert rows.y is not None, "whoever asks for it knows the target"
+        y, loss, target = rows.y, self.model.shape, self.encoder.target
+        scoring, classes = SCORINGS[loss.loss], target.classes if isinstance(target, ClassEncoding) else None
+        predict = self._predictor_with_swaps(rows.cells)
+
+        def score(unit: int | None, source: Array) -> float:
+            predicted = predict(() if unit is None else units.model_columns(unit), source)
+            return score_of(scoring, y, predicted, classes=classes, quantile=loss.quantile)
+
+        return permuted_scores(
+            score,
+            scoring,
+            n_rows=len(rows),
+            n_columns=len(units.names),
+            n_repeats=n_repeats,
+            random_state=random_state,
         )
 
+    def attention(self, rows: Rows) -> AttentionMaps:
+        """Return the raw attention weights of some rows, before dropout."""
+        stacked = self.reader.read(rows.cells, lambda model, batch, _: torch.stack(model(batch).attention, dim=2))
+        weights = self._spread(torch.cat(list(stacked)).numpy())
+        if not self.model.shape.mixes_columns:
+            return AttentionMaps(weights, self.schema.names)
+        between = self._spread(torch.cat(list(self.reader.read(rows.cells, _between))).numpy())
+        return AttentionMaps(weights, self.schema.names, self._spread(between.swapaxes(-1, -2)).swapaxes(-1, -2))
 
-def parameters_as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a constructor as JSON can hold them: a source of random numbers is left out.
+    def mean_attention(self, rows: Rows) -> pd.DataFrame:
+        """Return attention averaged over rows and members, layers and heads against features."""
+        sums = self.reader.read(
+            rows.cells,
+            lambda model, batch, _: torch.stack(
+                [layer.double().mean(dim=1).sum(dim=0) for layer in model(batch).attention]
+            ),
+        )
+        mean = functools.reduce(torch.add, sums) / len(rows)
+        return head_table(self._spread(mean.numpy()), self.schema.names)
 
-    Args:
-        parameters: Numbers, text, None, or sequences or mappings of them.
-    """
-    held: dict[str, Any] = {}
-    for name, value in parameters.items():
-        if isinstance(value, Mapping):
-            held[name] = {"pairs": [[_as_number(key), _as_number(each)] for key, each in value.items()]}
-        elif not isinstance(value, str) and isinstance(value, Iterable):
-            held[name] = [_as_number(each) for each in value]
-        else:
-            held[name] = None if isinstance(value, np.random.RandomState) else _as_number(value)
-    return held
+    def mean_attention_between(self, rows: Rows) -> pd.DataFrame | None:
+        """Return attention of columns to columns averaged over everything; None where columns do not attend."""
+        if not self.model.shape.mixes_columns:
+            return None
+        sums = self.reader.read(
+            rows.cells,
+            lambda model, batch, rows: _between(model, batch, rows).double().mean(dim=(1, 2, 3)).sum(dim=0),
+        )
+        mean = (functools.reduce(torch.add, sums) / len(rows)).numpy()
+        return between_table(self._spread(self._spread(mean).T).T, self.schema.names)
+
+    def row_attention(self, rows: Rows) -> pd.DataFrame:
+        """Return the attention of each row, averaged over members, layers and heads."""
+        return pd.DataFrame(self._attention_by_row(rows.cells), rows.index, _named(self.schema.names))
+
+    def drift(self, rows: Rows) -> pd.DataFrame:
+        """Compare the attention to each column in some rows with that in up to 256 training rows."""
+        training, inference = self._attention_by_row(self.background), self._attention_by_row(rows.cells)
+        return attention_drift(training, inference, self.schema.names)
+
+    @property
+    def attention_history(self) -> pd.DataFrame:
+        """Mean attention while training, mode and epoch against features."""
+        return history_table(self.history.attention, self.schema.names)
+
+    @property
+    def pretraining_history(self) -> pd.DataFrame | None:
+        """Losses of pretraining, epoch against mode; None if there was none."""
+        return pretraining_table(self.history.pretraining) if self.history.pretraining else None
+
+    def save(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Write the model to one file.
+
+        Args:
+            path: The file; replaced if it exists.
+            about: What else to keep, as JSON can hold it.
+
+        Raises:
+            OutputError: The file can't be written.
+        """
+        state = state_of(self)
+        write_state(path, SavedState({"about": dict(about), **state.settings}, state.arrays))
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[Self, dict[str, Any]]:
+        """Read a model that `save` wrote, and what else was kept.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ModelFileError: The file is not a saved model, was damaged, or was written by a later version.
+            ValueError, KeyError, TypeError, ...: Its parts do not fit together.
+        """
+        state = read_state(path)
+        parts = restored_parts(state)
+        history = FitHistory(**parts.pop("history"))
+        return cls(history=history, **parts), dict(state.settings["about"])
+
+    def to_onnx(self, path: Path) -> None:
+        """Write the model as an ONNX graph, see `tabattn.fitted.onnx`.
+
+        Args:
+            path: The file; replaced if it exists.
+
+        Raises:
+            OutputError: The file can't be written, or the packages of `tabattn[onnx]` are not installed.
+        """
+        write_onnx(path, self.model, self.encoder)
+
+    def _decoded(self, outputs: Tensor) -> Array:
+        return self.encoder.target.decode(self.model.loss.average(outputs.double()).numpy())
+
+    def _predictor_with_swaps(self, cells: Cells) -> Callable[[Sequence[int], Array], Array]:
+        """Return what predicts rows with some columns from other rows."""
+        reader, layout = self.reader, self.model.shape.layout
+        embedded = reader.embed(cells)
+
+        def predict(columns: Sequence[int], source: Array) -> Array:
+            rows = torch.from_numpy(source)
+            if embedded is not None:
+                return self._decoded(embedded.predict(columns, rows))
+            return self._decoded(reader.predict(cells.with_columns_from(rows, columns, layout)))
+
+        return predict
+
+    def _attention_by_row(self, cells: Cells) -> Array:
+        read = self.reader.read(
+            cells,
+            lambda model, batch, _: torch.stack([each.mean(dim=(1, 2)) for each in model(batch).attention]).mean(0),
+        )
+        return self._spread(torch.cat(list(read)).double().numpy())
+
+    def _spread(self, values: Array) -> Array:
+        """Put the model's columns, on the last axis, in the order of the table, with 0 for constant columns."""
+        return spread(values, self.schema.model_positions, len(self.schema.columns))
 
 
-def parameters_from_json(held: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `parameters_as_json` was given.
-
-    Args:
-        held: What it returned.
-    """
-    return {name: dict(value["pairs"]) if isinstance(value, Mapping) else value for name, value in held.items()}
+def _named(names: tuple[str, ...]) -> "pd.Index[str]":
+    return pd.Index(names, name="feature", dtype="str")
 
 
-def _as_number(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _check_cells(cells: Cells, shape: ModelShape) -> None:
-    """Refuse cells that a model of this shape can't read.
-
-    Raises:
-        ValueError: They are too many, or of other columns.
-    """
-    n_rows = len(cells)
-    levels = torch.tensor(shape.n_levels, dtype=torch.long)
-    is_whole = (
-        0 < n_rows <= N_BACKGROUND
-        and cells.numeric.shape == (n_rows, shape.n_numeric + sum(shape.n_parts))
-        and cells.codes.shape == (n_rows, len(shape.n_levels))
-        and cells.numeric.dtype == torch.float32
-        and cells.codes.dtype == torch.int64
-        and bool(cells.numeric.isfinite().all())
-        and bool(((cells.codes >= 0) & (cells.codes < levels)).all())
-    )
-    mask = cells.missing
-    if not is_whole or not (mask is None or (mask.shape == (n_rows, shape.n_columns) and mask.dtype == torch.bool)):
-        raise ValueError("the rows to compare with are of other columns")
+def _between(model: TabAttnModel, batch: Cells, rows: slice) -> Tensor:  # noqa: ARG001  # as Reader.read calls it
+    weights = model.encoder.between(model.embed(batch))
+    assert weights is not None, "only encoders that mix columns are asked for it"
+    return weights

@@ -1,7 +1,7 @@
 """Fitted models as ONNX graphs: raw numbers and level codes in, predictions and attention out, without Python.
 
 The graph contains the transform of numbers and everything after it. What it can't contain is the reading of a table:
-its metadata tells names and kinds of columns, the code of each level, and the classes.
+its metadata has names and kinds of columns, the code of each level, and the classes.
 
 Dates and texts are turned into numbers by libraries that a graph can't hold: their numbers are inputs, see
 `model_inputs`.
@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tabattn.encoding.preprocessing import Preprocessor
-from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding
+from tabattn.encoding.preprocessing import MISSING, RawCells
+from tabattn.encoding.quantiles import NormalScores
+from tabattn.encoding.rows import RowEncoder
+from tabattn.encoding.target import ClassEncoding, NumberEncoding
 from tabattn.errors import OutputError
 from tabattn.files import write_whole
 from tabattn.nn.model import TabAttnModel
-from tabattn.nn.tokens import LIMIT, Cells
+from tabattn.nn.tokens import LIMIT, CellLayout, Cells
 from tabattn.process_state import loggers_quiet, warnings_ignored
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -105,18 +106,18 @@ def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
 
 
 class QuantileScores(nn.Module):
-    """Numbers to the normal scores of their ranks, clipped: what `Preprocessor` does, by operations that ONNX has.
+    """The transform of `NormalScores` by operations that ONNX has.
 
     Args:
-        quantiles: Quantiles of each number at equal distances, in ascending order.
+        scores: What was learned.
     """
 
-    def __init__(self, quantiles: Float[Tensor, "quantile number"]) -> None:
+    def __init__(self, scores: NormalScores) -> None:
         super().__init__()
         bounds = torch.special.ndtr(torch.tensor([-LIMIT, LIMIT], dtype=torch.float64))
         self.low, self.high = bounds.tolist()
-        self.register_buffer("quantiles", quantiles.t().contiguous())
-        self.register_buffer("ranks", torch.linspace(0, 1, len(quantiles), dtype=torch.float64))
+        self.register_buffer("quantiles", torch.tensor(scores.quantiles.T.copy(), dtype=torch.float64))
+        self.register_buffer("ranks", torch.tensor(scores.ranks, dtype=torch.float64))
 
     quantiles: Tensor
     ranks: Tensor
@@ -147,23 +148,19 @@ class ExportedModel(nn.Module):
 
     Args:
         model: The fitted model.
-        preprocessor: What the columns hold.
-        target: What the target is.
+        encoder: How tables become rows.
     """
 
-    def __init__(self, model: TabAttnModel, preprocessor: Preprocessor, target: TargetEncoding) -> None:
+    def __init__(self, model: TabAttnModel, encoder: RowEncoder) -> None:
         super().__init__()
-        schema = preprocessor.schema
-        n_numeric, n_parts, n_levels = preprocessor.sizes
+        schema, target = encoder.preprocessor.schema, encoder.target
         self.model = model
         self.loss = model.loss
-        self.n_numbers = n_numeric + sum(n_parts)
-        self.scores = None
-        if self.n_numbers:
-            self.scores = QuantileScores(torch.tensor(preprocessor.arrays["quantiles"], dtype=torch.float64))
-        firsts = [*range(n_numeric), *(n_numeric + np.cumsum([0, *n_parts])[:-1]).tolist()]
-        self.register_buffer("firsts", torch.tensor(firsts, dtype=torch.long))
-        self.register_buffer("n_levels", torch.tensor(n_levels, dtype=torch.long))
+        self.layout: CellLayout = model.shape.layout
+        scores = encoder.preprocessor.scores
+        self.scores = None if scores is None else QuantileScores(scores)
+        self.register_buffer("first_numbers", torch.tensor(self.layout.first_numbers, dtype=torch.long))
+        self.register_buffer("n_levels", torch.tensor(self.layout.n_levels, dtype=torch.long))
         position_of = {column: place for place, column in enumerate(schema.model_positions)}
         n_read = len(position_of)
         places = [position_of.get(i, n_read) for i in range(len(schema.columns))]
@@ -173,7 +170,7 @@ class ExportedModel(nn.Module):
         self.register_buffer("mean", torch.tensor(scale.mean if scale else (0.0,), dtype=torch.float64))
         self.register_buffer("scale", torch.tensor(scale.scale if scale else (1.0,), dtype=torch.float64))
 
-    firsts: Tensor
+    first_numbers: Tensor
     n_levels: Tensor
     places: Tensor
     mean: Tensor
@@ -197,9 +194,9 @@ class ExportedModel(nn.Module):
             is_missing = numbers.isnan()
             scores = self.scores(torch.where(is_missing, 0.0, numbers))
             numeric = torch.where(is_missing, 0.0, scores).float()
-            missing.append(is_missing[:, self.firsts])
+            missing.append(is_missing[:, self.first_numbers])
         if codes is not None:
-            missing.append(codes == -1)
+            missing.append(codes == MISSING)
             known = torch.where((codes < 0) | (codes >= self.n_levels), 0, codes)
         output = self.model(Cells(numeric, known, torch.cat(missing, dim=1)))
         averaged = self.loss.average(output.prediction.double()) * self.scale + self.mean
@@ -208,31 +205,27 @@ class ExportedModel(nn.Module):
         return averaged.squeeze(1) if self.is_single else averaged, spread
 
 
-def model_inputs(preprocessor: Preprocessor, X: pd.DataFrame) -> dict[str, Array]:
-    """Return the inputs of the graph for rows of a table.
+def model_inputs(raw: RawCells) -> dict[str, Array]:
+    """Return the inputs of the graph for some rows.
 
     Args:
-        preprocessor: What the columns hold.
-        X: Rows with the columns of the schema, in its order.
+        raw: Their numbers and codes.
 
     Returns:
         "numbers" (float64, NaN where missing) and "codes" (int64, -1 where missing, 0 for rare and new levels), each
         only where there are such columns.
     """
-    numbers = preprocessor.numbers(X)
-    codes, missing = preprocessor.codes(X)
-    inputs = {NUMBERS: numbers, CODES: np.where(missing, -1, codes)}
+    inputs = {NUMBERS: raw.numbers, CODES: raw.codes}
     return {name: array for name, array in inputs.items() if array.shape[1]}
 
 
-def write_onnx(path: Path, model: TabAttnModel, preprocessor: Preprocessor, target: TargetEncoding) -> None:
+def write_onnx(path: Path, model: TabAttnModel, encoder: RowEncoder) -> None:
     """Write a fitted model as ONNX graph, whole or not at all.
 
     Args:
         path: The file; replaced if it exists.
         model: The fitted model.
-        preprocessor: What the columns hold.
-        target: What the target is.
+        encoder: How tables become rows.
 
     Raises:
         OutputError: The file can't be written, or the packages of the extra "onnx" are not installed.
@@ -244,10 +237,10 @@ def write_onnx(path: Path, model: TabAttnModel, preprocessor: Preprocessor, targ
         raise OutputError(
             f"Writing ONNX must have onnx and onnxscript, got {error}. Run: pip install 'tabattn[onnx]'"
         ) from error
-    exported = ExportedModel(model, preprocessor, target).eval()
-    n_categories = len(exported.n_levels)
+    exported = ExportedModel(model, encoder).eval()
+    n_numbers, n_categories = exported.layout.n_numbers, len(exported.layout.n_levels)
     examples: dict[str, Tensor | None] = {
-        NUMBERS: torch.zeros(N_EXAMPLE_ROWS, exported.n_numbers, dtype=torch.float64) if exported.n_numbers else None,
+        NUMBERS: torch.zeros(N_EXAMPLE_ROWS, n_numbers, dtype=torch.float64) if n_numbers else None,
         CODES: torch.zeros(N_EXAMPLE_ROWS, n_categories, dtype=torch.long) if n_categories else None,
     }
     rows = torch.export.Dim("row")
@@ -264,7 +257,9 @@ def write_onnx(path: Path, model: TabAttnModel, preprocessor: Preprocessor, targ
         )
     assert program is not None
     graph = program.model_proto
-    onnx.helper.set_model_props(graph, {METADATA: json.dumps(_description(preprocessor, target), ensure_ascii=False)})
+    onnx.helper.set_model_props(
+        graph, {METADATA: json.dumps(_description(encoder, exported.layout), ensure_ascii=False)}
+    )
     onnx.checker.check_model(graph)
 
     def write(staged: Path) -> None:
@@ -273,16 +268,15 @@ def write_onnx(path: Path, model: TabAttnModel, preprocessor: Preprocessor, targ
     write_whole(path, write)
 
 
-def _description(preprocessor: Preprocessor, target: TargetEncoding) -> dict[str, Any]:
+def _description(encoder: RowEncoder, layout: CellLayout) -> dict[str, Any]:
     """What a reader of the graph must know of its inputs and outputs."""
-    schema = preprocessor.schema
-    n_parts = [1] * len(schema.number_positions) + list(preprocessor.n_parts)
+    schema, target = encoder.preprocessor.schema, encoder.target
     numbered = [schema.columns[i] for i in schema.number_positions + schema.block_positions]
     categories = [schema.columns[i] for i in schema.code_positions]
     return {
         NUMBERS: [
-            {"column": column.name, "kind": column.kind.value, "n_numbers": n, "origin": column.origin}
-            for column, n in zip(numbered, n_parts, strict=True)
+            {"column": column.name, "kind": column.kind.value, "n_numbers": n, "offset": column.offset}
+            for column, n in zip(numbered, layout.widths, strict=True)
         ],
         CODES: [
             {"column": column.name, "codes": {level: code for code, level in enumerate(column.categories, start=1)}}

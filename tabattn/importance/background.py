@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabattn.importance.anatomy import Anatomy, Dissection, anatomy_of
+from tabattn.importance.probes import EncoderProbe, Trace, probe_of
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -19,14 +19,14 @@ class Background:
     """Rows that others are compared with, as the model reads them.
 
     Args:
-        anatomy: How the encoder is taken apart.
+        probe: How the encoder is taken apart.
         tokens: Their column tokens, normalized.
         weights: The attention that was paid to them, rows on the second axis.
         typical: The mean over rows of the part of each column in what it acts through.
         averaged: The prediction of the ensemble: numbers, rates or probabilities.
     """
 
-    anatomy: Anatomy
+    probe: EncoderProbe
     tokens: Float[Tensor, "group row column d"]
     weights: tuple[Tensor, ...]
     typical: tuple[Tensor, ...]
@@ -46,15 +46,15 @@ def read_background(model: TabAttnModel, cells: Cells) -> Background:
     Returns:
         What the model reads from them.
     """
-    anatomy = anatomy_of(model)
+    probe = probe_of(model)
     tokens = model.embed(cells)
-    read = anatomy.dissect(tokens)
-    weights, typical = anatomy.of_rows(read.weights, len(cells)), anatomy.typical(read.weights, tokens)
-    return Background(anatomy, tokens, weights, typical, model.loss.average(read.prediction))
+    read = probe.trace(tokens)
+    weights, typical = probe.of_rows(read.weights, len(cells)), probe.typical(read.weights, tokens)
+    return Background(probe, tokens, weights, typical, model.loss.average(read.prediction))
 
 
 def loss_gradients(
-    model: TabAttnModel, read: Dissection, target: Target, judges: Float[Tensor, "batch member"]
+    model: TabAttnModel, read: Trace, target: Target, member_weight: Float[Tensor, "batch member"]
 ) -> tuple[Tensor, ...]:
     """Return the gradient of the loss of each row with respect to what columns act through.
 
@@ -62,8 +62,8 @@ def loss_gradients(
         model: The model.
         read: What it made of the rows, with gradients enabled.
         target: As the loss takes it.
-        judges: Weight of each member in the average of a row, not all zero in any row.
+        member_weight: Weight of each member in the average of a row, not all zero in any row.
     """
     with torch.enable_grad():
-        loss = model.loss.ensemble(read.prediction, target, judges).sum()
-    return torch.autograd.grad(loss, read.levers)
+        loss = model.loss.ensemble(read.prediction, target, member_weight).sum()
+    return torch.autograd.grad(loss, read.sites)

@@ -41,10 +41,10 @@ from tabattn.nn.tokens import Cells
 def contribution_scores(
     model: TabAttnModel,
     background: Background,
-    partners: Int[Tensor, "batch partner"],
+    baseline_rows: Int[Tensor, "batch baseline"],
     cells: Cells,
     target: Target | None,
-    judges: Float[Tensor, "batch member"],
+    member_weight: Float[Tensor, "batch member"],
     units: Int[Tensor, " column"] | None = None,
 ) -> Float[Tensor, "batch member unit"]:
     """Score columns by the rise of the loss if what is read from them came from another row.
@@ -52,11 +52,11 @@ def contribution_scores(
     Args:
         model: The model.
         background: Rows to compare with.
-        partners: Numbers of the background rows that each row is compared with.
+        baseline_rows: Numbers of the background rows that each row is compared with.
         cells: Rows to read.
         target: As the loss takes it; None to take the target to be as the model predicts, which leaves
             the divergence.
-        judges: Weight of each member in the average of a row, not all zero in any row.
+        member_weight: Weight of each member in the average of a row, not all zero in any row.
         units: The unit of each column, from 0 on, where some are scored as one: all of them come from the other row.
 
     Returns:
@@ -68,23 +68,23 @@ def contribution_scores(
         Erion et al. 2021 (arXiv 1906.10670).
     """
     tokens = model.embed(cells)
-    anatomy = background.anatomy
+    probe = background.probe
     with torch.enable_grad():
-        read = anatomy.dissect(tokens)
+        read = probe.trace(tokens)
     weights = [each.detach() for each in read.weights]
-    averaged = model.loss.average(read.prediction.detach(), judges)
+    averaged = model.loss.average(read.prediction.detach(), member_weight)
     followed = model.loss.followed(averaged)
     outputs = model.loss.canonical(averaged, followed)
     limits = model.loss.limits(background.averaged, followed)
     score = tokens.new_zeros(())
-    for rows in partners.T:
-        changes = join(_changes(model, background, rows, tokens, weights, judges, followed), units)
-        score = score + _divergence_shares(model.loss, outputs, limits, changes, target) / partners.shape[1]
+    for rows in baseline_rows.T:
+        changes = join(_changes(model, background, rows, tokens, weights, member_weight, followed), units)
+        score = score + _divergence_shares(model.loss, outputs, limits, changes, target) / baseline_rows.shape[1]
     if target is None:
         return score
-    gradients = loss_gradients(model, read, target, judges)
-    typically = anatomy.carried_typically(gradients, background.typical)
-    first_order = typically - anatomy.carried(gradients, weights, tokens)
+    gradients = loss_gradients(model, read, target, member_weight)
+    typically = probe.carried_typically(gradients, background.typical)
+    first_order = typically - probe.carried(gradients, weights, tokens)
     return score + join(first_order, units)
 
 
@@ -94,20 +94,20 @@ def _changes(
     rows: Int[Tensor, " batch"],
     tokens: Float[Tensor, "group batch column d"],
     weights: Sequence[Tensor],
-    judges: Float[Tensor, "batch member"],
+    member_weight: Float[Tensor, "batch member"],
     followed: Int[Tensor, "batch followed"],
 ) -> Float[Tensor, "batch canonical member column"]:
     """How much each output changes, by member, with what the streams read from each column of other rows."""
-    anatomy, others = background.anatomy, background.tokens[:, rows]
+    probe, others = background.probe, background.tokens[:, rows]
     theirs = [each[:, rows].flatten(0, 1) for each in background.weights]
     with torch.enable_grad():
-        halfway = anatomy.dissect((tokens + others) / 2)
-        averaged = model.loss.average(halfway.prediction, judges)
+        halfway = probe.trace((tokens + others) / 2)
+        averaged = model.loss.average(halfway.prediction, member_weight)
         outputs = model.loss.canonical(averaged, followed).sum(dim=0).unbind()
     changes = []
     for number, output in enumerate(outputs, start=1):
-        gradients = torch.autograd.grad(output, halfway.levers, retain_graph=number < len(outputs))
-        changes.append(anatomy.carried(gradients, theirs, others) - anatomy.carried(gradients, weights, tokens))
+        gradients = torch.autograd.grad(output, halfway.sites, retain_graph=number < len(outputs))
+        changes.append(probe.carried(gradients, theirs, others) - probe.carried(gradients, weights, tokens))
     return torch.stack(changes, dim=1)
 
 

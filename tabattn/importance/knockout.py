@@ -1,7 +1,7 @@
 """What the loss is with a column from another row.
 
 The column's token is exchanged inside the model: all layers pay attention to the new one, and pay attention anew to all
-others. Tokens are embedded once, and all exchanges of a row are computed together, which makes this cheaper than
+others. Tokens are embedded once, and all swaps of a row are computed together, which makes this cheaper than
 predicting a table for every column. Every token is one that the model knows: no value is invented.
 
 A row would have to be compared with many others, because in one of them the column happens to suit the target, in the
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tabattn.importance.aggregation import join
 from tabattn.importance.background import Background, loss_gradients
-from tabattn.nn.attention import Exchanges
+from tabattn.nn.attention import ColumnSwaps
 from tabattn.nn.losses import Loss, Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -28,10 +28,10 @@ MAX_WEIGHTS = 4_000_000
 def knockout_scores(
     model: TabAttnModel,
     background: Background,
-    partners: Int[Tensor, "batch partner"],
+    baseline_rows: Int[Tensor, "batch baseline"],
     cells: Cells,
     target: Target | None,
-    judges: Float[Tensor, "batch member"],
+    member_weight: Float[Tensor, "batch member"],
     units: Int[Tensor, " column"] | None = None,
 ) -> Float[Tensor, "batch member unit"]:
     """Score columns by the rise of the loss when they come from another row.
@@ -39,10 +39,10 @@ def knockout_scores(
     Args:
         model: The model.
         background: Rows that columns are taken from.
-        partners: Numbers of the background rows that each row is compared with.
+        baseline_rows: Numbers of the background rows that each row is compared with.
         cells: Rows to read.
         target: As the loss takes it; None to take the target to be as the model predicts.
-        judges: Weight of each member in the average of a row, not all zero in any row.
+        member_weight: Weight of each member in the average of a row, not all zero in any row.
         units: The unit of each column, from 0 on, where some are scored as one: all of them come from the other row.
 
     Returns:
@@ -54,67 +54,69 @@ def knockout_scores(
         control variate, Owen 2013 (Monte Carlo theory, methods and examples), section 8.9.
     """
     tokens = model.embed(cells)
-    anatomy = background.anatomy
+    probe = background.probe
     with torch.set_grad_enabled(target is not None):
-        read = anatomy.dissect(tokens)
+        read = probe.trace(tokens)
     whole = read.prediction.detach()
     units = torch.arange(model.shape.n_columns, device=tokens.device) if units is None else units
     n_units = int(units.max()) + 1
     scores = tokens.new_zeros(len(cells), model.shape.n_members, n_units)
-    gradients = None if target is None else loss_gradients(model, read, target, judges)
+    gradients = None if target is None else loss_gradients(model, read, target, member_weight)
     if gradients is not None:
-        scores += join(anatomy.carried_typically(gradients, background.typical), units)
-    for rows in partners.T:
+        scores += join(probe.carried_typically(gradients, background.typical), units)
+    for rows in baseline_rows.T:
         others = background.tokens[:, rows]
         if gradients is not None:
             weights = [each[:, rows].flatten(0, 1) for each in background.weights]
-            scores -= join(anatomy.carried(gradients, weights, others), units) / partners.shape[1]
+            scores -= join(probe.carried(gradients, weights, others), units) / baseline_rows.shape[1]
         for start, stop in _blocks(model, len(cells), n_units):
             columns = ((units >= start) & (units < stop)).nonzero().flatten()
-            changed = model.exchange(tokens, others, Exchanges(columns, units[columns] - start, stop - start))
-            scores[:, :, start:stop] += _shares(model.loss, changed, whole, target, judges) / partners.shape[1]
+            changed = model.swap_columns(tokens, others, ColumnSwaps(columns, units[columns] - start, stop - start))
+            scores[:, :, start:stop] += (
+                _shares(model.loss, changed, whole, target, member_weight) / baseline_rows.shape[1]
+            )
     return scores
 
 
 def _blocks(model: TabAttnModel, n_rows: int, n_units: int) -> Iterator[tuple[int, int]]:
-    """Blocks of units whose exchanges fit into memory together, first and beyond the last."""
+    """Blocks of units whose swaps fit into memory together, first and beyond the last."""
     shape = model.shape
-    n_exchanged = max(1, MAX_WEIGHTS // (n_rows * shape.n_numbers_per_exchange))
-    for start in range(0, n_units, n_exchanged):
-        yield start, min(start + n_exchanged, n_units)
+    n_swaps = max(1, MAX_WEIGHTS // (n_rows * shape.n_numbers_per_swap))
+    for start in range(0, n_units, n_swaps):
+        yield start, min(start + n_swaps, n_units)
 
 
 def _shares(
     loss: Loss,
-    changed: Float[Tensor, "batch exchanged member output"],
+    changed: Float[Tensor, "batch swap member output"],
     whole: Float[Tensor, "batch member output"],
     target: Target | None,
-    judges: Float[Tensor, "batch member"],
+    member_weight: Float[Tensor, "batch member"],
 ) -> Float[Tensor, "batch member exchanged"]:
     """The rise of the loss of the ensemble, divided among members as `knockout_scores` says."""
-    own, rise = _rises(loss, changed, whole, target, judges)
-    share = (judges / judges.sum(dim=1, keepdim=True))[:, None]
+    own, rise = _rises(loss, changed, whole, target, member_weight)
+    share = (member_weight / member_weight.sum(dim=1, keepdim=True))[:, None]
     rest = rise - (own * share).sum(dim=2)
     return (share * (own + rest[:, :, None])).transpose(1, 2)
 
 
 def _rises(
     loss: Loss,
-    changed: Float[Tensor, "batch exchanged member output"],
+    changed: Float[Tensor, "batch swap member output"],
     whole: Float[Tensor, "batch member output"],
     target: Target | None,
-    judges: Float[Tensor, "batch member"],
-) -> tuple[Float[Tensor, "batch exchanged member"], Float[Tensor, "batch exchanged"]]:
+    member_weight: Float[Tensor, "batch member"],
+) -> tuple[Float[Tensor, "batch swap member"], Float[Tensor, "batch swap"]]:
     """How much the losses of members and of the ensemble rise."""
-    n_exchanged = changed.shape[1]
-    repeated_judges, flat = judges.repeat_interleave(n_exchanged, dim=0), changed.flatten(0, 1)
-    repeated_target = None if target is None else target.repeat_interleave(n_exchanged, dim=0)
-    repeated_whole = whole.repeat_interleave(n_exchanged, dim=0)
-    own, losses = _losses(loss, flat, repeated_whole, repeated_target, repeated_judges)
-    own_whole, losses_whole = _losses(loss, whole, whole, target, judges)
+    n_swaps = changed.shape[1]
+    repeated_weight, flat = member_weight.repeat_interleave(n_swaps, dim=0), changed.flatten(0, 1)
+    repeated_target = None if target is None else target.repeat_interleave(n_swaps, dim=0)
+    repeated_whole = whole.repeat_interleave(n_swaps, dim=0)
+    own, losses = _losses(loss, flat, repeated_whole, repeated_target, repeated_weight)
+    own_whole, losses_whole = _losses(loss, whole, whole, target, member_weight)
     return (
-        own.unflatten(0, (-1, n_exchanged)) - own_whole[:, None],
-        losses.unflatten(0, (-1, n_exchanged)) - losses_whole[:, None],
+        own.unflatten(0, (-1, n_swaps)) - own_whole[:, None],
+        losses.unflatten(0, (-1, n_swaps)) - losses_whole[:, None],
     )
 
 
@@ -123,11 +125,11 @@ def _losses(
     prediction: Float[Tensor, "batch member output"],
     whole: Float[Tensor, "batch member output"],
     target: Target | None,
-    judges: Float[Tensor, "batch member"],
+    member_weight: Float[Tensor, "batch member"],
 ) -> tuple[Float[Tensor, "batch member"], Float[Tensor, " batch"]]:
     """The losses of members and of the ensemble; without a target, as far as the whole model's belief goes."""
-    averaged = loss.average(prediction, judges)
+    averaged = loss.average(prediction, member_weight)
     if target is not None:
         return loss.of_members(prediction, target), loss.of_average(averaged, target)
-    own_belief = loss.natural(whole).to(prediction.dtype)
-    return loss.of_members(prediction, own_belief), loss.of_average(averaged, loss.average(whole, judges))
+    self_target = loss.natural(whole).to(prediction.dtype)
+    return loss.of_members(prediction, self_target), loss.of_average(averaged, loss.average(whole, member_weight))

@@ -1,6 +1,6 @@
 """The scoring methods by name: what each reads from some rows.
 
-All answer alike: the share of each member in the score of each row and column, or unit of columns. The sum over members
+All answer alike: the part of each member in the score of each row and column, or unit of columns. The sum over members
 is the local score of the row, its mean over rows the global one.
 """
 
@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tabattn.importance.aggregation import join
-from tabattn.importance.anatomy import anatomy_of
 from tabattn.importance.background import Background
 from tabattn.importance.contribution import contribution_scores
 from tabattn.importance.knockout import knockout_scores
+from tabattn.importance.probes import probe_of
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -27,49 +27,49 @@ KNOCKOUT_STRIDE = 4
 
 
 @dataclass(frozen=True)
-class Question:
+class ScoringInputs:
     """Rows to be scored, and what they are compared with.
 
     Args:
         cells: The rows.
         target: As the loss takes it; None to take the target to be as the model predicts.
-        judges: Weight of each member in each row, not all zero in any row.
-        background: Returns the rows to compare with; called only by the methods that compare.
-        partners: Numbers of the background rows that each row is compared with; "knockout", which needs fewer, looks at
-            every fourth.
+        member_weight: Weight of each member in each row, not all zero in any row.
+        background: Returns the background rows; called only by the methods that compare.
+        baseline_rows: Numbers of the background rows that each row is compared with; "knockout", which needs fewer,
+            takes every fourth.
         units: The unit of each column, from 0 on, where some are scored as one; None where none are.
     """
 
     cells: Cells
     target: Target | None
-    judges: Float[Tensor, "batch member"]
+    member_weight: Float[Tensor, "batch member"]
     background: Callable[[], Background]
-    partners: Int[Tensor, "batch partner"]
+    baseline_rows: Int[Tensor, "batch baseline"]
     units: Int[Tensor, " column"] | None = None
 
 
-def _divide(scores: Float[Tensor, "batch member column"], question: Question) -> Tensor:
-    share = question.judges / question.judges.sum(dim=1, keepdim=True)
-    return join(scores * share[..., None], question.units)
+def _divide(scores: Float[Tensor, "batch member column"], inputs: ScoringInputs) -> Tensor:
+    share = inputs.member_weight / inputs.member_weight.sum(dim=1, keepdim=True)
+    return join(scores * share[..., None], inputs.units)
 
 
-def _contribution(model: TabAttnModel, question: Question) -> Tensor:
-    partners, asked = question.partners, (question.cells, question.target, question.judges, question.units)
-    return contribution_scores(model, question.background(), partners, *asked)
+def _contribution(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
+    rest = (inputs.cells, inputs.target, inputs.member_weight, inputs.units)
+    return contribution_scores(model, inputs.background(), inputs.baseline_rows, *rest)
 
 
-def _knockout(model: TabAttnModel, question: Question) -> Tensor:
-    partners = question.partners[:, ::KNOCKOUT_STRIDE]
-    asked = (question.cells, question.target, question.judges, question.units)
-    return knockout_scores(model, question.background(), partners, *asked)
+def _knockout(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
+    baseline_rows = inputs.baseline_rows[:, ::KNOCKOUT_STRIDE]
+    rest = (inputs.cells, inputs.target, inputs.member_weight, inputs.units)
+    return knockout_scores(model, inputs.background(), baseline_rows, *rest)
 
 
-def gradient_scores(model: TabAttnModel, question: Question) -> Float[Tensor, "batch member unit"]:
+def gradient_scores(model: TabAttnModel, inputs: ScoringInputs) -> Float[Tensor, "batch member unit"]:
     """Score columns by the length of attention times its gradient, summed over layers and heads.
 
     Args:
         model: The model.
-        question: The rows. Without a target the gradient is that of the prediction (numbers, log rates, or the log
+        inputs: The rows. Without a target the gradient is that of the prediction (numbers, log rates, or the log
             probability of the most probable class) instead of the loss.
 
     Returns:
@@ -78,29 +78,31 @@ def gradient_scores(model: TabAttnModel, question: Question) -> Float[Tensor, "b
     Source: Chefer et al. 2021 (arXiv 2103.15679), section 3; without its clamp, so that columns that speak against the
         target count too.
     """
-    anatomy, tokens = anatomy_of(model), model.embed(question.cells)
+    probe, tokens = probe_of(model), model.embed(inputs.cells)
     with torch.enable_grad():
-        read = anatomy.dissect(tokens)
-        if question.target is None:
-            objective = model.loss.belief(model.loss.average(read.prediction, question.judges)).sum()
+        read = probe.trace(tokens)
+        if inputs.target is None:
+            objective = model.loss.self_target_objective(
+                model.loss.average(read.prediction, inputs.member_weight)
+            ).sum()
         else:
-            objective = model.loss.ensemble(read.prediction, question.target, question.judges).sum()
-    return join(anatomy.attributed(objective, read, tokens), question.units)
+            objective = model.loss.ensemble(read.prediction, inputs.target, inputs.member_weight).sum()
+    return join(probe.attributed(objective, read, tokens), inputs.units)
 
 
-def _norm(model: TabAttnModel, question: Question) -> Tensor:
-    return _divide(anatomy_of(model).norm(model.embed(question.cells)), question)
+def _norm(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
+    return _divide(probe_of(model).norm(model.embed(inputs.cells)), inputs)
 
 
-def _mean(model: TabAttnModel, question: Question) -> Tensor:
-    return _divide(anatomy_of(model).mean(model.embed(question.cells)), question)
+def _mean(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
+    return _divide(probe_of(model).mean(model.embed(inputs.cells)), inputs)
 
 
-def _rollout(model: TabAttnModel, question: Question) -> Tensor:
-    return _divide(anatomy_of(model).rollout(model.embed(question.cells)), question)
+def _rollout(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
+    return _divide(probe_of(model).rollout(model.embed(inputs.cells)), inputs)
 
 
-METHODS: Mapping[Method, Callable[[TabAttnModel, Question], Tensor]] = {
+METHODS: Mapping[Method, Callable[[TabAttnModel, ScoringInputs], Tensor]] = {
     "contribution": _contribution,
     "knockout": _knockout,
     "gradient": gradient_scores,

@@ -1,4 +1,4 @@
-"""Permutation importance of any fitted estimator, by scikit-learn's own function: the judge of every other score."""
+"""Permutation importance, the reference of every other score: of any estimator, or of one that swaps columns inside."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from sklearn.metrics import (
     log_loss,
     r2_score,
 )
+from sklearn.utils import check_random_state
 
 from tabattn.errors import ParameterError
 from tabattn.nn.losses import LossName
@@ -88,8 +89,7 @@ def permutation_scores(
 
     Source: Breiman 2001, as implemented by `sklearn.inspection.permutation_importance`.
     """
-    if n_repeats < 1:
-        raise ParameterError(f"n_repeats must be at least 1, got {n_repeats}.")
+    _check_repeats(n_repeats)
     chosen: Scoring = ("neg_log_loss" if is_classifier(estimator) else "r2") if scoring is None else scoring
 
     def scorer(fitted: Any, X: Any, y: Any) -> float:
@@ -101,6 +101,55 @@ def permutation_scores(
         estimator, X, y, scoring=scorer, n_repeats=n_repeats, random_state=random_state, n_jobs=None
     )
     return PermutationScores(repeats=result.importances, scoring=chosen)
+
+
+def permuted_scores(
+    score: Callable[[int | None, Array], float],
+    scoring: Scoring,
+    *,
+    n_rows: int,
+    n_columns: int,
+    n_repeats: int,
+    random_state: int | None,
+) -> PermutationScores:
+    """Measure permutation importance by a function that scores rows with one column permuted.
+
+    The permutations are those that scikit-learn's function draws from the same seed: each repeat permutes the rows of
+    the one before once more, and all columns are permuted alike.
+
+    Args:
+        score: Gets the number of a column, or None for none, and for each row the row that its cell comes from; returns
+            the score.
+        scoring: Name of the score.
+        n_rows: Number of rows.
+        n_columns: Number of columns.
+        n_repeats: Permutations per column, at least 1.
+        random_state: Seed of the permutations.
+
+    Returns:
+        The fall of the score at each repeat.
+
+    Raises:
+        ParameterError: `n_repeats` is less than 1.
+
+    Source: Breiman 2001 (Random Forests), section 10, as implemented by `sklearn.inspection.permutation_importance`.
+    """
+    _check_repeats(n_repeats)
+    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max + 1)
+    draw, order, source = check_random_state(seed), np.arange(n_rows), np.arange(n_rows)
+    sources = []
+    for _ in range(n_repeats):
+        draw.shuffle(order)
+        source = source[order]
+        sources.append(source)
+    whole = score(None, np.arange(n_rows))
+    falls = [[whole - score(column, each) for each in sources] for column in range(n_columns)]
+    return PermutationScores(repeats=np.array(falls), scoring=scoring)
+
+
+def _check_repeats(n_repeats: int) -> None:
+    if n_repeats < 1:
+        raise ParameterError(f"n_repeats must be at least 1, got {n_repeats}.")
 
 
 def auto_repeats(n_columns: int) -> int:
@@ -122,7 +171,7 @@ def auto_repeats(n_columns: int) -> int:
 def score_of(
     scoring: Scoring, y: Any, predicted: Array, *, classes: Array | None = None, quantile: float = 0.5
 ) -> float:
-    """Return the score of predictions: 1 less the loss as a share of a constant's, or minus the log loss.
+    """Return the score of predictions: 1 minus the loss divided by that of a constant, or minus the log loss.
 
     Args:
         scoring: "r2" (squared errors), "d2_absolute" (absolute errors), "d2_pinball", "d2_poisson" (Poisson's
@@ -142,7 +191,6 @@ def score_of(
     Source: scikit-learn's functions of these names.
     """
     known = np.asarray(y)
-    known = known.ravel() if known.ndim == 2 and known.shape[1] == 1 and predicted.ndim == 1 else known
     if scoring == "neg_log_loss":
         if known.ndim == 1:
             return -float(log_loss(known, predicted, labels=classes))

@@ -1,30 +1,33 @@
 """Read a fitted model: batch after batch of rows, in memory that does not grow with their number."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from tabattn.errors import ParameterError
+from tabattn.importance.aggregation import Scores, normalize_scores
 from tabattn.importance.background import Background, read_background
-from tabattn.importance.methods import METHODS, Method, Question
+from tabattn.importance.methods import METHODS, Method, ScoringInputs
+from tabattn.importance.units import Units
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 
 MAX_READ_ELEMENTS = 8_000_000
 MAX_READ_ROWS, BLOCK_ROWS = 4096, 32
-N_PAIRS, MAX_PARTNERS = 4096, 64
+N_PAIRS, MAX_BASELINE_ROWS = 4096, 64
 MAX_BACKGROUND_ELEMENTS = 32_000_000
 MAX_KEPT_ELEMENTS = 256_000_000
 
 
 @dataclass(frozen=True)
 class EmbeddedRows:
-    """Rows whose tokens are kept, to be predicted again and again while columns are exchanged between them.
+    """Rows whose tokens are kept, to be predicted many times with columns swapped between them.
 
     Args:
         model: The model, where the tokens are.
@@ -38,35 +41,35 @@ class EmbeddedRows:
     n_rows: int
     n_read_rows: int
 
-    def predict(self, places: Int[Tensor, "row column"]) -> Float[Tensor, "row member output"]:
-        """Predict the rows with columns from other rows, bit by bit as `Reader.predict` does.
+    def predict(self, columns: Sequence[int], rows: Int[Tensor, " row"]) -> Float[Tensor, "row member output"]:
+        """Predict the rows with some columns from other rows, bit by bit as `Reader.predict` does.
 
         Args:
-            places: For each row and column of the model, the number of the row that the cell comes from.
+            columns: Places of the columns in the order of the model.
+            rows: For each row, the row that the cells of these columns come from.
 
         Returns:
             Outputs of each member.
         """
-        own = torch.arange(self.tokens.shape[1]) % self.n_rows
-        places = places[own]
-        moved = (places != own[:, None]).any(dim=0).nonzero().flatten()
+        n_full = self.tokens.shape[1]
+        source, swapped = rows[torch.arange(n_full) % self.n_rows], list(columns)
         predictions = []
         with torch.inference_mode(mode=False), torch.no_grad():
-            for start in range(0, len(own), self.n_read_rows):
-                rows = slice(start, start + self.n_read_rows)
-                tokens = self.tokens[:, rows].clone()
-                tokens[:, :, moved] = self.tokens[:, places[rows][:, moved], moved]
+            for start in range(0, n_full, self.n_read_rows):
+                batch = slice(start, start + self.n_read_rows)
+                tokens = self.tokens[:, batch].clone()
+                tokens[:, :, swapped] = self.tokens[:, source[batch][:, None], swapped]
                 predictions.append(self.model.predict(tokens).prediction.cpu())
         return torch.cat(predictions)[: self.n_rows]
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A model and the rows that others are compared with.
+    """A model and its background rows.
 
     Args:
         model: The model, on the CPU.
-        background: Rows that it was fitted on.
+        background: Rows that it was fitted on, which others are compared with.
         device: Where to compute.
     """
 
@@ -112,7 +115,7 @@ class Reader:
         return torch.cat(list(self.read(_full(cells), lambda model, batch, _: model(batch).prediction)))[: len(cells)]
 
     def embed(self, cells: Cells) -> EmbeddedRows | None:
-        """Keep the tokens of rows that are to be predicted many times.
+        """Compute the tokens of rows that are to be predicted many times.
 
         Args:
             cells: The rows.
@@ -127,13 +130,13 @@ class Reader:
         tokens = torch.cat(list(self._map(model, full, lambda model, batch, _: model.embed(batch))), dim=1)
         return EmbeddedRows(model, tokens, len(cells), self._n_read_rows())
 
-    def shares(
+    def member_scores(
         self,
         cells: Cells,
         target: Target | None,
         method: Method,
         *,
-        judges: Float[Tensor, "row member"] | None = None,
+        member_weight: Float[Tensor, "row member"] | None = None,
         units: Int[Tensor, " column"] | None = None,
     ) -> Iterator[Float[Tensor, "batch member unit"]]:
         """Score units of columns, for each row by each member.
@@ -144,22 +147,22 @@ class Reader:
             cells: The rows.
             target: As the loss takes it; None to take the target to be as the model predicts.
             method: How to score.
-            judges: Weight of each member in each row; None for equal weights.
-            units: The unit of each column, from 0 on; None where every column stands for itself.
+            member_weight: Weight of each member in each row; None for equal weights.
+            units: The unit of each column, from 0 on; None where every column is a unit.
 
         Returns:
-            Batch by batch the share of each member in the score of each row and unit, in double precision.
+            Batch by batch the part of each member in the score of each row and unit, in double precision.
 
         Raises:
             ParameterError: There is no such method.
         """
         if method not in METHODS:
             raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
-        if judges is None:
-            judges = torch.ones(len(cells), self.model.shape.n_members)
+        if member_weight is None:
+            member_weight = torch.ones(len(cells), self.model.shape.n_members)
         n_background = min(len(self.background), max(1, MAX_BACKGROUND_ELEMENTS // self._n_token_elements()))
-        n_partners = min(max(1, N_PAIRS // len(cells)), MAX_PARTNERS, n_background)
-        partners = torch.arange(len(cells) * n_partners).reshape(-1, n_partners) % n_background
+        n_baseline_rows = min(max(1, N_PAIRS // len(cells)), MAX_BASELINE_ROWS, n_background)
+        baseline_rows = torch.arange(len(cells) * n_baseline_rows).reshape(-1, n_baseline_rows) % n_background
         background: Background | None = None
 
         def read(model: TabAttnModel, batch: Cells, rows: slice) -> Tensor:
@@ -171,17 +174,56 @@ class Reader:
                     background = read_background(model, self.background.take(slice(n_background)).to(device))
                 return background
 
-            question = Question(
+            inputs = ScoringInputs(
                 cells=batch,
                 target=None if target is None else target[rows].to(device),
-                judges=judges[rows].to(device),
+                member_weight=member_weight[rows].to(device),
                 background=compare_with,
-                partners=partners[rows].to(device),
+                baseline_rows=baseline_rows[rows].to(device),
                 units=None if units is None else units.to(device),
             )
-            return METHODS[method](model, question).double()
+            return METHODS[method](model, inputs).double()
 
         return self.read(cells, read)
+
+    def scores(
+        self,
+        cells: Cells,
+        target: Target | None,
+        method: Method,
+        units: Units,
+        *,
+        member_weight: Float[Tensor, "row member"] | None = None,
+        row_weight: Float[Tensor, " row"] | None = None,
+    ) -> Scores:
+        """Score units of columns on some rows together.
+
+        Args:
+            cells: The rows.
+            target: As the loss takes it; None to take the target to be as the model predicts.
+            method: How to score.
+            units: What to score.
+            member_weight: Weight of each member in each row; None for equal weights.
+            row_weight: Weight of each row; None for equal weights.
+
+        Returns:
+            Scores in the order of the units.
+
+        Raises:
+            ParameterError: There is no such method.
+        """
+        weight = torch.ones(len(cells), dtype=torch.float64) if row_weight is None else row_weight
+        parts = self.member_scores(cells, target, method, member_weight=member_weight, units=units.joined)
+        sums, start = torch.zeros((), dtype=torch.float64), 0
+        for each in parts:
+            sums = sums + torch.tensordot(weight[start : start + len(each)], each, dims=1)
+            start += len(each)
+        scores = normalize_scores((sums / weight.sum()).numpy())
+        return Scores(
+            raw=units.spread(scores.raw, unread=-np.inf),
+            importance=units.spread(scores.importance),
+            std=units.spread(scores.std),
+        )
 
     def _n_read_rows(self) -> int:
         """Number of rows that are read at once: the weights of all layers and a few arrays as wide as tokens fit."""

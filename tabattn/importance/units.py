@@ -1,18 +1,19 @@
 """What gets a score: every column for itself, or some of them as one."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tabattn.errors import ParameterError
+from tabattn.errors import ParameterError, nearest
 from tabattn.table.schema import TableSchema
 
 Groups: TypeAlias = Mapping[str, Sequence[str]] | None
+Array = np.ndarray[Any, np.dtype[Any]]
 GROUP = "group"
 
 
@@ -34,9 +35,26 @@ class Units:
     of_model: tuple[int, ...]
     scored: tuple[int, ...]
 
+    def model_columns(self, unit: int) -> tuple[int, ...]:
+        """Return the columns of a unit that the model reads, as places in its order.
+
+        Args:
+            unit: Number of the unit.
+        """
+        return tuple(place for place, scored in enumerate(self.of_model) if self.scored[scored] == unit)
+
+    def spread(self, values: Array, unread: float = 0.0) -> Array:
+        """Put values of the units that the model reads, on the last axis, in the order of all units.
+
+        Args:
+            values: The values.
+            unread: What stands at units that the model does not read.
+        """
+        return spread(values, self.scored, len(self.names), unread)
+
     @property
     def joined(self) -> Int[Tensor, " column"] | None:
-        """`of_model` as a tensor; None where every column stands for itself."""
+        """`of_model` as a tensor; None where every column is a unit."""
         return torch.tensor(self.of_model) if len(self.scored) < len(self.of_model) else None
 
 
@@ -81,6 +99,24 @@ def units_of(schema: TableSchema, groups: Groups = None) -> Units:
     return Units(tuple(names), tuple(kinds), tuple(of_column), of_model, scored)
 
 
+def spread(values: Array, positions: Sequence[int], n: int, absent: float = 0.0) -> Array:
+    """Put values, on the last axis, at some of n positions.
+
+    Args:
+        values: The values.
+        positions: Where they go.
+        n: How many positions there are.
+        absent: What stands at the others.
+
+    Example:
+        >>> spread(np.array([1.0, 2.0]), (2, 0), 3).tolist()
+        [2.0, 0.0, 1.0]
+    """
+    array = np.full((*values.shape[:-1], n), absent, dtype=values.dtype)
+    array[..., list(positions)] = values
+    return array
+
+
 def _group_of(schema: TableSchema, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Name the group of each column that is in one."""
     if not isinstance(groups, Mapping):
@@ -93,9 +129,9 @@ def _group_of(schema: TableSchema, groups: Mapping[str, Sequence[str]]) -> dict[
             raise ParameterError(f"A group must have a list of columns, got {columns!r} for {group!r}.")
         for name in map(str, columns):
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"Did you mean {close[0]!r}?" if close else "Check the name."
-                raise ParameterError(f"A group must have columns of the table, got {name!r} in {group!r}. {hint}")
+                raise ParameterError(
+                    f"A group must have columns of the table, got {name!r} in {group!r}. {nearest(name, schema.names)}"
+                )
             if group_of.get(name, group) != group:
                 raise ParameterError(
                     f"A column must be in one group, got {name!r} in {group_of[name]!r} and {group!r}. Leave it in one."

@@ -16,18 +16,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-class Exchanges(NamedTuple):
-    """Which columns come from another row, in each of several exchanges.
+class ColumnSwaps(NamedTuple):
+    """Which columns come from another row, in each of several swaps.
 
     Args:
         columns: A column that is exchanged.
         numbers: The exchange that this is done in, from 0 on; one exchange may take several columns.
-        n_exchanged: How many exchanges there are.
+        n_swaps: How many swaps there are.
     """
 
     columns: Int[Tensor, " pair"]
     numbers: Int[Tensor, " pair"]
-    n_exchanged: int
+    n_swaps: int
 
 
 def attention_weights(
@@ -73,26 +73,26 @@ def read_columns(
     return torch.bmm(weights, tokens)
 
 
-def read_exchanged(
-    query: Float[Tensor, "batch exchanged stream d"],
+def read_swapped(
+    query: Float[Tensor, "batch swap stream d"],
     tokens: Float[Tensor, "batch column d"],
     others: Float[Tensor, "batch column d"],
-    exchanges: Exchanges,
-) -> Float[Tensor, "batch exchanged stream d"]:
+    swaps: ColumnSwaps,
+) -> Float[Tensor, "batch swap stream d"]:
     """What streams read from rows in which some columns at a time are those of another row.
 
-    All exchanges of a row are one product with its tokens, and only the scores of exchanged columns are put right.
+    All swaps of a row are one product with its tokens, and only the scores of exchanged columns are put right.
 
     Args:
         query: Queries in token space, for each exchange.
         tokens: Column tokens.
         others: Column tokens of the other rows.
-        exchanges: What to exchange.
+        swaps: What to exchange.
 
     Returns:
         What each stream read, in token space.
     """
-    columns, numbers = exchanges.columns, exchanges.numbers
+    columns, numbers = swaps.columns, swaps.numbers
     theirs, own = others[:, columns], tokens[:, columns]
     scale = query.shape[-1] ** -0.5
     scores = torch.bmm(tokens, query.flatten(1, 2).transpose(1, 2)).mul_(scale).unflatten(2, query.shape[1:3])
@@ -134,7 +134,7 @@ def value_norms(
         w_output: The part of the output matrix that belongs to each stream.
 
     Returns:
-        Non-negative lengths.
+        Non-negative norms.
 
     Source: Kobayashi et al. 2020 (arXiv 2004.10102), section 3; here the value projection is part of ``W_o``.
     """

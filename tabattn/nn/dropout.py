@@ -11,14 +11,14 @@ N_BYTE_VALUES = 256
 BYTES_PER_DRAW = 8
 
 
-def dropout(x: Float[Tensor, "*axes"], share: float, training: bool) -> Float[Tensor, "*axes"]:
-    """Set a share of the elements to zero and scale the others so that the mean stays.
+def dropout(x: Float[Tensor, "*axes"], rate: float, training: bool) -> Float[Tensor, "*axes"]:
+    """Set a fraction of the elements to zero and scale the others so that the mean stays.
 
-    On a CPU the share is rounded to the nearest 256th, because each element is decided by one random byte.
+    On a CPU the rate is rounded to the nearest 256th, because each element is decided by one random byte.
 
     Args:
         x: Any values.
-        share: Probability of an element to be dropped, in [0, 1).
+        rate: Probability of an element to be dropped, in [0, 1).
         training: Whether to drop anything at all.
 
     Returns:
@@ -34,11 +34,11 @@ def dropout(x: Float[Tensor, "*axes"], share: float, training: bool) -> Float[Te
 
     Source: Srivastava et al. 2014, section 4.
     """
-    if not training or share == 0:
+    if not training or rate == 0:
         return x
     if x.device.type != "cpu":
-        return functional.dropout(x, share, training=True)
-    n_dropped = min(round(N_BYTE_VALUES * share), N_BYTE_VALUES - 1)
+        return functional.dropout(x, rate, training=True)
+    n_dropped = min(round(N_BYTE_VALUES * rate), N_BYTE_VALUES - 1)
     kept = _random_bytes(x.shape) >= n_dropped
     return x * kept.to(x.dtype).mul_(N_BYTE_VALUES / (N_BYTE_VALUES - n_dropped))
 

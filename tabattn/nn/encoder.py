@@ -5,14 +5,14 @@ is linear in the number of columns.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, relu
 
-from tabattn.nn.attention import Exchanges, attention_weights, read_columns, read_exchanged, value_norms
+from tabattn.nn.attention import ColumnSwaps, attention_weights, read_columns, read_swapped, value_norms
 from tabattn.nn.dropout import dropout
 
 FFN_WIDTH = 4 / 3
@@ -36,6 +36,52 @@ class MemberLinear(nn.Module):
     def forward(self, x: Float[Tensor, "member batch d_in"]) -> Float[Tensor, "member batch d_out"]:
         """Apply each member's layer to its own input."""
         return torch.baddbmm(self.bias, x, self.weight)
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What a model asks of its encoder, of whatever kind."""
+
+    def predict(
+        self, tokens: Float[Tensor, "group batch column d"]
+    ) -> tuple[Float[Tensor, "member batch d"], tuple[Float[Tensor, "batch member head column"], ...]]:
+        """Return the states that predict and, layer by layer, the attention that they paid to the columns.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+        """
+
+    def swap_columns(
+        self,
+        tokens: Float[Tensor, "group batch column d"],
+        others: Float[Tensor, "group batch column d"],
+        swaps: ColumnSwaps,
+    ) -> Float[Tensor, "member batch_swap d"]:
+        """Return the states that predict rows in which some columns at a time are those of another row.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+            others: Those of the other rows.
+            swaps: Which columns.
+        """
+
+    def between(
+        self, tokens: Float[Tensor, "group batch column d"]
+    ) -> Float[Tensor, "batch member layer head query column"] | None:
+        """Return the attention of columns to columns before dropout; None where columns do not attend.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+        """
+
+    def column_states(
+        self, tokens: Float[Tensor, "group batch column d"]
+    ) -> tuple[Float[Tensor, "member batch column d"], Float[Tensor, "member batch d"]]:
+        """Return what each column can be reconstructed from, and the states that predict.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+        """
 
 
 class Reading(NamedTuple):
@@ -63,8 +109,8 @@ class ClassAttentionLayer(nn.Module):
         n_members: Number of members, a multiple of `n_groups`; the first members are the first group.
         n_heads: Heads per member.
         d_token: Width of tokens and CLS states.
-        attention_dropout: Share of attention weights dropped while training.
-        ffn_dropout: Share of hidden feed-forward units dropped while training.
+        attention_dropout: Fraction of attention weights dropped while training.
+        ffn_dropout: Fraction of hidden feed-forward units dropped while training.
 
     Source: the products of projections as one matrix, Elhage et al. 2021 ("A Mathematical Framework for Transformer
         Circuits", QK and OV circuits); ReGLU, Shazeer 2020 (arXiv 2002.05202).
@@ -105,29 +151,29 @@ class ClassAttentionLayer(nn.Module):
         query = self._split_heads(self.query(normalize(state)), n_rows)
         weights = attention_weights(query, tokens)
         mixture = read_columns(dropout(weights, self.attention_dropout, self.training), tokens)
-        return self._take_in(state, mixture), Reading(weights, mixture)
+        return self._updated(state, mixture), Reading(weights, mixture)
 
-    def exchange(
+    def swap_columns(
         self,
-        state: Float[Tensor, "member #batch_exchanged d"],
+        state: Float[Tensor, "member #batch_swap d"],
         tokens: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-        exchanges: Exchanges,
-    ) -> Float[Tensor, "member batch_exchanged d"]:
+        swaps: ColumnSwaps,
+    ) -> Float[Tensor, "member batch_swap d"]:
         """Return the new CLS states of rows in which some columns at a time are those of another row.
 
         Args:
             state: CLS states, for each row one per exchange; one for all where they do not differ yet.
             tokens: Column tokens.
             others: Column tokens of the other rows.
-            exchanges: What to exchange.
+            swaps: Which columns.
         """
-        query = self._split_heads(self.query(normalize(state)), tokens.shape[1] * exchanges.n_exchanged)
-        by_row = query.unflatten(0, (-1, exchanges.n_exchanged))
-        mixture = read_exchanged(by_row, tokens.flatten(0, 1), others.flatten(0, 1), exchanges)
-        return self._take_in(state, mixture.flatten(0, 1))
+        query = self._split_heads(self.query(normalize(state)), tokens.shape[1] * swaps.n_swaps)
+        by_row = query.unflatten(0, (-1, swaps.n_swaps))
+        mixture = read_swapped(by_row, tokens.flatten(0, 1), others.flatten(0, 1), swaps)
+        return self._updated(state, mixture.flatten(0, 1))
 
-    def _take_in(
+    def _updated(
         self, state: Float[Tensor, "member #batch d"], mixture: Float[Tensor, "group_row stream d"]
     ) -> Float[Tensor, "member batch d"]:
         """Return the new CLS states, given what the streams read from the columns."""
@@ -172,8 +218,8 @@ class ClassAttentionEncoder(nn.Module):
         n_members: Number of members, a multiple of `n_groups`.
         n_heads: Heads per member and layer.
         d_token: Width of tokens and CLS states.
-        attention_dropout: Share of attention weights dropped while training.
-        ffn_dropout: Share of hidden feed-forward units dropped while training.
+        attention_dropout: Fraction of attention weights dropped while training.
+        ffn_dropout: Fraction of hidden feed-forward units dropped while training.
 
     Source: class attention, Touvron et al. 2021 (arXiv 2103.17239), section 2.
     """
@@ -222,23 +268,41 @@ class ClassAttentionEncoder(nn.Module):
         state, readings = self(tokens)
         return state, self.by_head(reading.weights for reading in readings)
 
-    def exchange(
+    def swap_columns(
         self,
         tokens: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-        exchanges: Exchanges,
-    ) -> Float[Tensor, "member batch_exchanged d"]:
+        swaps: ColumnSwaps,
+    ) -> Float[Tensor, "member batch_swap d"]:
         """Return the last CLS states of rows in which some columns at a time are those of another row.
 
         Args:
             tokens: Column tokens, normalized by `normalize`.
             others: Those of the other rows.
-            exchanges: What to exchange.
+            swaps: Which columns.
         """
         state: Tensor = self.cls
         for layer in self._class_layers():
-            state = layer.exchange(state, tokens, others, exchanges)
+            state = layer.swap_columns(state, tokens, others, swaps)
         return normalize(state)
+
+    def between(
+        self,
+        tokens: Float[Tensor, "group batch column d"],  # noqa: ARG002  # part of the protocol
+    ) -> None:
+        """Return None: columns do not attend to each other here."""
+        return
+
+    def column_states(
+        self, tokens: Float[Tensor, "group batch column d"]
+    ) -> tuple[Float[Tensor, "member batch column d"], Float[Tensor, "member batch d"]]:
+        """Return the CLS states, for each column because columns have no states here, and once for the row.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+        """
+        state, _ = self(tokens)
+        return state[:, :, None].expand(-1, -1, tokens.shape[2], -1), state
 
     def by_head(
         self, streams: Iterable[Float[Tensor, "group_row stream column"]]

@@ -90,33 +90,33 @@ class Loss(ABC):
         """Return how much the divergence of each canonical output grows with the square of a small change."""
 
     @abstractmethod
-    def belief(self, averaged: Averaged) -> ByRow:
+    def self_target_objective(self, averaged: Averaged) -> ByRow:
         """Return one number for each row that stands for the prediction where there is no target."""
 
-    def ensemble(self, outputs: Outputs, target: Target, judges: ByMember) -> ByRow:
+    def ensemble(self, outputs: Outputs, target: Target, member_weight: ByMember) -> ByRow:
         """Return the loss of the averaged prediction.
 
         Args:
             outputs: Outputs of the model.
             target: As the class says.
-            judges: Weight of each member in the average of a row, not all zero in any row.
+            member_weight: Weight of each member in the average of a row, not all zero in any row.
         """
-        return self.of_average(self.average(outputs, judges), target)
+        return self.of_average(self.average(outputs, member_weight), target)
 
-    def average(self, outputs: Outputs, judges: ByMember | None = None) -> Averaged:
+    def average(self, outputs: Outputs, member_weight: ByMember | None = None) -> Averaged:
         """Average numbers, rates or probabilities over members.
 
         Args:
             outputs: Outputs of the model.
-            judges: Weight of each member in the average of a row, not all zero in any row; None for equal weights.
+            member_weight: Weight of each member in the average of a row, not all zero in any row; None for equal ones.
 
         Returns:
             The prediction of the ensemble.
         """
         values = self.natural(outputs)
-        if judges is None:
+        if member_weight is None:
             return values.mean(dim=1)
-        share = judges * (judges.shape[1] / judges.sum(dim=1, keepdim=True))
+        share = member_weight * (member_weight.shape[1] / member_weight.sum(dim=1, keepdim=True))
         return (values * share[..., None]).mean(dim=1)
 
     def followed(self, averaged: Averaged) -> Followed:
@@ -166,7 +166,7 @@ class _NumberLoss(Loss):
         return torch.ones_like(canonical)
 
     @override
-    def belief(self, averaged: Averaged) -> ByRow:
+    def self_target_objective(self, averaged: Averaged) -> ByRow:
         return averaged.sum(dim=1)
 
 
@@ -261,7 +261,7 @@ class PoissonLoss(Loss):
         return canonical.exp()
 
     @override
-    def belief(self, averaged: Averaged) -> ByRow:
+    def self_target_objective(self, averaged: Averaged) -> ByRow:
         return _log(averaged).sum(dim=1)
 
 
@@ -297,7 +297,7 @@ class LabelLoss(Loss):
         return (logsigmoid(canonical) + logsigmoid(-canonical)).exp()
 
     @override
-    def belief(self, averaged: Averaged) -> ByRow:
+    def self_target_objective(self, averaged: Averaged) -> ByRow:
         return _log(torch.maximum(averaged, 1 - averaged)).sum(dim=1)
 
 
@@ -366,7 +366,7 @@ class ClassLoss(Loss):
         return torch.ones_like(canonical) if canonical.shape[1] == 1 else canonical.exp()
 
     @override
-    def belief(self, averaged: Averaged) -> ByRow:
+    def self_target_objective(self, averaged: Averaged) -> ByRow:
         return _log(averaged.amax(dim=1))
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import relu, scaled_dot_product_attention
 
-from tabattn.nn.attention import Exchanges
+from tabattn.nn.attention import ColumnSwaps
 from tabattn.nn.dropout import dropout
 from tabattn.nn.encoder import FFN_WIDTH, MemberLinear, normalize
 
@@ -31,8 +31,8 @@ class Sizes:
         n_members: Number of members.
         n_heads: Heads per member and layer.
         d_token: Width of tokens and states, divisible by `n_heads`.
-        attention_dropout: Share of attention weights dropped while training.
-        ffn_dropout: Share of hidden units dropped while training.
+        attention_dropout: Fraction of attention weights dropped while training.
+        ffn_dropout: Fraction of hidden units dropped while training.
     """
 
     n_layers: int
@@ -59,7 +59,7 @@ class Mixed(NamedTuple):
             in and CLS last; empty where they were not asked for.
         cross: Layer by layer, the weights of a decoder to the columns, in the same order; empty where they were not
             asked for, or there is no decoder.
-        lengths: Layer by layer, the lengths of what each column adds to the predicting state if it gets all of its
+        norms: Layer by layer, the norms of what each column adds to the predicting state if it gets all of its
             attention; empty where they were not asked for.
     """
 
@@ -68,7 +68,7 @@ class Mixed(NamedTuple):
     attention: tuple[Float[Tensor, "member batch head column"], ...]
     between: tuple[Float[Tensor, "member batch head state key"], ...]
     cross: tuple[Float[Tensor, "member batch head query column"], ...]
-    lengths: tuple[Float[Tensor, "member batch head column"], ...]
+    norms: tuple[Float[Tensor, "member batch head column"], ...]
 
 
 class MemberAttention(nn.Module):
@@ -83,7 +83,7 @@ class MemberAttention(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.n_heads = sizes.n_heads
-        self.share_dropped = sizes.attention_dropout
+        self.dropout_rate = sizes.attention_dropout
         self.query, self.key, self.value, self.output = (
             MemberLinear(sizes.n_members, sizes.d_token, sizes.d_token) for _ in range(4)
         )
@@ -115,10 +115,9 @@ class MemberAttention(nn.Module):
         weights = None
         if with_weights:
             weights = self._weights(query, key, mask)
-            read = dropout(weights, self.share_dropped, self.training) @ value
+            read = dropout(weights, self.dropout_rate, self.training) @ value
         else:
-            share = self.share_dropped if self.training else 0.0
-            read = _fused(query, key, value, mask, share)
+            read = _fused(query, key, value, mask, self.dropout_rate if self.training else 0.0)
         if visible is not None:
             read = read * visible.any(dim=-1)[None, :, None, :, None]
         merged = read.transpose(2, 3).flatten(3)
@@ -130,7 +129,7 @@ class MemberAttention(nn.Module):
         """Return the weights of queries that may attend to all states, and nothing else."""
         return self._weights(self._split(queries, self.query), self._split(states, self.key), None)
 
-    def lengths(self, states: Float[Tensor, "member batch key d"]) -> Float[Tensor, "member batch head key"]:
+    def norms(self, states: Float[Tensor, "member batch key d"]) -> Float[Tensor, "member batch head key"]:
         """Return the length of what each state would add to a query that pays all attention to it.
 
         Source: Kobayashi et al. 2020 (arXiv 2004.10102), section 3.
@@ -138,8 +137,8 @@ class MemberAttention(nn.Module):
         value = self._split(states, self.value)
         per_head = self.output.weight.unflatten(1, (self.n_heads, -1))
         added = torch.einsum("mbhkd,mhde->mbhke", value, per_head)
-        lengths: Tensor = torch.linalg.vector_norm(added, dim=-1)
-        return lengths
+        norms: Tensor = torch.linalg.vector_norm(added, dim=-1)
+        return norms
 
     def _weights(self, query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
@@ -158,13 +157,13 @@ class MemberAttention(nn.Module):
         return applied
 
 
-def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, share_dropped: float) -> Tensor:
+def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_rate: float) -> Tensor:
     """Attention without weights, members and rows on one axis: graphs of ONNX know no other."""
     n_members = query.shape[0]
     if mask is not None:
         mask = mask[0] if mask.shape[1] == 1 else mask.expand(n_members, -1, -1, -1, -1).flatten(0, 1)
     query, key, value = (each.flatten(0, 1) for each in (query, key, value))
-    read: Tensor = scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=share_dropped)
+    read: Tensor = scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout_rate)
     by_member: Tensor = read.unflatten(0, (n_members, -1))
     return by_member
 
@@ -181,7 +180,7 @@ class FeedForward(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         d_hidden = int(FFN_WIDTH * sizes.d_token)
-        self.share_dropped = sizes.ffn_dropout
+        self.dropout_rate = sizes.ffn_dropout
         self.value = MemberLinear(sizes.n_members, sizes.d_token, d_hidden)
         self.gate = MemberLinear(sizes.n_members, sizes.d_token, d_hidden)
         self.out = MemberLinear(sizes.n_members, d_hidden, sizes.d_token)
@@ -191,7 +190,7 @@ class FeedForward(nn.Module):
         flat = states.flatten(1, 2)
         normal = normalize(flat)
         hidden = self.value(normal) * relu(self.gate(normal))
-        new = flat + self.out(dropout(hidden, self.share_dropped, self.training))
+        new = flat + self.out(dropout(hidden, self.dropout_rate, self.training))
         by_token: Tensor = new.unflatten(1, states.shape[1:3])
         return by_token
 
@@ -250,18 +249,18 @@ class ColumnMixer(nn.Module):
 
         Args:
             tokens: Column tokens in the order of the columns, for each member.
-            with_weights: Whether to return all weights and lengths, not only the weights of CLS.
+            with_weights: Whether to return all weights and norms, not only the weights of CLS.
         """
         n_columns = tokens.shape[2]
         states = torch.cat([tokens, self.cls.expand(-1, tokens.shape[1], -1, -1)], dim=2)
         visible = None
         if self.kind == "gpt":
             visible = torch.ones(n_columns + 1, n_columns + 1, dtype=torch.bool, device=tokens.device).tril()[None]
-        attention, between, lengths = [], [], []
+        attention, between, norms = [], [], []
         for layer in self._mixing_layers():
             normal = normalize(states)
             if with_weights:
-                lengths.append(layer.attention.lengths(normal[:, :, :n_columns]))
+                norms.append(layer.attention.norms(normal[:, :, :n_columns]))
             else:
                 with torch.no_grad():
                     of_cls = layer.attention.weights_of(normal[:, :, n_columns:], normal)
@@ -272,7 +271,7 @@ class ColumnMixer(nn.Module):
                 attention.append(weights[:, :, :, n_columns, :n_columns])
         last = normalize(states)
         columns = last[:, :, :n_columns]
-        return Mixed(last[:, :, n_columns], columns, tuple(attention), tuple(between), (), tuple(lengths))
+        return Mixed(last[:, :, n_columns], columns, tuple(attention), tuple(between), (), tuple(norms))
 
     def two_streams(
         self,
@@ -353,13 +352,13 @@ class EncoderDecoder(nn.Module):
 
         Args:
             tokens: Column tokens, for each member.
-            with_weights: Whether to return all weights and lengths, not only those of the cross-attention.
+            with_weights: Whether to return all weights and norms, not only those of the cross-attention.
         """
         columns, between = self.encode(tokens, with_weights=with_weights)
         start = self.cls.expand(-1, tokens.shape[1], -1, -1)
-        states, cross, lengths = self._decode(start, columns, with_weights=with_weights)
+        states, cross, norms = self._decode(start, columns, with_weights=with_weights)
         attention = tuple(each[:, :, :, 0] for each in cross)
-        return Mixed(states[:, :, 0], columns, attention, between, cross if with_weights else (), lengths)
+        return Mixed(states[:, :, 0], columns, attention, between, cross if with_weights else (), norms)
 
     def encode(
         self, tokens: Float[Tensor, "member batch column d"], *, with_weights: bool = False
@@ -387,7 +386,7 @@ class EncoderDecoder(nn.Module):
     def _decode(
         self, states: Tensor, columns: Tensor, *, with_weights: bool
     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        cross, lengths = [], []
+        cross, norms = [], []
         for layer in self.decoder:
             assert isinstance(layer, DecoderLayer)
             states = layer.attend_to_own(states)
@@ -397,10 +396,10 @@ class EncoderDecoder(nn.Module):
                 with torch.no_grad():
                     weights = layer.cross.weights_of(normal[:, :, :1], columns)
             else:
-                lengths.append(layer.cross.lengths(columns))
+                norms.append(layer.cross.norms(columns))
             cross.append(weights)
             states = layer.ffn(states + read)
-        return normalize(states), tuple(cross), tuple(lengths)
+        return normalize(states), tuple(cross), tuple(norms)
 
 
 class MixingEncoder(nn.Module):
@@ -451,34 +450,61 @@ class MixingEncoder(nn.Module):
         return mixed if self.place is None else mixed._replace(columns=mixed.columns[:, :, self.place])
 
     def read(self, tokens: Float[Tensor, "member batch column d"]) -> Mixed:
-        """Return everything, attention and lengths with columns in their own order.
+        """Return everything, attention and norms with columns in their own order.
 
         Args:
             tokens: Column tokens of each member, normalized.
         """
         mixed: Mixed = self.body(self._in_order(tokens), with_weights=True)
-        attention, lengths = (
-            tuple(self.columns_in_own_order(each) for each in values) for values in (mixed.attention, mixed.lengths)
+        attention, norms = (
+            tuple(self.columns_in_own_order(each) for each in values) for values in (mixed.attention, mixed.norms)
         )
-        return mixed._replace(attention=attention, lengths=lengths)
+        return mixed._replace(attention=attention, norms=norms)
 
-    def exchange(
+    def swap_columns(
         self,
         tokens: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-        exchanges: Exchanges,
-    ) -> Float[Tensor, "member batch_exchanged d"]:
+        swaps: ColumnSwaps,
+    ) -> Float[Tensor, "member batch_swap d"]:
         """Return the states that predict rows in which some columns at a time are those of another row.
 
         Args:
             tokens: Column tokens, normalized.
             others: Those of the other rows.
-            exchanges: What to exchange.
+            swaps: Which columns.
         """
-        changed = tokens[:, :, None].expand(-1, -1, exchanges.n_exchanged, -1, -1).clone()
-        theirs = others[:, :, exchanges.columns]
-        changed[:, :, exchanges.numbers, exchanges.columns] = theirs
+        changed = tokens[:, :, None].expand(-1, -1, swaps.n_swaps, -1, -1).clone()
+        theirs = others[:, :, swaps.columns]
+        changed[:, :, swaps.numbers, swaps.columns] = theirs
         return self.predict(changed.flatten(1, 2))[0]
+
+    def between(
+        self, tokens: Float[Tensor, "group batch column d"]
+    ) -> Float[Tensor, "batch member layer head query column"]:
+        """Return the attention of columns to columns before dropout, columns in their own order.
+
+        Args:
+            tokens: Column tokens, normalized.
+
+        Returns:
+            Weights; where states attend to CLS too, the weights of a query sum to less than 1.
+        """
+        n_columns = tokens.shape[2]
+        between = torch.stack(self.read(self.by_member(tokens)).between, dim=2)
+        by_key = self.columns_in_own_order(between[..., :n_columns, :n_columns])
+        return self.columns_in_own_order(by_key.transpose(-1, -2)).transpose(-1, -2).transpose(0, 1)
+
+    def column_states(
+        self, tokens: Float[Tensor, "group batch column d"]
+    ) -> tuple[Float[Tensor, "member batch column d"], Float[Tensor, "member batch d"]]:
+        """Return the last states of the columns, and the states that predict.
+
+        Args:
+            tokens: Column tokens, normalized.
+        """
+        mixed = self.mix(self.by_member(tokens))
+        return mixed.columns, mixed.state
 
     def columns_in_own_order(self, values: Float[Tensor, "*axes column"]) -> Float[Tensor, "*axes column"]:
         """Put values of columns, which are in the body's order, in the order of the columns."""

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from tabattn.nn.attention import Exchanges
-from tabattn.nn.encoder import ClassAttentionEncoder, MemberLinear, normalize
+from tabattn.nn.attention import ColumnSwaps
+from tabattn.nn.encoder import ClassAttentionEncoder, Encoder, MemberLinear, normalize
 from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.mixing import MixingEncoder, Sizes, mixing_body
-from tabattn.nn.tokens import Cells, ColumnTokens
+from tabattn.nn.tokens import CellLayout, Cells, ColumnTokens
 
 EncoderKind = Literal["class", "bert", "roberta", "gpt", "xlnet", "t5"]
 
@@ -22,9 +22,7 @@ class ModelShape:
 
     Args:
         encoder: Kind of encoder.
-        n_numeric: Number of numeric columns.
-        n_parts: Number of numbers of each column that is a block of them.
-        n_levels: Number of codes of each categorical column.
+        layout: The columns.
         loss: What the outputs mean and cost, see `tabattn.nn.losses`.
         quantile: Of the loss "pinball".
         n_outputs: Outputs per row: one for each target of a regression, one for each class or label.
@@ -33,15 +31,13 @@ class ModelShape:
         n_groups: Number of groups of members; a group shares its column tokens. Divides `n_members`.
         n_heads: Heads per member and layer.
         d_token: Width of a token.
-        attention_dropout: Share of attention weights dropped while training, in [0, 1).
-        ffn_dropout: Share of hidden feed-forward units dropped while training, in [0, 1).
+        attention_dropout: Fraction of attention weights dropped while training, in [0, 1).
+        ffn_dropout: Fraction of hidden feed-forward units dropped while training, in [0, 1).
         order: Columns in the order in which an encoder that knows an order has them; empty for their own.
     """
 
     encoder: EncoderKind
-    n_numeric: int
-    n_parts: tuple[int, ...]
-    n_levels: tuple[int, ...]
+    layout: CellLayout
     loss: LossName
     quantile: float
     n_outputs: int
@@ -57,7 +53,12 @@ class ModelShape:
     @property
     def n_columns(self) -> int:
         """Number of columns."""
-        return self.n_numeric + len(self.n_parts) + len(self.n_levels)
+        return self.layout.n_columns
+
+    @property
+    def mixes_columns(self) -> bool:
+        """Whether columns attend to each other."""
+        return self.encoder != "class"
 
     @property
     def n_weights_per_row(self) -> int:
@@ -66,14 +67,14 @@ class ModelShape:
         return self.n_layers * self.n_members * self.n_heads * n_by_head
 
     @property
-    def n_numbers_per_exchange(self) -> int:
-        """Numbers that one row takes for each exchange of columns, in a layer."""
+    def n_numbers_per_swap(self) -> int:
+        """Numbers that one row takes for each swap of columns, in a layer."""
         width = self.n_heads if self.encoder == "class" else 4 * self.d_token
         return self.n_members * self.n_columns * width
 
 
 class ModelOutput(NamedTuple):
-    """What the model says of some rows, and what it looked at.
+    """What the model predicts for some rows, and what it attended to.
 
     Args:
         prediction: Outputs of each member: standardized targets, log rates, log odds or logits.
@@ -94,7 +95,7 @@ class TabAttnModel(nn.Module):
     Example:
         >>> import torch
         >>> shape = ModelShape(
-        ...     encoder="class", n_numeric=2, n_parts=(), n_levels=(3,), loss="squared", quantile=0.5, n_outputs=1,
+        ...     encoder="class", layout=CellLayout(2, (), (3,)), loss="squared", quantile=0.5, n_outputs=1,
         ...     n_layers=2, n_members=4, n_groups=1, n_heads=2, d_token=8, attention_dropout=0.0, ffn_dropout=0.0)
         >>> cells = Cells(torch.randn(5, 2), torch.zeros(5, 1, dtype=torch.long), missing=None)
         >>> output = TabAttnModel(shape)(cells)
@@ -106,8 +107,8 @@ class TabAttnModel(nn.Module):
         super().__init__()
         self.shape = shape
         self.loss = loss_of(shape.loss, shape.quantile)
-        self.tokens = ColumnTokens(shape.n_groups, shape.n_numeric, shape.n_parts, shape.n_levels, shape.d_token)
-        self.encoder = build_encoder(shape)
+        self.tokens = ColumnTokens(shape.n_groups, shape.layout, shape.d_token)
+        self.encoder: Encoder = build_encoder(shape)
         self.head = MemberLinear(shape.n_members, shape.d_token, shape.n_outputs)
 
     def forward(self, cells: Cells) -> ModelOutput:
@@ -127,20 +128,20 @@ class TabAttnModel(nn.Module):
         """Return the column tokens as all layers read them."""
         return normalize(self.tokens(cells))
 
-    def exchange(
+    def swap_columns(
         self,
         tokens: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-        exchanges: Exchanges,
-    ) -> Float[Tensor, "batch exchanged member output"]:
+        swaps: ColumnSwaps,
+    ) -> Float[Tensor, "batch swap member output"]:
         """Predict rows in which some columns at a time are those of another row.
 
         Args:
             tokens: What `embed` returned.
             others: The same of the other rows.
-            exchanges: What to exchange.
+            swaps: Which columns.
         """
-        prediction = self.outputs(self.encoder.exchange(tokens, others, exchanges))
+        prediction = self.outputs(self.encoder.swap_columns(tokens, others, swaps))
         by_row: Tensor = prediction.unflatten(0, (tokens.shape[1], -1))
         return by_row
 
@@ -154,7 +155,7 @@ class TabAttnModel(nn.Module):
         return prediction
 
 
-def build_encoder(shape: ModelShape) -> ClassAttentionEncoder | MixingEncoder:
+def build_encoder(shape: ModelShape) -> Encoder:
     """Build the encoder of a model.
 
     Args:

@@ -1,39 +1,43 @@
-"""Cells of a column to values: numbers, levels, times and texts, as a person would read them."""
+"""Cells of a column to values: numbers, booleans, levels, times and texts, as a person would read them.
+
+Nothing here warns: what could not be parsed is returned with the values, and whoever reads a table warns once.
+"""
 
 import datetime as dt
 import reprlib
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import ColumnError, UnreadCellsWarning, in_one_line
-from tabattn.table.notation import (
-    EXCEL_DAYS,
-    FIRST_EXCEL_DAY,
-    MAX_WHOLE,
-    MIXED_DATES,
-    UNITS_SINCE_1970,
-    date_format,
-    is_number,
-    is_span,
+from tabattn.errors import ColumnError, UnparsedCellsWarning, in_one_line
+from tabattn.table.dates import (
+    DateFormat,
+    DateUnit,
+    infer_date_format,
+    is_duration,
+    parse_counts,
+    parse_dates,
     plain_date,
-    read_dates,
-    read_flag,
-    read_number,
-    span_text,
-    whole_number,
+    plain_duration,
+)
+from tabattn.table.numbers import (
+    MAX_EXACT_INTEGER,
+    MAX_INTEGER,
+    NumberFormat,
+    is_number,
+    parse_boolean,
+    parse_integer,
+    parse_number,
 )
 
 AnySeries: TypeAlias = "pd.Series[Any]"
-Numbers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
+Floats: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
+Positions: TypeAlias = np.ndarray[tuple[int], np.dtype[np.intp]]
 Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
-MISSING_MARKS = frozenset(
+Values = TypeVar("Values")
+MISSING_WORDS = frozenset(
     {
         *("", "-", "--", "?", ".", "na", "n/a", "n.a.", "n.a", "#n/a", "<na>", "nan", "-nan", "nat"),
         *("null", "none", "nil", "missing"),
@@ -41,35 +45,24 @@ MISSING_MARKS = frozenset(
         *("없음", "결측", "결측치", "해당없음", "해당 없음", "미측정"),
     }
 )
-FLAG_NAMES = ("False", "True")
+BOOLEAN_NAMES = ("False", "True")
 BEYOND_INTEGERS = 2**64
-MAX_EXACT_WHOLE = 2**53
-_is_told: ContextVar[bool] = ContextVar("tabattn_unread_cells_told", default=False)
 
 
-@contextmanager
-def unread_cells_ignored() -> Iterator[None]:
-    """Leave out warnings of cells that have been given already; other threads go on to give theirs."""
-    token = _is_told.set(True)
-    try:
-        yield
-    finally:
-        _is_told.reset(token)
-
-
-def warn_of_cells(message: str, category: type[Warning] = UnreadCellsWarning) -> None:
-    """Warn of what cells hold, where it has not been told already.
+class Parsed(NamedTuple, Generic[Values]):
+    """Cells as values.
 
     Args:
-        message: What to say.
-        category: Kind of warning.
+        values: One for each cell.
+        warning: What to warn of, if some cells could not be parsed and count as missing.
     """
-    if not _is_told.get():
-        warnings.warn(message, category, stacklevel=3)
+
+    values: Values
+    warning: UnparsedCellsWarning | None = None
 
 
 def is_missing(column: AnySeries) -> Mask:
-    """Say which cells are missing: empty, blank, NaN, None, or a mark of it such as "-", "N/A" or "없음".
+    """Return which cells are missing: empty, blank, NaN, None, or a word for it such as "-", "N/A" or "없음".
 
     Args:
         column: The cells.
@@ -82,115 +75,108 @@ def is_missing(column: AnySeries) -> Mask:
     if holds_strings(column):
         try:
             positions, values = factorized(column)
-        except ColumnError:  # whoever reads the cells refuses them
+        except ColumnError:  # whoever parses the cells refuses them
             return missing
-        missing |= np.array([*(isinstance(value, str) and is_mark(value) for value in values), True])[positions]
+        missing |= np.array([*(isinstance(value, str) and is_missing_word(value) for value in values), True])[positions]
     return missing
 
 
-def is_mark(text: str) -> bool:
-    """Say whether a text is blank, or a mark of what is missing."""
-    return text.strip().casefold() in MISSING_MARKS
+def is_missing_word(text: str) -> bool:
+    """Return whether a text is blank, or a word for what is missing."""
+    return text.strip().casefold() in MISSING_WORDS
 
 
 def holds_strings(column: AnySeries) -> bool:
-    """Say whether a column may hold strings."""
+    """Return whether a column may hold strings."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return holds_strings(column.cat.categories.to_series())
     return bool(pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column))
 
 
-def as_numbers(column: AnySeries, name: str, marks: str = ".", origin: int = 0) -> Numbers:
-    """Return a numeric column as floats, NaN where missing.
+def parse_numbers(column: AnySeries, name: str, number_format: NumberFormat | None = None) -> Parsed[Floats]:
+    """Return a numeric column as floats minus the offset of its format, NaN where missing.
 
     Args:
         column: The cells.
         name: Name of the column, for errors and warnings.
-        marks: What `tabattn.table.notation.number_marks` returned.
-        origin: What `exact_origin` returned: taken from whole numbers before they become floats.
+        number_format: How strings among the cells are written; None for decimal points.
 
     Returns:
         Array of the same length.
 
     Raises:
         ColumnError: A cell is infinite, or none is a number.
-
-    Warns:
-        UnreadCellsWarning: Some cells are no numbers; they count as missing.
     """
+    number_format = number_format or NumberFormat()
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     if holds_strings(column):
-        numbers = _read_cells(column, name, marks, origin)
+        parsed = _parse_objects(column, name, number_format)
     else:
-        if _is_no_number_dtype(column):
-            raise _no_numbers(name, column.dtype)
+        if _is_not_numeric(column):
+            raise _not_numbers(name, column.dtype)
         try:
             cells = pd.to_numeric(column)
         except (ValueError, TypeError) as error:
-            raise _no_numbers(name, column.dtype) from error
-        if origin and pd.api.types.is_integer_dtype(cells):
-            numbers = _read_cells(cells.astype(object), name, marks, origin)
+            raise _not_numbers(name, column.dtype) from error
+        if number_format.offset and pd.api.types.is_integer_dtype(cells):
+            parsed = _parse_objects(cells.astype(object), name, number_format)
         else:
-            numbers = cells.to_numpy(dtype=np.float64, na_value=np.nan) - origin
-    _refuse_infinite(numbers, name)
-    return numbers
+            parsed = Parsed(cells.to_numpy(dtype=np.float64, na_value=np.nan) - number_format.offset)
+    _refuse_infinite(parsed.values, name)
+    return parsed
 
 
-def exact_origin(column: AnySeries) -> int:
-    """Return what to take from whole numbers that floats can't tell apart, so that they can: the smallest.
+def integer_offset(column: AnySeries) -> int:
+    """Return what to subtract from integers before conversion to float64, so that they stay distinct: the smallest.
 
     Args:
         column: A column of numbers, perhaps as strings.
 
     Returns:
-        0 if no whole number is beyond 2^53, up to which floats hold all of them.
+        0 if no integer is beyond 2**53, up to which floats hold all of them.
 
     Example:
-        >>> exact_origin(pd.Series([2**60 + 1, 2**60 + 2])) == 2**60 + 1, exact_origin(pd.Series([1, 2]))
+        >>> integer_offset(pd.Series([2**60 + 1, 2**60 + 2])) == 2**60 + 1, integer_offset(pd.Series([1, 2]))
         (True, 0)
     """
     present = column.dropna()
     if pd.api.types.is_integer_dtype(column) and len(present):
-        wholes = [int(present.min()), int(present.max())]
+        integers = [int(present.min()), int(present.max())]
     elif holds_strings(column):
-        read = (whole_number(cell) if isinstance(cell, str) else _integer(cell) for cell in pd.unique(present))
-        wholes = [whole for whole in read if whole is not None and abs(whole) <= MAX_WHOLE]
+        parsed = (parse_integer(cell) if isinstance(cell, str) else _integer(cell) for cell in pd.unique(present))
+        integers = [each for each in parsed if each is not None and abs(each) <= MAX_INTEGER]
     else:
         return 0
-    return min(wholes) if wholes and max(map(abs, wholes)) > MAX_EXACT_WHOLE else 0
+    return min(integers) if integers and max(map(abs, integers)) > MAX_EXACT_INTEGER else 0
 
 
-def as_flags(column: AnySeries, name: str) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Return a column of truths as 0 (false) and 1 (true), -1 where missing.
+def parse_booleans(column: AnySeries, name: str) -> Parsed[Positions]:
+    """Return a boolean column as 0 (false) and 1 (true), -1 where missing.
 
     Args:
         column: The cells: booleans, 1 and 0, or words such as "TRUE", "no" and "t".
         name: Name of the column, for errors and warnings.
 
     Raises:
-        ColumnError: No cell says true or false.
-
-    Warns:
-        UnreadCellsWarning: Some cells say neither; they count as missing.
+        ColumnError: No cell is true or false.
 
     Example:
-        >>> as_flags(pd.Series([True, "FALSE", 1, None], dtype=object), "x").tolist()
+        >>> parse_booleans(pd.Series([True, "FALSE", 1, None], dtype=object), "x").values.tolist()
         [1, 0, 1, -1]
     """
     missing = is_missing(column)
     column = column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column
     positions, values = factorized(column)
-    read = [read_flag(value) for value in values]
-    flags: np.ndarray[tuple[int], np.dtype[np.intp]] = np.array(
-        [*(-1 if flag is None else int(flag) for flag in read), -1], dtype=np.intp
-    )[positions]
-    flags[missing] = -1
-    _warn_unread(column, (flags < 0) & ~missing, missing, name, "true or false")
-    return flags
+    parsed = [parse_boolean(value) for value in values]
+    booleans: Positions = np.array([*(-1 if each is None else int(each) for each in parsed), -1], dtype=np.intp)[
+        positions
+    ]
+    booleans[missing] = -1
+    return Parsed(booleans, _unparsed(column, (booleans < 0) & ~missing, missing, name, "true or false"))
 
 
-def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], list[str]]:
+def parse_levels(column: AnySeries) -> tuple[Positions, list[str]]:
     """Return a categorical column as positions in a list of level names; 1, 1.0 and "1" are one level.
 
     Args:
@@ -200,15 +186,15 @@ def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.int
         The position of each cell's level, -1 where missing, and the names of the levels.
 
     Example:
-        >>> positions, names = as_levels(pd.Series(["B", None, " ", "A"], dtype=object))
+        >>> positions, names = parse_levels(pd.Series(["B", None, " ", "A"], dtype=object))
         >>> positions.tolist(), names
         ([0, -1, -1, 1], ['B', 'A'])
     """
     missing = is_missing(column)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
-        factorized(column)  # refuses what is no cell
+    if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named separately
+        factorized(column)  # refuses lists and the like
         column = column.mask(missing, None).map(level_name, na_action="ignore")
     positions, values = factorized(column)
     position_of: dict[str, int] = {}
@@ -219,20 +205,17 @@ def as_levels(column: AnySeries) -> tuple[np.ndarray[tuple[int], np.dtype[np.int
     return np.where(missing, -1, renumbered[positions]), list(position_of)
 
 
-def as_times(column: AnySeries, name: str, written: str) -> AnySeries:
+def parse_times(column: AnySeries, name: str, how: DateFormat | DateUnit | None = None) -> Parsed[AnySeries]:
     """Return a column of dates as time stamps without a time zone, NaT where missing; zones become UTC.
 
     Args:
         column: The cells.
         name: Name of the column, for errors and warnings.
-        written: What `date_format` or `number_date_format` returned, "" for a column that holds times and neither
-            strings nor numbers; strings are then read as all of them together say.
+        how: How strings or numbers among the cells are written; None for a column that holds times and neither strings
+            nor numbers: strings are then read by the format that all of them together have.
 
     Raises:
         ColumnError: No cell is a date.
-
-    Warns:
-        UnreadCellsWarning: Some cells are no dates; they count as missing.
     """
     missing = is_missing(column)
     if isinstance(column.dtype, pd.PeriodDtype):
@@ -241,34 +224,32 @@ def as_times(column: AnySeries, name: str, written: str) -> AnySeries:
     is_text = cells.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
     is_numeric = cells.map(is_real_number).to_numpy(dtype=bool)
     times: AnySeries = pd.to_datetime(cells.mask(is_text | is_numeric), errors="coerce", utc=True)
-    if written == EXCEL_DAYS or written in UNITS_SINCE_1970:
+    if isinstance(how, DateUnit):
         counts = pd.to_numeric(cells.where(is_text | is_numeric), errors="coerce").astype(np.float64)
-        times = times.where(times.notna(), _counted(counts, written))
+        times = times.where(times.notna(), parse_counts(counts, how))
     else:
         if is_text.any():
             plain = cells.where(is_text).map(_date_text, na_action="ignore")
-            way = written or date_format(plain.dropna().unique().tolist()) or MIXED_DATES
-            strings = read_dates(plain, way)
+            strings = parse_dates(plain, how or infer_date_format(plain.dropna().unique().tolist()) or DateFormat())
             others = plain[strings.isna()].dropna()
-            if len(others) and (other_way := date_format(others.unique().tolist())):
-                strings = strings.where(strings.notna(), read_dates(plain, other_way))
+            if len(others) and (other := infer_date_format(others.unique().tolist())):
+                strings = strings.where(strings.notna(), parse_dates(plain, other))
             times = times.where(~is_text, strings)
-        if is_numeric.any() and written:
+        if is_numeric.any() and how is not None:
             digits = cells.where(is_numeric).map(_digits, na_action="ignore")
-            times = times.where(~is_numeric, read_dates(digits, written))
-    _warn_unread(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
-    stamps: AnySeries = times.dt.tz_localize(None).set_axis(column.index)
-    return stamps
+            times = times.where(~is_numeric, parse_dates(digits, how))
+    warning = _unparsed(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
+    return Parsed(times.dt.tz_localize(None).set_axis(column.index), warning)
 
 
-def real_numbers(column: AnySeries) -> Numbers | None:
-    """Return the different numbers of a column of numbers, perhaps as strings; None if it holds something else too.
+def distinct_numbers(column: AnySeries) -> Floats | None:
+    """Return the distinct numbers of a column of numbers, perhaps as strings; None if it holds something else too.
 
     Args:
         column: The cells.
 
     Example:
-        >>> real_numbers(pd.Series(["20240105", None])), real_numbers(pd.Series(["A"]))
+        >>> distinct_numbers(pd.Series(["20240105", None])), distinct_numbers(pd.Series(["A"]))
         (array([20240105.]), None)
     """
     cells = column[~is_missing(column)]
@@ -283,87 +264,45 @@ def real_numbers(column: AnySeries) -> Numbers | None:
     return np.unique(numbers) if len(numbers) and np.isfinite(numbers).all() else None
 
 
-def as_seconds(column: AnySeries, name: str, marks: str = ".") -> Numbers:
+def parse_seconds(column: AnySeries, name: str, number_format: NumberFormat | None = None) -> Parsed[Floats]:
     """Return a column of durations or times of day in seconds, NaN where missing; numbers are seconds.
 
     Args:
         column: The cells.
         name: Name of the column, for errors and warnings.
-        marks: How numbers are written in it, see `tabattn.table.notation.number_marks`.
+        number_format: How numbers among strings are written; None for decimal points.
 
     Raises:
         ColumnError: No cell is a duration, or one is infinite.
-
-    Warns:
-        UnreadCellsWarning: Some cells are no durations; they count as missing.
     """
+    number_format = number_format or NumberFormat()
     missing = is_missing(column)
     cells = column.astype(object).reset_index(drop=True).mask(missing)
-    seconds = np.array([_plain_seconds(cell, marks) for cell in cells], dtype=np.float64)
+    seconds = np.array([_plain_seconds(cell, number_format) for cell in cells], dtype=np.float64)
     seconds[missing] = np.nan
     _refuse_infinite(seconds, name)
     is_other = np.isnan(seconds) & ~missing
-    spans = pd.to_timedelta(cells.where(is_other).map(_span, na_action="ignore"), errors="coerce")
-    seconds[is_other] = spans.dt.total_seconds()[is_other]
-    _warn_unread(column, np.isnan(seconds) & ~missing, missing, name, "durations")
-    return seconds
+    durations = pd.to_timedelta(cells.where(is_other).map(_duration, na_action="ignore"), errors="coerce")
+    seconds[is_other] = durations.dt.total_seconds()[is_other]
+    return Parsed(seconds, _unparsed(column, np.isnan(seconds) & ~missing, missing, name, "durations"))
 
 
-def as_texts(column: AnySeries) -> AnySeries:
+def parse_texts(column: AnySeries) -> AnySeries:
     """Return a column of texts as strings, None where missing."""
-    factorized(column)  # refuses what is no cell
+    factorized(column)  # refuses lists and the like
     return column.astype(object).map(level_name, na_action="ignore").mask(is_missing(column), None).astype("str")
 
 
 def is_real_number(cell: object) -> bool:
-    """Say whether a cell is a number by its type; True and False are none."""
+    """Return whether a cell is a number by its type; True and False are not."""
     return isinstance(cell, int | float | np.integer | np.floating | Decimal) and not isinstance(cell, bool)
 
 
-def _refuse_infinite(numbers: Numbers, name: str) -> None:
-    if np.isinf(numbers).any():
-        raise ColumnError(
-            f"Column {name!r} must hold finite numbers, got {int(np.isinf(numbers).sum())} infinite value(s). "
-            "Replace them by a number or leave the cells empty."
-        )
-
-
-def _read_cells(column: AnySeries, name: str, marks: str, origin: int) -> Numbers:
-    missing = is_missing(column)
-    positions, values = factorized(column)
-    read = np.array([*(_number(value, marks, origin) for value in values), np.nan])
-    numbers: Numbers = np.where(missing, np.nan, read[positions])
-    _warn_unread(column, np.isnan(numbers) & ~missing, missing, name, "numbers")
-    return numbers
-
-
-def _number(value: object, marks: str, origin: int) -> float:
-    if isinstance(value, str):
-        return read_number(value, marks, origin)
-    whole = _integer(value) if origin else None
-    try:
-        return float(value) - origin if whole is None else float(whole - origin)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return float("nan")
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else None
-    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
-
-
-def _is_no_number_dtype(column: AnySeries) -> bool:
-    """Say whether these are times, which pandas turns into numbers of whatever unit they have, or complex numbers."""
-    is_time = pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column)
-    return is_time or isinstance(column.dtype, pd.PeriodDtype) or pd.api.types.is_complex_dtype(column)
-
-
 def factorized(column: AnySeries) -> tuple[Any, Any]:
-    """Return the position of each cell's value among all different ones, -1 where missing, and these.
+    """Return the position of each cell's value among the distinct ones, -1 where missing, and these.
 
     Raises:
-        ColumnError: Some cells are lists or other things that are no cells.
+        ColumnError: Some cells are lists or other objects that can't be compared.
     """
     try:
         return pd.factorize(column, use_na_sentinel=True)
@@ -372,73 +311,6 @@ def factorized(column: AnySeries) -> tuple[Any, Any]:
             f"Column {str(column.name)!r} must hold numbers, strings, booleans or times, got {in_one_line(error)}. "
             "Drop the column."
         ) from error
-
-
-def _date_text(cell: object) -> str:
-    """Return a date without East Asian words; a time of day alone is none, though pandas takes it for one of today."""
-    text = plain_date(level_name(cell))
-    return "" if is_span([text]) else text
-
-
-def _digits(number: object) -> str:
-    try:
-        return f"{number:.0f}"
-    except OverflowError:
-        return ""
-
-
-def _counted(counts: AnySeries, unit: str) -> AnySeries:
-    """Return the times that are so many units after 1970, or days after the first of Excel."""
-    since: dict[str, Any] = {"unit": "D", "origin": FIRST_EXCEL_DAY} if unit == EXCEL_DAYS else {"unit": unit}
-    times: AnySeries = pd.to_datetime(counts, errors="coerce", utc=True, **since)
-    return times
-
-
-def _plain_seconds(cell: object, marks: str) -> float:
-    if isinstance(cell, str):
-        return read_number(cell, marks) if is_number(cell) else float("nan")
-    try:
-        return float(cell) if is_real_number(cell) else float("nan")  # type: ignore[arg-type]
-    except OverflowError:
-        return float("inf")
-
-
-def _span(cell: object) -> object:
-    """Return what pandas reads as a duration, None for all that is none: it takes bare digits for nanoseconds."""
-    if isinstance(cell, str):
-        text = level_name(cell).strip()
-        return span_text(text) if is_span([text]) or any(map(str.isalpha, text)) else None
-    if isinstance(cell, dt.time):
-        return str(cell)
-    return cell if isinstance(cell, dt.timedelta | np.timedelta64) else None
-
-
-def _warn_unread(
-    column: AnySeries,
-    is_unread: Mask,
-    missing: Mask,
-    name: str,
-    what: str,
-) -> None:
-    if not is_unread.any():
-        return
-    first = reprlib.repr(level_name(column[is_unread].iloc[0]))
-    if (is_unread | missing).all():
-        raise ColumnError(
-            f"Column {name!r} must hold {what}, as when the model was fitted, got {first}. "
-            "Correct the cells or leave them empty."
-        )
-    warn_of_cells(
-        f"Column {name!r} holds {what}, and {int(is_unread.sum())} cell(s) that are none, such as {first}: "
-        "they count as missing."
-    )
-
-
-def _no_numbers(name: str, got: object) -> ColumnError:
-    return ColumnError(
-        f"Column {name!r} must hold numbers, as when the model was fitted, got {got}. "
-        "Correct the cells or leave them empty."
-    )
 
 
 def level_name(cell: object) -> str:
@@ -455,3 +327,97 @@ def level_name(cell: object) -> str:
     if isinstance(cell, int) and abs(cell) >= BEYOND_INTEGERS:
         return hex(cell)  # str() refuses thousands of digits
     return str(cell).encode("utf-8", "backslashreplace").decode()
+
+
+def _refuse_infinite(numbers: Floats, name: str) -> None:
+    if np.isinf(numbers).any():
+        raise ColumnError(
+            f"Column {name!r} must hold finite numbers, got {int(np.isinf(numbers).sum())} infinite value(s). "
+            "Replace them by a number or leave the cells empty."
+        )
+
+
+def _parse_objects(column: AnySeries, name: str, number_format: NumberFormat) -> Parsed[Floats]:
+    missing = is_missing(column)
+    positions, values = factorized(column)
+    parsed = np.array([*(_number(value, number_format) for value in values), np.nan])
+    numbers: Floats = np.where(missing, np.nan, parsed[positions])
+    return Parsed(numbers, _unparsed(column, np.isnan(numbers) & ~missing, missing, name, "numbers"))
+
+
+def _number(value: object, number_format: NumberFormat) -> float:
+    if isinstance(value, str):
+        return parse_number(value, number_format)
+    offset = number_format.offset
+    integer = _integer(value) if offset else None
+    try:
+        return float(value) - offset if integer is None else float(integer - offset)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else None
+    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+
+
+def _is_not_numeric(column: AnySeries) -> bool:
+    """Return whether these are times, which pandas turns into numbers of some unit, or complex numbers."""
+    is_time = pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column)
+    return is_time or isinstance(column.dtype, pd.PeriodDtype) or pd.api.types.is_complex_dtype(column)
+
+
+def _date_text(cell: object) -> str:
+    """Return a date without East Asian words, nothing for a time of day, which pandas takes for one of today."""
+    text = plain_date(level_name(cell))
+    return "" if is_duration([text]) else text
+
+
+def _digits(number: object) -> str:
+    try:
+        return f"{number:.0f}"
+    except OverflowError:
+        return ""
+
+
+def _plain_seconds(cell: object, number_format: NumberFormat) -> float:
+    if isinstance(cell, str):
+        return parse_number(cell, number_format) if is_number(cell) else float("nan")
+    try:
+        return float(cell) if is_real_number(cell) else float("nan")  # type: ignore[arg-type]
+    except OverflowError:
+        return float("inf")
+
+
+def _duration(cell: object) -> object:
+    """Return what pandas reads as a duration, None for all else: it takes bare digits for nanoseconds."""
+    if isinstance(cell, str):
+        text = level_name(cell).strip()
+        return plain_duration(text) if is_duration([text]) or any(map(str.isalpha, text)) else None
+    if isinstance(cell, dt.time):
+        return str(cell)
+    return cell if isinstance(cell, dt.timedelta | np.timedelta64) else None
+
+
+def _unparsed(column: AnySeries, is_unparsed: Mask, missing: Mask, name: str, what: str) -> UnparsedCellsWarning | None:
+    """Return what to warn of if some cells were not parsed, and refuse a column of which none was."""
+    if not is_unparsed.any():
+        return None
+    first = reprlib.repr(level_name(column[is_unparsed].iloc[0]))
+    if (is_unparsed | missing).all():
+        raise ColumnError(
+            f"Column {name!r} must hold {what}, as when the model was fitted, got {first}. "
+            "Correct the cells or leave them empty."
+        )
+    return UnparsedCellsWarning(
+        f"Column {name!r} holds {what}, and {int(is_unparsed.sum())} cell(s) that are not, such as {first}: "
+        "they count as missing."
+    )
+
+
+def _not_numbers(name: str, got: object) -> ColumnError:
+    return ColumnError(
+        f"Column {name!r} must hold numbers, as when the model was fitted, got {got}. "
+        "Correct the cells or leave them empty."
+    )

@@ -1,6 +1,5 @@
 """Table to features and target, for the whole job: what `rank` requires of a table before it starts."""
 
-import difflib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError
-from tabattn.table.cells import AnySeries, as_numbers, holds_strings, is_missing, unread_cells_ignored
-from tabattn.table.notation import number_marks
+from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError, nearest
+from tabattn.table.cells import AnySeries, holds_strings, is_missing, parse_numbers
+from tabattn.table.numbers import MAX_EXACT_INTEGER, infer_number_format
 from tabattn.table.reading import refuse_duplicate_names
 
 Task = Literal["regression", "classification"]
@@ -19,7 +18,6 @@ TaskChoice = Literal["auto", "regression", "classification"]
 MIN_ROWS = 20
 MAX_NUMERIC_CLASSES = 10
 MAX_MAGNITUDE = 1e150
-MAX_EXACT_WHOLE = 2.0**53
 NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal"})
 
 
@@ -40,11 +38,11 @@ class Problem:
     unlabelled: pd.DataFrame
 
 
-def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), task: TaskChoice = "auto") -> Problem:
+def split_target(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), task: TaskChoice = "auto") -> Problem:
     """Split a table into features and target, and refuse what can't be ranked.
 
     Rows with a missing target are left out, with a warning that counts them. With ``task="auto"``, a target of strings
-    or booleans, or of at most ten different whole numbers, is classified; any other is regressed.
+    or booleans, or of at most ten distinct integers, is classified; any other is regressed.
 
     Args:
         table: Features and target.
@@ -63,7 +61,7 @@ def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
 
     Example:
         >>> table = pd.DataFrame({"x": range(30), "y": [0.5 * i for i in range(30)]})
-        >>> problem = pose_problem(table, "y")
+        >>> problem = split_target(table, "y")
         >>> list(problem.X), problem.task
         (['x'], 'regression')
     """
@@ -71,10 +69,10 @@ def pose_problem(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
     target, drop = str(target), [str(name) for name in drop]
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     if target not in table.columns:
-        raise TargetError(f"The target must be a column of the table, got {target!r}. {_near_miss(target, table)}")
+        raise TargetError(f"The target must be a column of the table, got {target!r}. {nearest(target, table.columns)}")
     for name in drop:
         if name not in table.columns or name == target:
-            why = "it is the target" if name == target else _near_miss(name, table)
+            why = "it is the target" if name == target else nearest(name, table.columns)
             raise ParameterError(f"A column to drop must be a feature of the table, got {name!r}. {why}")
     is_known = _is_known(table[target])
     if not is_known.any():
@@ -103,14 +101,14 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
         raise TargetError(
             f"The target must have at least two values, got {name!r} with one {kind}: '{column.iloc[0]}' in every row."
         )
-    numbers = as_target_numbers(column, name)
+    numbers = parse_target_numbers(column, name)
     if task == "regression" and numbers is None:
         raise TargetError(
             f"The target of a regression must be numeric, got {name!r} with values such as '{column.iloc[0]}'. "
             "Use classification."
         )
     is_whole = numbers is not None and bool((numbers == numbers.round()).all())
-    is_exact = is_whole and numbers is not None and numbers.abs().max() < MAX_EXACT_WHOLE
+    is_exact = is_whole and numbers is not None and numbers.abs().max() < MAX_EXACT_INTEGER
     is_few = numbers is not None and numbers.nunique() <= MAX_NUMERIC_CLASSES
     if task == "regression" or (task == "auto" and numbers is not None and not (is_whole and is_few)):
         assert numbers is not None, "a regression without numbers was refused above"
@@ -128,13 +126,13 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
 
 
 def _refuse_infinite(X: pd.DataFrame) -> None:
-    """Look at all rows, so that a refusal does not depend on which rows are held out."""
+    """Check all rows, so that a refusal does not depend on which rows are held out."""
     for i, name in enumerate(X.columns):
         if pd.api.types.is_float_dtype(X.dtypes.iloc[i]):
-            as_numbers(X.iloc[:, i], name)
+            parse_numbers(X.iloc[:, i], name)
 
 
-def as_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
+def parse_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
     """Return a target as floats.
 
     Args:
@@ -155,7 +153,7 @@ def as_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
             f"The target must be numbers or classes, got {name!r} with {inferred} values. Turn it into numbers first."
         )
     if holds_strings(column) and inferred not in NUMBERS:
-        return _as_written_numbers(column, name)
+        return _parse_target_numbers(column, name)
     if inferred not in NUMBERS:
         return None
     numbers = column.astype(float)
@@ -173,13 +171,12 @@ def as_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
     return numbers
 
 
-def _as_written_numbers(column: AnySeries, name: str) -> "AnySeries | None":
+def _parse_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
     """Return numbers that are written as strings, or None if these are classes."""
-    marks = number_marks([str(cell) for cell in pd.unique(column)])
-    if marks is None:
+    number_format = infer_number_format([str(cell) for cell in pd.unique(column)])
+    if number_format is None:
         return None
-    with unread_cells_ignored():
-        numbers = pd.Series(as_numbers(column, name, marks), index=column.index)
+    numbers = pd.Series(parse_numbers(column, name, number_format).values, index=column.index)
     if numbers.isna().any():
         raise TargetError(
             f"The target must be numbers or classes, got {name!r} with numbers and {int(numbers.isna().sum())} cell(s) "
@@ -190,12 +187,3 @@ def _as_written_numbers(column: AnySeries, name: str) -> "AnySeries | None":
 
 def _is_known(column: AnySeries) -> AnySeries:
     return pd.Series(~is_missing(column), index=column.index)
-
-
-def _near_miss(name: str, table: pd.DataFrame) -> str:
-    by_folded = {str(column).casefold(): column for column in reversed(table.columns)}
-    close = [by_folded[match] for match in difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)]
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    names = ", ".join(repr(column) for column in list(table.columns)[:8])
-    return f"The columns are {names}{', ...' if table.shape[1] > 8 else ''}."

@@ -13,9 +13,10 @@ from typing import Any
 import narwhals as nw
 import pandas as pd
 
-from tabattn.errors import TabAttnError, TabAttnWarning, TableError, in_one_line
-from tabattn.table.cells import MAX_EXACT_WHOLE
-from tabattn.table.delimited import decode, names_in, read_text
+from tabattn.errors import TabAttnError, TabAttnWarning, TableError, in_one_line, quoted
+from tabattn.table.charset import decode
+from tabattn.table.delimited import names_in, read_text
+from tabattn.table.numbers import MAX_EXACT_INTEGER
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 COLUMNAR: Mapping[str, Callable[[bytes], Any]] = {
@@ -39,7 +40,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     r"""Read a table with one line of column names.
 
     The encoding (UTF-8, UTF-16, UTF-32, cp949 or cp1252), the separator (comma, semicolon, tab or bar) and the decimal
-    mark of text are found out. Codes keep the zeros that they begin with. An index that has a name is a column.
+    separator of text are inferred. Codes keep their leading zeros. An index that has a name is a column.
 
     Args:
         path: A .csv, .tsv or .txt file, also compressed as .gz, .bz2, .xz, .zip or .zst; a .parquet, .feather or .arrow
@@ -50,10 +51,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
         The table, its column names as strings.
 
     Raises:
-        TableError: There is no such file, it is no such table, or a column name occurs twice.
+        TableError: There is no such file, it is not such a table, or a column name occurs twice.
 
     Warns:
-        AmbiguousNumbersWarning: Marks in the numbers of a file may be decimal marks or ones between thousands.
+        AmbiguousNumbersWarning: Separators in the numbers of a file may be those of decimals or of thousands.
+        UnparsedCellsWarning: Some cells of a column of numbers are not numbers.
 
     Example:
         >>> import pathlib, tempfile
@@ -100,7 +102,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def as_pandas(data: Any) -> Any:
-    """Return any eager table that Narwhals knows (Polars, PyArrow, Modin, ...) as DataFrame, anything else as it is.
+    """Return any eager table that Narwhals knows (Polars, PyArrow, Modin, ...) as DataFrame, anything else unchanged.
 
     Args:
         data: A table, or something else.
@@ -124,7 +126,7 @@ def as_pandas(data: Any) -> Any:
     if not isinstance(known, nw.DataFrame):
         return data
     try:
-        return _with_whole_numbers(known.to_pandas(), known)
+        return _with_integers(known.to_pandas(), known)
     except ImportError as error:
         raise TableError(
             f"Reading a {type(data).__module__.split('.')[0]} table needs pyarrow. "
@@ -149,11 +151,11 @@ def refuse_duplicate_names(table: pd.DataFrame) -> None:
     _refuse_duplicates([str(name) for name in table.columns])
 
 
-def _with_whole_numbers(table: pd.DataFrame, source: "nw.DataFrame[Any]") -> pd.DataFrame:
-    """Put back the whole numbers beyond 2^53 of columns with holes, which pandas makes floats of."""
+def _with_integers(table: pd.DataFrame, source: "nw.DataFrame[Any]") -> pd.DataFrame:
+    """Restore the integers beyond 2**53 of columns with missing cells, which pandas converts to floats."""
     for name in source.columns:
         is_rounded = name in table and pd.api.types.is_float_dtype(table[name]) and source[name].dtype.is_integer()
-        if is_rounded and table[name].abs().max() >= MAX_EXACT_WHOLE:
+        if is_rounded and table[name].abs().max() >= MAX_EXACT_INTEGER:
             dtype = "UInt64" if source[name].dtype.is_unsigned_integer() else "Int64"
             table[name] = pd.Series(source[name].to_list(), index=table.index, dtype=dtype)
     return table
@@ -173,8 +175,7 @@ def _exists(path: Path) -> bool:
 def _refuse_duplicates(names: list[str]) -> None:
     duplicated = sorted(name for name, count in Counter(names).items() if count > 1)
     if duplicated:
-        shown = ", ".join(repr(name) for name in duplicated[:5]) + (", ..." if len(duplicated) > 5 else "")
-        raise TableError(f"Column names must be unique, got {shown} more than once. Rename the columns.")
+        raise TableError(f"Column names must be unique, got {quoted(duplicated)} more than once. Rename the columns.")
 
 
 def _suffixes(path: Path) -> tuple[str, str]:
@@ -196,8 +197,8 @@ def _read(path: Path, suffix: str, compression: str) -> tuple[list[str], pd.Data
         return _read_sheet(pd.read_excel(io.BytesIO(data), header=None, dtype=object))
     if suffix in COLUMNAR:
         arrow = COLUMNAR[suffix](data)
-        arrow.validate(full=True)  # what is damaged would end the process when it is read
-        table = _with_whole_numbers(arrow.to_pandas(), nw.from_native(arrow, eager_only=True))
+        arrow.validate(full=True)  # damaged data would end the process when it is read
+        table = _with_integers(arrow.to_pandas(), nw.from_native(arrow, eager_only=True))
         named = [name for name in table.index.names if name is not None and name not in table.columns]
         table = table.reset_index(level=named).reset_index(drop=True) if named else table.reset_index(drop=True)
         return [str(name).strip() for name in table.columns], table
@@ -229,7 +230,7 @@ def _n_title_lines(used: pd.DataFrame) -> int:
 
 
 def _all_named(names: Sequence[str]) -> list[str]:
-    """Give names to columns without one, by their places, that no other column has."""
+    """Name columns without a name by their places, so that names are unique."""
     named: list[str] = []
     for place, name in enumerate(names, start=1):
         new = name or f"unnamed_{place}"

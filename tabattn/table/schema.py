@@ -1,39 +1,45 @@
-"""DataFrame to `TableSchema`: what kind of thing every column is, decided once, on training rows."""
+"""DataFrame to `TypedTable`: of what kind every column is, decided once, on training rows; and its cells as values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import AmbiguousNumbersWarning, ColumnError, ParameterError
+from tabattn.errors import AmbiguousNumbersWarning, ColumnError, ParameterError, TabAttnWarning, warn_all
 from tabattn.table.cells import (
-    FLAG_NAMES,
+    BOOLEAN_NAMES,
     AnySeries,
-    as_flags,
-    as_levels,
-    as_numbers,
-    as_seconds,
-    as_times,
-    exact_origin,
+    distinct_numbers,
     factorized,
     holds_strings,
+    integer_offset,
     is_missing,
-    real_numbers,
-    warn_of_cells,
+    parse_booleans,
+    parse_levels,
+    parse_numbers,
+    parse_seconds,
+    parse_texts,
+    parse_times,
 )
-from tabattn.table.notation import TRUTHS, date_format, either_way, is_number, is_span, number_date_format, number_marks
+from tabattn.table.columns import Levels, Numbers, Rows, Texts, Times, TypedCells
+from tabattn.table.dates import DateFormat, DateUnit, infer_date_format, infer_numeric_date_format, is_duration
+from tabattn.table.numbers import (
+    BOOLEAN_WORDS,
+    NUMBER_FORMATS,
+    NumberFormat,
+    ambiguous_number,
+    infer_number_format,
+    is_number,
+)
 
 MIN_LEVEL_COUNT = 2
 TEXT_MIN_WORDS = 3.0
 TEXT_MIN_LEVELS = 20
-TEXT_MIN_UNIQUE_SHARE = 0.5
-MIN_IDENTIFIED_ROWS = 20
-MIN_EVEN_STEPS = 0.5
-MIN_EXPECTED_REPEATS = 10.0
-MIN_CODE_DIGITS, MIN_CODE_ROWS = 7, 50
+TEXT_MIN_DISTINCT_FRACTION = 0.5
+Format: TypeAlias = NumberFormat | DateFormat | DateUnit | None
 
 
 class Kind(StrEnum):
@@ -54,25 +60,63 @@ class Column:
     Args:
         name: Its name in the table.
         kind: How its cells are read.
-        categories: The levels of a categorical column that are frequent enough to be told apart, in sorted order; False
+        categories: The levels of a categorical column that are frequent enough to get a code, in sorted order; False
             and True for a boolean one.
         is_constant: True if all training rows have the same value, missing being a value; such a column gets no token.
-        written: How its cells are to be read: the marks of a number, or the format of a date, see
-            `tabattn.table.notation`.
-        origin: What is taken from whole numbers that floats can't tell apart, see `tabattn.table.cells.exact_origin`.
+        format: How its numbers, or its dates, are written; None where there is one way only.
     """
 
     name: str
     kind: Kind
-    categories: tuple[str, ...]
-    is_constant: bool
-    written: str = ""
-    origin: int = 0
+    categories: tuple[str, ...] = ()
+    is_constant: bool = False
+    format: Format = None
 
     @property
-    def width(self) -> int:
-        """Number of codes that its cells can take: levels and a code for all others for a category, else 1."""
+    def n_codes(self) -> int:
+        """Number of codes that its cells can take, if it is one of levels: those and one for all others."""
         return 1 + len(self.categories)
+
+    @property
+    def offset(self) -> int:
+        """Subtracted from its integers before conversion to float64."""
+        return self.format.offset if isinstance(self.format, NumberFormat) else 0
+
+    def read(self, cells: AnySeries) -> tuple[TypedCells, TabAttnWarning | None]:
+        """Parse cells of this column.
+
+        Args:
+            cells: The cells.
+
+        Returns:
+            Their values, and what to warn of if some could not be parsed.
+
+        Raises:
+            ColumnError: None could be parsed, or some numbers are infinite.
+        """
+        match self.kind:
+            case Kind.NUMERIC:
+                numbers, warning = parse_numbers(cells, self.name, _number_format(self.format))
+                return Numbers(numbers), warning
+            case Kind.DURATION:
+                seconds, warning = parse_seconds(cells, self.name, _number_format(self.format))
+                return Numbers(seconds), warning
+            case Kind.BOOLEAN:
+                booleans, warning = parse_booleans(cells, self.name)
+                return Levels(booleans, BOOLEAN_NAMES), warning
+            case Kind.CATEGORICAL:
+                positions, names = parse_levels(cells)
+                return Levels(positions, tuple(names)), None
+            case Kind.DATETIME:
+                how = None if isinstance(self.format, NumberFormat) else self.format
+                times, warning = parse_times(cells, self.name, how)
+                return Times(times.reset_index(drop=True)), warning
+            case Kind.TEXT:
+                return Texts(parse_texts(cells).reset_index(drop=True)), None
+
+
+def _number_format(given: Format) -> NumberFormat | None:
+    return given if isinstance(given, NumberFormat) else None
 
 
 @dataclass(frozen=True)
@@ -86,21 +130,14 @@ class TableSchema:
         """Return the schema whose `settings` these are.
 
         Raises:
-            ValueError, TypeError: They are not those of a schema.
+            ValueError, TypeError, KeyError: They are not those of a schema.
         """
-        columns = []
-        for each in settings:
-            column = Column(**each)
-            categories = tuple(str(level) for level in column.categories)
-            if not (isinstance(column.name, str) and isinstance(column.written, str)):
-                raise TypeError("names and notations must be strings")
-            columns.append(replace(column, kind=Kind(column.kind), categories=categories, origin=int(column.origin)))
-        return cls(tuple(columns))
+        return cls(tuple(_column_of(dict(each)) for each in settings))
 
     @property
     def settings(self) -> list[dict[str, Any]]:
         """The columns as JSON can hold them."""
-        return [asdict(column) for column in self.columns]
+        return [asdict(column) | {"format": _format_settings(column.format)} for column in self.columns]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,134 +178,170 @@ class TableSchema:
         """Names of the columns that get no token."""
         return tuple(column.name for column in self.columns if column.is_constant)
 
+    def read(self, X: pd.DataFrame) -> "TypedTable":
+        """Parse the cells of some rows.
 
-def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TableSchema:
-    """Find out what kind of column each one is.
+        Args:
+            X: Rows with the columns of this schema, in its order.
 
-    Numbers are numeric, also those written as strings, with marks between thousands or a decimal comma; strings of
-    digits that begin with 0 are not. Booleans, also the strings "true" and "false", are boolean; other strings and
-    pandas categories are categorical. A level seen once is not told apart from other rare or new levels, because
-    nothing can be learned from one row. Strings that are mostly different and have three words on average are text.
+        Returns:
+            Their values.
+
+        Raises:
+            ColumnError: A column holds nothing of what it held in training, or infinite numbers.
+        """
+        read = [column.read(X.iloc[:, i]) for i, column in enumerate(self.columns)]
+        return TypedTable(self, tuple(cells for cells, _ in read), X.index, _present(warning for _, warning in read))
+
+
+@dataclass(frozen=True, eq=False)
+class TypedTable:
+    """Rows of a table, parsed.
 
     Args:
-        X: Training rows, features only.
+        schema: The columns.
+        cells: The values of each column.
+        index: Labels of the rows.
+        warnings: What to warn of; given by whoever was handed the table, once.
+    """
+
+    schema: TableSchema
+    cells: tuple[TypedCells, ...]
+    index: "pd.Index[Any]"
+    warnings: tuple[TabAttnWarning, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: Rows) -> Self:
+        """Return the given rows, without warnings.
+
+        Args:
+            rows: Their positions.
+        """
+        return replace(self, cells=tuple(each.take(rows) for each in self.cells), index=self.index[rows], warnings=())
+
+    def column(self, position: int) -> Self:
+        """Return the table of one column, without warnings.
+
+        Args:
+            position: Which.
+        """
+        schema = TableSchema((self.schema.columns[position],))
+        return replace(self, schema=schema, cells=(self.cells[position],), warnings=())
+
+    def with_learned_schema(self) -> Self:
+        """Return the same rows with a schema whose categories and constant columns are those of these rows."""
+        columns = (_learned(*pair) for pair in zip(self.schema.columns, self.cells, strict=True))
+        return replace(self, schema=TableSchema(tuple(columns)))
+
+
+def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TypedTable:
+    """Infer of what kind each column is, and parse its cells.
+
+    Numbers are numeric, also those written as strings, with thousands separators or a decimal comma; strings of digits
+    that begin with 0 are not. Booleans, also the strings "true" and "false", are boolean; other strings and pandas
+    categories are categorical. A level seen once has the code of other rare or new levels, because nothing can be
+    learned from one row. Strings that are mostly distinct and have three words on average are text.
+
+    Args:
+        X: Rows, features only.
+        kinds: Kinds of columns by name, where they are not to be inferred.
+
+    Returns:
+        The table. Its warnings are `UnparsedCellsWarning` (some cells are not what their column holds; they count as
+        missing) and `AmbiguousNumbersWarning` (the separator in numbers such as 17.027 may be one of decimals or of
+        thousands).
+
+    Raises:
+        ColumnError: A column holds complex or infinite numbers, objects that can't be read, or not what `kinds` says.
+        ParameterError: `kinds` names no column of X, or an unknown kind.
+    """
+    given = _check_kinds(kinds or {}, [str(name) for name in X.columns])
+    inferred = [_infer_column(str(name), X.iloc[:, i], given.get(str(name))) for i, name in enumerate(X.columns)]
+    table = TableSchema(tuple(column for column, _ in inferred)).read(X)
+    ambiguous = _present(warning for _, warning in inferred)
+    return replace(table, warnings=ambiguous + table.warnings).with_learned_schema()
+
+
+def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TableSchema:
+    """Infer of what kind each column is, see `infer_table`.
+
+    Args:
+        X: Rows, features only.
         kinds: Kinds of columns by name, where they are not to be inferred.
 
     Returns:
         One `Column` per column of X.
 
     Raises:
-        ColumnError: A column holds complex or infinite numbers, objects that are no cells, or not what `kinds` says.
-        ParameterError: `kinds` names no column of X, or no kind.
+        ColumnError, ParameterError: As `infer_table` does.
 
     Warns:
-        UnreadCellsWarning: Some cells are not what their column holds; they count as missing.
-        AmbiguousNumbersWarning: The mark in numbers such as 17.027 may be a decimal mark or one between thousands.
+        UnparsedCellsWarning, AmbiguousNumbersWarning: As `infer_table` says.
 
     Example:
         >>> schema = infer_schema(pd.DataFrame({"speed": [1.5, 2.0, None], "line": ["A", "A", "B"]}))
         >>> [(c.name, str(c.kind), c.categories) for c in schema.columns]
         [('speed', 'numeric', ()), ('line', 'categorical', ('A',))]
     """
-    given = _check_kinds(kinds or {}, [str(name) for name in X.columns])
-    return TableSchema(
-        tuple(_infer_column(str(name), X.iloc[:, i], given.get(str(name))) for i, name in enumerate(X.columns))
-    )
+    table = infer_table(X, kinds)
+    warn_all(table.warnings)
+    return table.schema
 
 
-def identifier_names(X: pd.DataFrame, schema: TableSchema) -> list[str]:
-    """Name the columns that seem to number or name the rows: what they say of the target can't be true of other rows.
-
-    Args:
-        X: Training rows.
-        schema: Their columns.
-
-    Returns:
-        Names of columns of strings without a level that occurs twice, and of columns of whole numbers none of which
-        occurs twice, if they count up or down from row to row in steps that are mostly equal, if they fill their range
-        so well that numbers drawn at random would repeat, or if all have as many digits, seven at least.
-
-    Example:
-        >>> X = pd.DataFrame({"row": range(30), "lot": [f"L{i}" for i in range(30)], "line": ["A", "B"] * 15})
-        >>> identifier_names(X, infer_schema(X))
-        ['row', 'lot']
-    """
-    if len(X) < MIN_IDENTIFIED_ROWS:
-        return []
-    return [column.name for i, column in enumerate(schema.columns) if _is_identifier(X.iloc[:, i], column)]
-
-
-def _is_identifier(cells: AnySeries, column: Column) -> bool:
-    if column.kind is Kind.CATEGORICAL:
-        n_present = int((~is_missing(cells)).sum())
-        return not column.categories and n_present >= MIN_IDENTIFIED_ROWS
-    if column.kind is not Kind.NUMERIC or column.is_constant:
-        return False
-    numbers = as_numbers(cells, column.name, column.written, column.origin)
-    if np.isnan(numbers).any() or (numbers != np.round(numbers)).any():
-        return False
-    n_rows, steps = len(numbers), np.diff(np.sort(numbers))
-    if (steps < 1).any():
-        return False
-    is_sorted = bool((np.diff(numbers) > 0).all() or (np.diff(numbers) < 0).all())
-    is_counter = is_sorted and (steps == np.median(steps)).mean() >= MIN_EVEN_STEPS
-    is_dense = n_rows**2 / (2 * (np.ptp(numbers) + 1)) >= MIN_EXPECTED_REPEATS
-    digits = np.char.str_len(np.char.mod("%d", np.abs(numbers + column.origin)))
-    is_code = n_rows >= MIN_CODE_ROWS and digits.min() == digits.max() >= MIN_CODE_DIGITS
-    return bool(is_counter or is_dense or is_code)
+def _learned(column: Column, cells: TypedCells) -> Column:
+    """Return a column with what its cells say of its categories, and whether it is constant."""
+    categories: tuple[str, ...] = ()
+    if column.kind is Kind.BOOLEAN:
+        categories = BOOLEAN_NAMES
+    elif isinstance(cells, Levels):
+        pairs = zip(cells.names, cells.counts, strict=True)
+        categories = tuple(sorted(name for name, count in pairs if count >= MIN_LEVEL_COUNT))
+    return replace(column, categories=categories, is_constant=cells.is_constant)
 
 
 def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> dict[str, Kind]:
     checked: dict[str, Kind] = {}
     for name, kind in kinds.items():
         if str(name) not in names:
-            raise ParameterError(f"schema must name columns of the table, got {str(name)!r}. Check the name.")
+            raise ParameterError(f"kinds must name columns of the table, got {str(name)!r}. Check the name.")
         try:
             checked[str(name)] = Kind(str(kind))
         except ValueError as error:
             raise ParameterError(
-                f"schema must give a column one of the kinds {', '.join(Kind)}, got {kind!r} for {str(name)!r}."
+                f"kinds must give a column one of the kinds {', '.join(Kind)}, got {kind!r} for {str(name)!r}."
             ) from error
     return checked
 
 
-def _infer_column(name: str, column: AnySeries, given: Kind | None) -> Column:
-    kind, written = _infer_kind(name, column) if given is None else (given, _written(name, column, given))
-    if kind is Kind.CATEGORICAL:
-        positions, names = as_levels(column)
-        counts = np.bincount(positions[positions >= 0], minlength=len(names))
-        kept = sorted(level for level, count in zip(names, counts, strict=True) if count >= MIN_LEVEL_COUNT)
-        return Column(name, kind, tuple(kept), is_constant=len(np.unique(positions)) <= 1)
-    if kind is Kind.BOOLEAN:
-        return Column(name, kind, FLAG_NAMES, is_constant=len(np.unique(as_flags(column, name))) <= 1)
-    if kind is Kind.TEXT:
-        return Column(name, kind, (), is_constant=len(np.unique(as_levels(column)[0])) <= 1)
-    if kind is Kind.NUMERIC:
-        origin = exact_origin(column)
-        values = as_numbers(column, name, written, origin)
-        return Column(name, kind, (), len(np.unique(values)) <= 1, written, origin)  # all NaN are one value
-    if kind is Kind.DURATION:
-        values = as_seconds(column, name, written or ".")
+def _infer_column(name: str, cells: AnySeries, given: Kind | None) -> tuple[Column, TabAttnWarning | None]:
+    """Infer kind and format; categories and whether it is constant are learned from its values."""
+    if given is not None:
+        kind, how, warning = given, _format_of_kind(name, cells, given), None
     else:
-        values = as_times(column, name, written).to_numpy().astype("datetime64[s]").astype(np.float64)
-    return Column(name, kind, (), len(np.unique(values)) <= 1, written)
+        kind, how, warning = _infer_kind(name, cells)
+    if kind is Kind.NUMERIC:
+        number_format = how if isinstance(how, NumberFormat) else NumberFormat()
+        how = replace(number_format, offset=integer_offset(cells))
+    return Column(name, kind, format=how), warning
 
 
-def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, str]:
+def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, Format, TabAttnWarning | None]:
     if isinstance(column.dtype, pd.CategoricalDtype | pd.IntervalDtype):
-        return Kind.CATEGORICAL, ""
+        return Kind.CATEGORICAL, None, None
     if pd.api.types.is_bool_dtype(column):
-        return Kind.BOOLEAN, ""
+        return Kind.BOOLEAN, None, None
     cells = column[~is_missing(column)]
     inferred = pd.api.types.infer_dtype(cells, skipna=True)
     if inferred in {"integer", "floating", "mixed-integer-float", "decimal", "empty"}:
-        return Kind.NUMERIC, "."
+        return Kind.NUMERIC, NumberFormat(), None
     if inferred in {"datetime64", "datetime", "date", "period"}:
-        return Kind.DATETIME, ""
+        return Kind.DATETIME, None, None
     if inferred in {"timedelta64", "timedelta", "time"}:
-        return Kind.DURATION, ""
+        return Kind.DURATION, None, None
     if inferred == "boolean":
-        return Kind.BOOLEAN, ""
+        return Kind.BOOLEAN, None, None
     if inferred in {"string", "mixed-integer", "mixed", "categorical"}:
         _refuse_other_objects(name, cells)
         strings = [str(cell) for cell in pd.unique(cells)]
@@ -279,49 +352,54 @@ def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, str]:
     )
 
 
-def _kind_of_strings(name: str, strings: list[str], n_cells: int) -> tuple[Kind, str]:
-    if marks := number_marks(strings):
-        if marks == "." and (example := either_way(strings)):
-            warn_of_cells(
-                f"Column {name!r} holds numbers such as {example!r}, whose mark may be a decimal mark or one between "
-                "thousands: taken for a decimal mark. If it is not, take the marks out, or name the table's file, "
-                "whose other columns may tell.",
-                AmbiguousNumbersWarning,
-            )
-        return Kind.NUMERIC, marks
-    if all(string.strip().casefold() in TRUTHS for string in strings):
-        return Kind.BOOLEAN, ""
-    if is_span(strings):
-        return Kind.DURATION, ""
-    if written := date_format(strings):
-        return Kind.DATETIME, written
-    is_mostly_unique = len(strings) > max(TEXT_MIN_LEVELS, TEXT_MIN_UNIQUE_SHARE * n_cells)
-    if is_mostly_unique and np.mean([len(string.split()) for string in strings]) >= TEXT_MIN_WORDS:
-        return Kind.TEXT, ""
-    return Kind.CATEGORICAL, ""
+def _kind_of_strings(name: str, strings: list[str], n_cells: int) -> tuple[Kind, Format, TabAttnWarning | None]:
+    if number_format := infer_number_format(strings):
+        is_plain = number_format == NumberFormat()
+        return Kind.NUMERIC, number_format, _ambiguity(name, strings) if is_plain else None
+    if all(string.strip().casefold() in BOOLEAN_WORDS for string in strings):
+        return Kind.BOOLEAN, None, None
+    if is_duration(strings):
+        return Kind.DURATION, None, None
+    if date_format := infer_date_format(strings):
+        return Kind.DATETIME, date_format, None
+    is_mostly_distinct = len(strings) > max(TEXT_MIN_LEVELS, TEXT_MIN_DISTINCT_FRACTION * n_cells)
+    if is_mostly_distinct and np.mean([len(string.split()) for string in strings]) >= TEXT_MIN_WORDS:
+        return Kind.TEXT, None, None
+    return Kind.CATEGORICAL, None, None
 
 
-def _written(name: str, column: AnySeries, kind: Kind) -> str:
-    """How the cells of a column of a given kind are to be read."""
+def _ambiguity(name: str, strings: list[str]) -> TabAttnWarning | None:
+    example = ambiguous_number(strings)
+    if example is None:
+        return None
+    return AmbiguousNumbersWarning(
+        f"Column {name!r} holds numbers such as {example!r}, whose separator may be one of decimals or of thousands: "
+        "read as decimals. If they are thousands, remove the separators, or name the table's file, whose other columns "
+        "may decide."
+    )
+
+
+def _format_of_kind(name: str, column: AnySeries, kind: Kind) -> Format:
+    """Infer how the cells of a column of a given kind are written."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    if kind is Kind.DATETIME and (numbers := real_numbers(column)) is not None:
-        written = number_date_format(numbers.tolist())
-        if written is None:
+    if kind is Kind.DATETIME and (numbers := distinct_numbers(column)) is not None:
+        how = infer_numeric_date_format(numbers.tolist())
+        if how is None:
             raise ColumnError(
-                f"Column {name!r} must hold dates, got numbers such as {numbers[0]:g}, which are none: neither digits "
-                "such as 20240105, nor days of Excel, nor seconds to nanoseconds since 1970. Take schema away from it."
+                f"Column {name!r} must hold dates, got numbers such as {numbers[0]:g}, which are not dates: neither "
+                "digits such as 20240105, nor days of Excel, nor seconds to nanoseconds since 1970. Remove its kind."
             )
-        return written
+        return how
     if not holds_strings(column):
-        return "." if kind is Kind.NUMERIC else ""
-    factorized(column)  # refuses what is no cell
+        return None
+    factorized(column)  # refuses lists and the like
     strings = [str(cell) for cell in pd.unique(column[~is_missing(column)])]
     if kind is Kind.NUMERIC:
-        return number_marks(strings, are_numbers=True) or "."
+        return infer_number_format(strings, are_numbers=True)
     if kind is Kind.DURATION:
-        return number_marks([string for string in strings if is_number(string)], are_numbers=True) or "."
-    return date_format(strings) or "" if kind is Kind.DATETIME else ""
+        return infer_number_format([string for string in strings if is_number(string)], are_numbers=True)
+    return infer_date_format(strings) if kind is Kind.DATETIME else None
 
 
 def _refuse_other_objects(name: str, cells: AnySeries) -> None:
@@ -331,3 +409,31 @@ def _refuse_other_objects(name: str, cells: AnySeries) -> None:
                 f"Column {name!r} must hold numbers, strings, booleans or times, got a cell of type "
                 f"{type(cell).__name__} (argument must be a string or a number). Drop the column (--drop {name!r})."
             )
+
+
+def _present(warnings: Iterable[TabAttnWarning | None]) -> tuple[TabAttnWarning, ...]:
+    return tuple(warning for warning in warnings if warning is not None)
+
+
+def _format_settings(given: Format) -> Any:
+    """Return a format as JSON can hold it: a unit as text, others as their fields."""
+    return given.value if isinstance(given, DateUnit) else None if given is None else asdict(given)
+
+
+def _column_of(settings: dict[str, Any]) -> Column:
+    """Return the column that `asdict` made these settings of."""
+    held = settings["format"]
+    how: Format
+    if held is None or isinstance(held, str):
+        how = None if held is None else DateUnit(held)
+    elif "decimal" in held:
+        how = NumberFormat(held["decimal"], held["thousands"], int(held["offset"]))
+        if replace(how, offset=0) not in NUMBER_FORMATS:
+            raise ValueError("there is no such format of numbers")
+    else:
+        pattern = held["pattern"]
+        how = DateFormat(None if pattern is None else str(pattern), bool(held["day_first"]))
+    if not isinstance(settings["name"], str):
+        raise TypeError("names must be strings")
+    categories = tuple(str(level) for level in settings["categories"])
+    return Column(settings["name"], Kind(settings["kind"]), categories, bool(settings["is_constant"]), how)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
-from tabattn.training.data import Rows
+from tabattn.training.data import TrainingRows
 from tabattn.training.module import VALIDATION_LOSS
 
 Mode = Literal["train", "eval"]
@@ -25,12 +25,14 @@ class AttentionHistory(lightning.Callback):
         self._sums: dict[Mode, tuple[Tensor, Tensor] | None] = {"train": None, "eval": None}
         self.epochs: dict[Mode, list[Tensor]] = {"train": [], "eval": []}
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Rows, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int
+    ) -> None:
         """Add the attention of a training batch."""
         self._add("train", outputs)
 
     def on_validation_batch_end(
-        self, trainer: Any, pl_module: Any, outputs: Any, batch: Rows, batch_idx: int, dataloader_idx: int = 0
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Add the attention of a validation batch."""
         self._add("eval", outputs)
@@ -98,7 +100,9 @@ class AverageWeights(lightning.Callback):
         """Start from the initial weights."""
         self._average = [parameter.detach().clone() for parameter in pl_module.parameters()]
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Rows, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int
+    ) -> None:
         """Move the average towards the weights."""
         self._n_steps += 1
         kept = min(self._decay, (1 + self._n_steps) / (10 + self._n_steps))

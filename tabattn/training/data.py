@@ -13,14 +13,14 @@ from tabattn.nn.tokens import Cells
 
 
 @dataclass(frozen=True)
-class Rows:
+class TrainingRows:
     """Rows with a known target.
 
     Args:
         cells: The features.
         target: Class codes; else numbers, one for each output, as the loss takes them.
         weight: Non-negative weight of each row in the loss.
-        held_out: Which members must not learn from the row, and so may judge by it.
+        held_out: Which members must not learn from the row, and so may validate by it.
     """
 
     cells: Cells
@@ -36,8 +36,8 @@ class Rows:
         """Return rows that no member holds out."""
         return cls(cells, target, weight, torch.zeros(len(target), n_members, dtype=torch.bool))
 
-    def judged_by(self, cells: Cells, target: Target) -> Self:
-        """Return the same rows and others of mean weight that all members hold out.
+    def with_validation_rows(self, cells: Cells, target: Target) -> Self:
+        """Return the same rows and others, of mean weight, that all members hold out.
 
         Args:
             cells: Features of the others.
@@ -77,7 +77,7 @@ class ShuffledBatches:
         seed: Determines the orders.
     """
 
-    def __init__(self, rows: Rows, batch_size: int, seed: int) -> None:
+    def __init__(self, rows: TrainingRows, batch_size: int, seed: int) -> None:
         self._rows = rows
         self._n_batches = -(-len(rows) // batch_size)
         self._generator = torch.Generator(rows.device).manual_seed(seed)
@@ -85,7 +85,7 @@ class ShuffledBatches:
     def __len__(self) -> int:
         return self._n_batches
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[TrainingRows]:
         order = torch.randperm(len(self._rows), generator=self._generator, device=self._rows.device)
         for chosen in order.tensor_split(self._n_batches):
             yield self._rows.take(chosen)
@@ -99,13 +99,13 @@ class OrderedBatches:
         batch_size: Number of rows in every batch but the last.
     """
 
-    def __init__(self, rows: Rows, batch_size: int) -> None:
+    def __init__(self, rows: TrainingRows, batch_size: int) -> None:
         self._rows = rows
         self._batch_size = batch_size
 
     def __len__(self) -> int:
         return -(-len(self._rows) // self._batch_size)
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[TrainingRows]:
         for start in range(0, len(self._rows), self._batch_size):
             yield self._rows.take(slice(start, start + self._batch_size))

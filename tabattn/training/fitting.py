@@ -15,9 +15,9 @@ from torch import Tensor
 
 from tabattn.errors import TrainingError
 from tabattn.nn.model import ModelShape, TabAttnModel
-from tabattn.process_state import alone, loggers_quiet, warnings_ignored
+from tabattn.process_state import exclusive, loggers_quiet, warnings_ignored
 from tabattn.training.callbacks import AttentionHistory, AverageWeights, BestWeights, ClippedGradients, ProgressLine
-from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
+from tabattn.training.data import OrderedBatches, ShuffledBatches, TrainingRows
 from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, TrainingModule
 
 MAX_VALIDATION_ROWS = 1024
@@ -33,7 +33,7 @@ class TrainingSettings:
 
     Args:
         optimizer: Settings of AdamW.
-        batch_size: Rows per training step.
+        batch_size: TrainingRows per training step.
         max_epochs: Passes over the training rows at most.
         patience: Epochs without a better validation loss before training stops.
         seed: Determines initial weights, batches and dropout.
@@ -74,14 +74,16 @@ class Trained:
     was_interrupted: bool
 
 
-def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabAttnModel | None = None) -> Trained:
+def train(
+    shape: ModelShape, rows: TrainingRows, settings: TrainingSettings, start: TabAttnModel | None = None
+) -> Trained:
     """Build a model and train it until the validation loss stops falling.
 
     The same arguments give the same weights on the same machine. The global random state is left as it was.
 
     Args:
         shape: Sizes of the model.
-        rows: Rows to learn from, and, where members hold them out, to judge epochs by; each member must hold out some
+        rows: Rows to learn from, and, where members hold them out, to validate by; each member must hold out some
             rows and learn from some. Only the ratios of their weights matter.
         settings: How to train.
         start: A model of the same sizes to go on from; None for new weights.
@@ -94,8 +96,8 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabA
         KeyboardInterrupt: Training was interrupted in the first epoch.
     """
     learned = rows.take((~rows.held_out.all(dim=1)).nonzero().flatten())
-    judged = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
-    judged = replace(judged, weight=judged.weight / judged.weight.mean())
+    validation = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
+    validation = replace(validation, weight=validation.weight / validation.weight.mean())
     history, best = AttentionHistory(), BestWeights()
     stop = EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_finite=True)
     callbacks: list[lightning.Callback] = [history, best, AverageWeights(AVERAGE_DECAY), stop]
@@ -110,10 +112,10 @@ def train(shape: ModelShape, rows: Rows, settings: TrainingSettings, start: TabA
         device = resolve_device(settings.device)
         trainer = new_trainer(device, settings.max_epochs, callbacks)
         batches = ShuffledBatches(learned.to(device), settings.batch_size, settings.seed)
-        judges = OrderedBatches(judged.to(device), _validation_batch_size(shape))
+        validation_batches = OrderedBatches(validation.to(device), _validation_batch_size(shape))
         try:
             with interruptible():
-                trainer.fit(module, batches, judges)
+                trainer.fit(module, batches, validation_batches)
         except KeyboardInterrupt:
             if not (history.epochs["eval"] and math.isfinite(best.loss)):
                 raise
@@ -199,7 +201,7 @@ def reproducible(seed: int) -> Iterator[None]:
         seed: The seed.
     """
     devices = range(torch.cuda.device_count())
-    with alone(), torch.random.fork_rng(devices), isolate_rng():  # isolate_rng forgets after an error
+    with exclusive(), torch.random.fork_rng(devices), isolate_rng():  # isolate_rng forgets after an error
         torch.manual_seed(seed)
         yield
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tabattn.nn.model import ModelOutput, TabAttnModel
-from tabattn.training.data import Rows
+from tabattn.training.data import TrainingRows
 
 VALIDATION_LOSS = "validation_loss"
 TINY = torch.finfo(torch.float32).tiny
@@ -41,7 +41,7 @@ class TrainingModule(lightning.LightningModule):
         self.model = model
         self._optimizer = optimizer
 
-    def training_step(self, batch: Rows, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: TrainingRows, batch_idx: int) -> dict[str, Tensor]:
         """Return the weighted mean loss over rows and members, and the attention paid to each column."""
         output = self.model(batch.cells)
         learns = (~batch.held_out).float()
@@ -51,13 +51,13 @@ class TrainingModule(lightning.LightningModule):
         )
         return {"loss": loss, **_attention_of(output, learns)}
 
-    def validation_step(self, batch: Rows, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: TrainingRows, batch_idx: int) -> dict[str, Tensor]:
         """Log the loss of the average of the members that hold a row out, and return the attention that they pay."""
         output = self.model(batch.cells)
-        judges = batch.held_out.float()
-        loss = (self.model.loss.ensemble(output.prediction, batch.target, judges) * batch.weight).mean()
+        member_weight = batch.held_out.float()
+        loss = (self.model.loss.ensemble(output.prediction, batch.target, member_weight) * batch.weight).mean()
         self.log(VALIDATION_LOSS, loss, on_epoch=True, on_step=False, batch_size=len(batch))
-        return _attention_of(output, judges)
+        return _attention_of(output, member_weight)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Decay the weight matrices of the encoder and the head: neither tokens, nor biases, nor the CLS vectors."""

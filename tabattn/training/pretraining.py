@@ -17,7 +17,7 @@ from tabattn.nn.encoder import MemberLinear, normalize
 from tabattn.nn.mixing import ColumnMixer, EncoderDecoder, MixingEncoder
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
-from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
+from tabattn.training.data import OrderedBatches, ShuffledBatches, TrainingRows
 from tabattn.training.fitting import (
     TrainingSettings,
     interruptible,
@@ -27,11 +27,11 @@ from tabattn.training.fitting import (
     resolve_device,
 )
 
-MASKED_SHARE, MASK_ACTION_SHARE, RANDOM_ACTION_SHARE = 0.15, 0.8, 0.1
+MASKED_FRACTION, HIDDEN_FRACTION, SWAPPED_FRACTION = 0.15, 0.8, 0.1
 PREDICTED_PART = 6
 SPAN_LENGTH = 3
-JUDGED_SHARE, MAX_JUDGED = 0.1, 2_048
-JUDGE_BATCH = 1024
+VALIDATION_FRACTION, MAX_VALIDATION_ROWS = 0.1, 2_048
+VALIDATION_BATCH = 1024
 KEEP, MASK, SWAP = 0, 1, 2
 
 
@@ -45,22 +45,22 @@ class Reconstruction(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         n_members, d_token, n_columns = shape.n_members, shape.d_token, shape.n_columns
-        n_numbers = shape.n_numeric + sum(shape.n_parts)
+        layout = shape.layout
         bound = d_token**-0.5
-        self.n_levels = shape.n_levels
-        self.first_level_column = shape.n_numeric + len(shape.n_parts)
+        self.first_level_column = layout.n_numbered
         self.hidden = nn.Parameter(torch.empty(shape.n_groups, 1, n_columns, d_token).uniform_(-bound, bound))
         self.sentinels = nn.Parameter(torch.empty(shape.n_groups, n_columns, d_token).uniform_(-bound, bound))
-        self.number_weight = nn.Parameter(torch.empty(n_members, n_numbers, d_token).uniform_(-bound, bound))
-        self.number_bias = nn.Parameter(torch.zeros(n_members, 1, n_numbers))
-        self.levels = nn.ModuleList(MemberLinear(n_members, d_token, n) for n in shape.n_levels)
+        self.number_weight = nn.Parameter(torch.empty(n_members, layout.n_numbers, d_token).uniform_(-bound, bound))
+        self.number_bias = nn.Parameter(torch.zeros(n_members, 1, layout.n_numbers))
+        self.levels = nn.ModuleList(MemberLinear(n_members, d_token, n) for n in layout.n_levels)
         self.same_row = MemberLinear(n_members, d_token, 1)
-        widths = torch.tensor([1] * shape.n_numeric + list(shape.n_parts), dtype=torch.long)
-        self.register_buffer("column_of", torch.arange(len(widths)).repeat_interleave(widths))
-        self.register_buffer("share", 1 / widths[self.column_of].float())
+        column_of = torch.tensor(layout.column_of_number, dtype=torch.long)
+        widths = torch.tensor(layout.widths, dtype=torch.long)
+        self.register_buffer("column_of", column_of)
+        self.register_buffer("number_share", 1 / widths[column_of].float())
 
     column_of: Tensor
-    share: Tensor
+    number_share: Tensor
 
     def loss(
         self, states: Float[Tensor, "member batch column d"], cells: Cells, predicted: Bool[Tensor, "batch column"]
@@ -76,7 +76,7 @@ class Reconstruction(nn.Module):
         total, n_members = states.new_zeros(()), states.shape[0]
         if len(self.column_of):
             read = torch.einsum("mbnd,mnd->mbn", states[:, :, self.column_of], self.number_weight) + self.number_bias
-            weight = known[:, self.column_of] * self.share
+            weight = known[:, self.column_of] * self.number_share
             total = total + ((read - cells.numeric).square() * weight).sum()
         for i, layer in enumerate(self.levels):
             column = self.first_level_column + i
@@ -101,13 +101,13 @@ def hidden_cells(n_rows: int, n_columns: int, generator: torch.Generator) -> Int
 
     Source: Devlin et al. 2018 (arXiv 1810.04805), section 3.1.
     """
-    n_chosen = max(1, round(MASKED_SHARE * n_columns))
+    n_chosen = max(1, round(MASKED_FRACTION * n_columns))
     order = torch.rand(n_rows, n_columns, generator=generator).argsort(dim=1)
     chosen = order.argsort(dim=1) < n_chosen
     draw = torch.rand(n_rows, n_columns, generator=generator)
     action = torch.full((n_rows, n_columns), -1)
-    action[draw < MASK_ACTION_SHARE + RANDOM_ACTION_SHARE] = SWAP
-    action[draw < MASK_ACTION_SHARE] = MASK
+    action[draw < HIDDEN_FRACTION + SWAPPED_FRACTION] = SWAP
+    action[draw < HIDDEN_FRACTION] = MASK
     return torch.where(chosen, action, KEEP)
 
 
@@ -131,12 +131,7 @@ def _read_with_hidden(
     swapped = tokens.roll(1, dims=1)
     by_action = torch.where((action == SWAP)[..., None], swapped, tokens)
     shown = torch.where((action == MASK)[..., None], normalize(head.hidden), by_action)
-    encoder = model.encoder
-    if isinstance(encoder, MixingEncoder):
-        mixed = encoder.mix(encoder.by_member(shown))
-        return mixed.columns, mixed.state
-    state, _ = encoder(shown)
-    return state[:, :, None].expand(-1, -1, tokens.shape[2], -1), state
+    return model.encoder.column_states(shown)
 
 
 class _BertTask:
@@ -168,6 +163,12 @@ class _BertTask:
         return head.loss(states, cells, (action != KEEP) & ~is_foreign) + halves
 
 
+def _mixing(model: TabAttnModel) -> MixingEncoder:
+    """Return the encoder of a model whose task needs columns that attend."""
+    assert isinstance(model.encoder, MixingEncoder), "the tasks of the encoder 'class' do not ask for it"
+    return model.encoder
+
+
 def _next_column_task(
     model: TabAttnModel,
     head: Reconstruction,
@@ -179,8 +180,7 @@ def _next_column_task(
 
     Source: Radford et al. 2018 (Improving Language Understanding by Generative Pre-Training), section 3.1.
     """
-    encoder = model.encoder
-    assert isinstance(encoder, MixingEncoder)
+    encoder = _mixing(model)
     states = encoder.mix(encoder.by_member(model.embed(cells))).columns
     n_columns = states.shape[2]
     order = torch.arange(n_columns, device=rows.device) if encoder.order is None else encoder.order
@@ -197,9 +197,8 @@ def _permutation_task(
 
     Source: Yang et al. 2019 (arXiv 1906.08237), section 2.3.
     """
-    encoder = model.encoder
-    assert isinstance(encoder, MixingEncoder)
-    assert isinstance(encoder.body, ColumnMixer)
+    encoder = _mixing(model)
+    assert isinstance(encoder.body, ColumnMixer), "only XLNet has this task"
     n_columns = model.shape.n_columns
     rank = torch.rand(len(cells), n_columns, generator=generator).argsort(dim=1).to(rows.device)
     tokens = model.embed(cells)
@@ -215,9 +214,8 @@ def _span_task(
 
     Source: Raffel et al. 2020 (arXiv 1910.10683), section 3.1.4.
     """
-    encoder = model.encoder
-    assert isinstance(encoder, MixingEncoder)
-    assert isinstance(encoder.body, EncoderDecoder)
+    encoder = _mixing(model)
+    assert isinstance(encoder.body, EncoderDecoder), "only T5 has this task"
     n_rows, n_columns = len(cells), model.shape.n_columns
     columns, spans = (each.to(rows.device) for each in drawn_spans(n_rows, n_columns, generator))
     tokens = model.embed(cells)
@@ -254,7 +252,7 @@ def drawn_spans(
         >>> spans.tolist(), columns.diff().eq(1).sum().item()
         ([[0, 0, 0, 1, 1, 1]], 4)
     """
-    n_chosen = max(1, round(MASKED_SHARE * n_columns))
+    n_chosen = max(1, round(MASKED_FRACTION * n_columns))
     n_spans = max(1, round(n_chosen / SPAN_LENGTH))
     length = n_chosen // n_spans
     starts = torch.arange(n_spans + 1) * n_columns // n_spans
@@ -303,11 +301,11 @@ class PretrainingModule(lightning.LightningModule):
         self._task = task
         self._seed = seed
         self._draws = torch.Generator().manual_seed(seed)
-        self._judge_draws = torch.Generator()
+        self._validation_draws = torch.Generator()
         self._sizes = (learning_rate, weight_decay)
         self._sums: dict[str, list[tuple[float, int]]] = {"train": [], "validation": []}
 
-    def training_step(self, batch: Rows, batch_idx: int) -> Tensor:
+    def training_step(self, batch: TrainingRows, batch_idx: int) -> Tensor:
         """Return the loss of the task."""
         loss = self._task(self.model, self.head, batch.cells, batch.target, self._draws)
         self._sums["train"].append((float(loss.detach()), len(batch)))
@@ -315,11 +313,11 @@ class PretrainingModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Hide the same from the rows that judge in every epoch."""
-        self._judge_draws.manual_seed(self._seed)
+        self._validation_draws.manual_seed(self._seed)
 
-    def validation_step(self, batch: Rows, batch_idx: int) -> None:
+    def validation_step(self, batch: TrainingRows, batch_idx: int) -> None:
         """Note the loss of the task."""
-        loss = self._task(self.model, self.head, batch.cells, batch.target, self._judge_draws)
+        loss = self._task(self.model, self.head, batch.cells, batch.target, self._validation_draws)
         self._sums["validation"].append((float(loss), len(batch)))
 
     def on_train_epoch_end(self) -> None:
@@ -370,8 +368,8 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
     n_rows = len(cells)
     generator = torch.Generator().manual_seed(settings.seed)
     order = torch.randperm(n_rows, generator=generator)
-    n_judged = max(1, min(round(JUDGED_SHARE * n_rows), MAX_JUDGED))
-    numbered = Rows(cells, torch.arange(n_rows), torch.ones(n_rows), torch.zeros(n_rows, 0, dtype=torch.bool))
+    n_validation = max(1, min(round(VALIDATION_FRACTION * n_rows), MAX_VALIDATION_ROWS))
+    numbered = TrainingRows(cells, torch.arange(n_rows), torch.ones(n_rows), torch.zeros(n_rows, 0, dtype=torch.bool))
     with reproducible(settings.seed), quiet_lightning():
         model, head = TabAttnModel(shape), Reconstruction(shape)
         task = _BertTask(n_rows, shape.n_columns, generator) if shape.encoder == "bert" else TASKS[shape.encoder]
@@ -385,8 +383,11 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
         )
         device = resolve_device(settings.device)
         trainer = new_trainer(device, settings.max_epochs)
-        learned, judged = numbered.take(order[n_judged:]).to(device), numbered.take(order[:n_judged]).to(device)
+        learned, validation = (
+            numbered.take(order[n_validation:]).to(device),
+            numbered.take(order[:n_validation]).to(device),
+        )
         batches = ShuffledBatches(learned, settings.batch_size, settings.seed)
         with interruptible():
-            trainer.fit(module, batches, OrderedBatches(judged, JUDGE_BATCH))
+            trainer.fit(module, batches, OrderedBatches(validation, VALIDATION_BATCH))
     return Pretrained(module.model.eval().cpu(), module.head.eval().cpu(), module.history)

@@ -2,10 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn.encoding.blocks import fit_block
+from tabattn.encoding.blocks import BlockEncoder
 from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.estimator import TabAttnRegressor
-from tabattn.table.schema import Column, Kind, infer_schema
+from tabattn.table.columns import Times
+from tabattn.table.schema import Kind, infer_table
 from tests.conftest import FAST
 
 
@@ -38,13 +39,14 @@ def logbook() -> pd.DataFrame:
 
 def test_dates_and_texts_are_one_column_each(logbook: pd.DataFrame) -> None:
     X = logbook.drop(columns="y")
-    schema = infer_schema(X)
+    table = infer_table(X)
+    schema = table.schema
     kinds = [Kind.NUMERIC, Kind.DATETIME, Kind.TEXT, Kind.DURATION, Kind.DATETIME]
     assert [column.kind for column in schema.columns] == kinds
-    preprocessor = Preprocessor(schema).fit(X)
-    cells = preprocessor.transform(X)
-    assert cells.numeric.shape == (400, 2 + sum(preprocessor.n_parts))
-    assert len(preprocessor.n_parts) == 3
+    preprocessor, raw = Preprocessor.learned(table)
+    cells = preprocessor.transform(raw)
+    assert cells.numeric.shape == (400, 2 + sum(preprocessor.layout.n_parts))
+    assert len(preprocessor.layout.n_parts) == 3
     assert cells.missing is not None
     assert [schema.names[i] for i in schema.model_positions] == ["noise", "took", "when", "remark", "ordered"]
     missing = X.isna()
@@ -57,7 +59,7 @@ def test_parts_that_never_change_are_left_out(logbook: pd.DataFrame) -> None:
     elapsed, year, day_of_year, circle = 1, 1, 1, 2
     of_one_year = elapsed + day_of_year + 4 * circle
     without_hours = elapsed + year + day_of_year + 3 * circle
-    assert Preprocessor(infer_schema(X)).fit(X).n_parts == (of_one_year, without_hours)
+    assert Preprocessor.learned(infer_table(X))[0].layout.n_parts == (of_one_year, without_hours)
 
 
 def test_a_model_finds_hours_words_and_durations(logbook: pd.DataFrame) -> None:
@@ -74,9 +76,9 @@ def test_a_model_finds_hours_words_and_durations(logbook: pd.DataFrame) -> None:
 def test_missing_or_not_may_be_all_that_varies() -> None:
     when = pd.Series([pd.Timestamp(2024, 1, 1), pd.NaT] * 15)
     X = pd.DataFrame({"when": when, "x": range(30)})
-    preprocessor = Preprocessor(infer_schema(X)).fit(X)
-    assert preprocessor.n_parts == (1,)
-    cells = preprocessor.transform(X)
+    preprocessor, raw = Preprocessor.learned(infer_table(X))
+    assert preprocessor.layout.n_parts == (1,)
+    cells = preprocessor.transform(raw)
     assert cells.missing is not None
     assert cells.missing[:, 1].tolist() == [False, True] * 15
 
@@ -84,6 +86,5 @@ def test_missing_or_not_may_be_all_that_varies() -> None:
 def test_elapsed_time_is_exact_to_the_second_in_any_century() -> None:
     for start in ("2024-05-01", "1500-01-01"):
         times = pd.Series(np.datetime64(start, "s") + np.arange(20))
-        column = Column("when", Kind.DATETIME, (), is_constant=False)
-        elapsed = fit_block(column, times).transform(times)[:, 0]
+        elapsed = BlockEncoder.learned(Times(times))[1][:, 0]
         assert np.diff(elapsed).tolist() == [1.0] * 19

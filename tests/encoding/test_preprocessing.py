@@ -8,19 +8,25 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tabattn.encoding.preprocessing import Preprocessor
-from tabattn.errors import TabAttnError, UnknownLevelsWarning
-from tabattn.nn.tokens import LIMIT
-from tabattn.table.schema import infer_schema
+from tabattn.errors import TabAttnError, UnknownLevelsWarning, warn_all
+from tabattn.nn.tokens import LIMIT, Cells
+from tabattn.table.schema import infer_table
 
 
-def fit(X: pd.DataFrame) -> Preprocessor:
-    return Preprocessor(infer_schema(X)).fit(X)
+def learned(X: pd.DataFrame) -> Preprocessor:
+    return Preprocessor.learned(infer_table(X))[0]
+
+
+def cells_of(preprocessor: Preprocessor, X: pd.DataFrame) -> Cells:
+    raw = preprocessor.raw(preprocessor.schema.read(X))
+    warn_all(raw.warnings)
+    return preprocessor.transform(raw)
 
 
 def test_numbers_become_normal_scores() -> None:
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"x": np.exp(rng.normal(size=5000))})
-    numeric = fit(X).transform(X).numeric[:, 0]
+    numeric = cells_of(learned(X), X).numeric[:, 0]
     assert abs(float(numeric.mean())) < 0.02
     assert abs(float(numeric.std()) - 1) < 0.03
     assert numeric.argsort().tolist() == X["x"].argsort().tolist()
@@ -28,7 +34,7 @@ def test_numbers_become_normal_scores() -> None:
 
 def test_outliers_are_clipped_and_missing_is_a_mask() -> None:
     X = pd.DataFrame({"x": [1.0, 2.0, 3.0, np.nan], "z": [0.0, 1.0, 2.0, 3.0]})
-    cells = fit(X).transform(pd.DataFrame({"x": [1e300, -1e300, np.nan], "z": [0.0, 1.0, 2.0]}))
+    cells = cells_of(learned(X), pd.DataFrame({"x": [1e300, -1e300, np.nan], "z": [0.0, 1.0, 2.0]}))
     assert cells.numeric[:, 0].tolist() == [LIMIT, -LIMIT, 0.0]
     assert cells.missing is not None
     assert cells.missing.tolist() == [[False, False], [False, False], [True, False]]
@@ -36,27 +42,25 @@ def test_outliers_are_clipped_and_missing_is_a_mask() -> None:
 
 def test_units_change_nothing() -> None:
     X = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200)})
-    plain, tiny, huge = (
-        Preprocessor(infer_schema(X * scale)).fit(X * scale).transform(X * scale).numeric for scale in (1, 1e-12, 1e300)
-    )
+    plain, tiny, huge = (cells_of(learned(X * scale), X * scale).numeric for scale in (1, 1e-12, 1e300))
     torch.testing.assert_close(tiny, plain)
     torch.testing.assert_close(huge, plain)
 
 
 def test_no_mask_without_missing_cells() -> None:
     X = pd.DataFrame({"x": [1.0, 2.0, 3.0], "s": ["a", "b", "a"]})
-    assert fit(X).transform(X).missing is None
+    assert cells_of(learned(X), X).missing is None
 
 
 def test_new_and_rare_levels_share_code_zero() -> None:
     X = pd.DataFrame({"s": ["b", "a", "b", "a", "rare"]})
-    codes = fit(X).transform(pd.DataFrame({"s": ["a", "b", "rare", "new", None]})).codes
+    codes = cells_of(learned(X), pd.DataFrame({"s": ["a", "b", "rare", "new", None]})).codes
     assert codes[:, 0].tolist() == [1, 2, 0, 0, 0]
 
 
 def test_a_column_that_reads_as_numbers_keeps_its_levels() -> None:
     X = pd.DataFrame({"s": pd.Categorical([1, 2, 1, 2])})
-    assert fit(X).transform(pd.DataFrame({"s": [2.0, 1.0, np.nan]})).codes[:, 0].tolist() == [2, 1, 0]
+    assert cells_of(learned(X), pd.DataFrame({"s": [2.0, 1.0, np.nan]})).codes[:, 0].tolist() == [2, 1, 0]
 
 
 CELLS = st.one_of(
@@ -75,7 +79,7 @@ CELLS = st.one_of(
 def test_any_table_is_read_or_refused(rows: list[tuple[object, object]]) -> None:
     X = pd.DataFrame(rows, columns=["a", "b"])
     try:
-        cells = fit(X).transform(X)
+        cells = cells_of(learned(X), X)
     except TabAttnError as error:
         assert "Column '" in str(error)  # noqa: PT017 - the alternative is that no error is raised
         return
@@ -86,11 +90,11 @@ def test_any_table_is_read_or_refused(rows: list[tuple[object, object]]) -> None
 
 def test_a_column_without_a_known_level_is_told() -> None:
     X = pd.DataFrame({"on": ["yes", "no"] * 10, "heat": range(20)})
-    preprocessor = Preprocessor(infer_schema(X)).fit(X)
+    preprocessor = learned(X)
     others = X.assign(on=X["on"] == "yes")
     with pytest.warns(
         UnknownLevelsWarning, match=r"'on' holds none of the levels .* such as 'no', in 20 cell.* 'True'"
     ):
-        preprocessor.transform(others)
-    preprocessor.transform(others.head(9))
-    preprocessor.transform(X.assign(on=["maybe"] * 19 + ["no"]))
+        cells_of(preprocessor, others)
+    cells_of(preprocessor, others.head(9))
+    cells_of(preprocessor, X.assign(on=["maybe"] * 19 + ["no"]))

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 import tabattn
 from tabattn import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.errors import ModelFileError, OutputError
-from tabattn.fitted import files as persistence
+from tabattn.fitted.files import checksum
 from tabattn.importance.methods import METHODS
 from tests.conftest import FAST
 
@@ -42,7 +42,7 @@ def everything(mixed: pd.DataFrame) -> pd.DataFrame:
 def saved(everything: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> tuple[TabAttnClassifier, Path]:
     y = pd.cut(everything["y"], 3, labels=["낮음", "mid", "high"]).astype(str)
     est = TabAttnClassifier(
-        **FAST, random_state=0, class_weight={"mid": 2.0, "낮음": 1.0, "high": 1.0}, schema={"flag": "numeric"}
+        **FAST, random_state=0, class_weight={"mid": 2.0, "낮음": 1.0, "high": 1.0}, kinds={"flag": "numeric"}
     )
     path = tmp_path_factory.mktemp("saved") / "model.tabattn"
     est.fit(everything.drop(columns="y").assign(flag=everything["flag"].astype(int)), y).save(path)
@@ -55,7 +55,7 @@ def changed_copy(path: Path, to: Path, change: Callable[[dict[str, Any], dict[st
         header, arrays = json.loads(file.metadata()["tabattn"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     change(header, arrays)
     del header["sha256"]
-    header["sha256"] = persistence._checksum(header, arrays)
+    header["sha256"] = checksum(header, arrays)
     save_file(arrays, to, {"tabattn": json.dumps(header)})
     return to
 
@@ -173,23 +173,23 @@ def test_files_of_a_later_version_are_named(saved: tuple[TabAttnClassifier, Path
 
 
 CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
-    "another class": lambda s, _: s.update(estimator="os.system"),
-    "an unknown parameter": lambda s, _: s["parameters"].update(evil=1),
-    "a parameter out of range": lambda s, _: s["parameters"].update(n_layers=-1),
+    "another class": lambda s, _: s["about"].update(estimator="os.system"),
+    "an unknown parameter": lambda s, _: s["about"]["parameters"].update(evil=1),
+    "a parameter out of range": lambda s, _: s["about"]["parameters"].update(n_layers=-1),
     "a billion layers": lambda s, _: s["sizes"].update(n_layers=10**9),
-    "a billion numbers in a block": lambda s, _: s["sizes"].update(n_parts=[10**9]),
-    "a billion levels": lambda s, _: s["sizes"].update(n_levels=[10**9]),
+    "a billion numbers in a block": lambda s, _: s["sizes"]["layout"].update(n_parts=[10**9]),
+    "a billion levels": lambda s, _: s["sizes"]["layout"].update(n_levels=[10**9]),
     "weights that are no numbers": lambda _, a: a["model.encoder.cls"].fill_(float("nan")),
     "importances that are no numbers": lambda _, a: a["importances"].fill_(float("nan")),
     "rows that are no numbers": lambda _, a: a["background.numeric"].fill_(float("nan")),
     "a history without numbers": lambda _, a: a["history.eval"].fill_(float("nan")),
     "frequencies that are no numbers": lambda _, a: a[next(k for k in a if k.endswith("idf"))].fill_(float("nan")),
     "quantiles that are no numbers": lambda _, a: a["preprocessor.quantiles"].fill_(float("inf")),
-    "a share that is a word": lambda s, _: s["sizes"].update(ffn_dropout="x"),
+    "a rate that is a word": lambda s, _: s["sizes"].update(ffn_dropout="x"),
     "a quantile that is a list": lambda s, _: s["sizes"].update(quantile=[]),
-    "a notation that is a list": lambda s, _: s["schema"][0].update(written=[[[]]]),
-    "a schema that is a number": lambda s, _: s["parameters"].update(schema=10**30),
-    "a seed that is a word": lambda s, _: s["parameters"].update(random_state="x"),
+    "a format that is a list": lambda s, _: s["schema"][0].update(format=[[[]]]),
+    "kinds that are a number": lambda s, _: s["about"]["parameters"].update(kinds=10**30),
+    "a seed that is a word": lambda s, _: s["about"]["parameters"].update(random_state="x"),
     "wide tokens": lambda s, _: s["sizes"].update(d_token=10**6),
     "a fraction of a layer": lambda s, _: s["sizes"].update(n_layers=0.5),
     "fewer columns": lambda s, _: s["schema"].pop(),
@@ -198,8 +198,8 @@ CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
     "no target": lambda s, _: s.pop("target"),
     "one class": lambda s, _: s["target"].update(classes=["a"]),
     "lost weights": lambda _, a: a.pop("model.encoder.cls"),
-    "lost letters": lambda _, a: a.update(
-        {next(k for k in a if k.endswith("letters")): torch.zeros(3, dtype=torch.uint8)}
+    "lost n-grams": lambda _, a: a.update(
+        {next(k for k in a if k.endswith("n_grams")): torch.zeros(3, dtype=torch.uint8)}
     ),
     "lost quantiles": lambda _, a: a.pop("preprocessor.quantiles"),
     "one quantile": lambda _, a: a.update({"preprocessor.quantiles": a["preprocessor.quantiles"][:1].clone()}),
@@ -237,18 +237,18 @@ def test_little_is_read_of_large_files_that_are_none_of_ours(tmp_path: Path) -> 
         with path.open("wb") as file:
             file.write(start)
             file.truncate(2**40)  # a terabyte that takes no place
-        with pytest.raises(ModelFileError, match="which is none, or not whole"):
+        with pytest.raises(ModelFileError, match="which is not, or not whole"):
             load(path)
-    ours = {"tabattn": json.dumps({"format": 1, "version": "0", "sha256": "", "settings": {}})}
+    ours = {"tabattn": json.dumps({"format": 2, "version": "0", "sha256": "", "settings": {}})}
     head = json.dumps(
         {"__metadata__": ours, "x": {"dtype": "U8", "shape": [2**40], "data_offsets": [0, 2**40]}}
     ).encode()
     with path.open("wb") as file:
         file.write(len(head).to_bytes(8, "little") + head)
         file.truncate(2**40 + 8 + len(head))
-    with pytest.raises(ModelFileError, match="was changed"):
+    with pytest.raises(ModelFileError, match=r"which is not, or not whole|was changed"):
         load(path)
-    with pytest.raises(ModelFileError, match=r"none, or not whole|existing file"):
+    with pytest.raises(ModelFileError, match=r"which is not, or not whole|existing file"):
         load("n" * 300)
 
 
@@ -257,7 +257,7 @@ def test_texts_with_any_letters_are_kept(tmp_path: Path) -> None:
     words = ["a\0b", "c\nd", "\ud800e", "온도 높음", "x"]
     remarks = [" ".join(rng.choice(words, 4)) + f" {i}" for i in range(60)]
     X = pd.DataFrame({"remark": pd.Series(remarks, dtype=object)})
-    est = TabAttnRegressor(**FAST, schema={"remark": "text"}, random_state=0).fit(X, rng.normal(size=60))
+    est = TabAttnRegressor(**FAST, kinds={"remark": "text"}, random_state=0).fit(X, rng.normal(size=60))
     est.save(tmp_path / "model.tabattn")
     assert load(tmp_path / "model.tabattn").predict(X).tobytes() == est.predict(X).tobytes()
 

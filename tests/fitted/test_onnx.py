@@ -17,7 +17,7 @@ from tabattn import TabAttnClassifier, TabAttnRegressor
 from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.errors import OutputError, UnknownLevelsWarning
 from tabattn.fitted.onnx import QuantileScores, normal_scores
-from tabattn.table.schema import infer_schema
+from tabattn.table.schema import infer_table
 from tests.conftest import FAST
 
 N = 120
@@ -125,10 +125,12 @@ def test_scores_are_those_of_the_preprocessor() -> None:
         }
     )
     table.loc[::2, "one value"] = np.nan
-    preprocessor = Preprocessor(infer_schema(table)).fit(table)
+    typed = infer_table(table)
+    preprocessor, _ = Preprocessor.learned(typed)
+    assert preprocessor.scores is not None
     new = pd.concat([table, table + 0.01, table * 3, -table, table.sample(frac=1, random_state=0) / 2])
-    scores = QuantileScores(torch.tensor(preprocessor.arrays["quantiles"]))
-    expected = preprocessor.transform(new.reset_index(drop=True)).numeric
+    scores = QuantileScores(preprocessor.scores)
+    expected = preprocessor.transform(preprocessor.raw(typed.schema.read(new.reset_index(drop=True)))).numeric
     found = scores(torch.tensor(new.fillna(5.0).to_numpy())).float()
     is_known = torch.tensor(new.notna().to_numpy())
     torch.testing.assert_close(torch.where(is_known, found, 0.0), expected, atol=1e-6, rtol=1e-6)

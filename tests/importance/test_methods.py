@@ -11,7 +11,7 @@ from torch import Tensor
 from tabattn.importance import knockout
 from tabattn.importance.background import Background, read_background
 from tabattn.importance.contribution import _divergence_shares
-from tabattn.importance.methods import KNOCKOUT_STRIDE, METHODS, Method, Question
+from tabattn.importance.methods import KNOCKOUT_STRIDE, METHODS, Method, ScoringInputs
 from tabattn.nn.encoder import ClassAttentionEncoder, normalize
 from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.model import TabAttnModel
@@ -68,16 +68,18 @@ def make_target(model: TabAttnModel) -> Tensor:
     return numbers.abs() if name == "poisson" else numbers
 
 
-def make_question(model: TabAttnModel, with_target: bool, units: Tensor | None = None) -> Question:
+def make_question(model: TabAttnModel, with_target: bool, units: Tensor | None = None) -> ScoringInputs:
     torch.manual_seed(2)
     target = make_target(model)
     background = make_cells(5)
-    judges = torch.ones(N_ROWS, N_MEMBERS).double()
-    judges[0, 1] = 0
-    partners = torch.tensor([[0, 1, 4, 2, 3], [2, 3, 0, 1, 4], [4, 0, 2, 1, 3], [1, 2, 3, 4, 0]])
+    member_weight = torch.ones(N_ROWS, N_MEMBERS).double()
+    member_weight[0, 1] = 0
+    baseline_rows = torch.tensor([[0, 1, 4, 2, 3], [2, 3, 0, 1, 4], [4, 0, 2, 1, 3], [1, 2, 3, 4, 0]])
     with torch.no_grad():
         read = read_background(model, background)
-    return Question(make_cells(N_ROWS), target if with_target else None, judges, lambda: read, partners, units)
+    return ScoringInputs(
+        make_cells(N_ROWS), target if with_target else None, member_weight, lambda: read, baseline_rows, units
+    )
 
 
 Edit = Callable[[int, int, int, Tensor, Tensor], Tensor]
@@ -156,10 +158,10 @@ def typical_of(model: TabAttnModel, background: Background, column: int) -> dict
     return {key: torch.stack([each[key] for each in everyone]).mean(dim=0) for key in everyone[0]}
 
 
-def averaged(model: TabAttnModel, prediction: Tensor, judges: Tensor) -> Tensor:
+def averaged(model: TabAttnModel, prediction: Tensor, member_weight: Tensor) -> Tensor:
     name = model.shape.loss
     values = {"classes": prediction.softmax(dim=-1), "labels": prediction.sigmoid(), "poisson": prediction.exp()}
-    mean: Tensor = (values.get(name, prediction) * judges[:, None]).sum(dim=0) / judges.sum()
+    mean: Tensor = (values.get(name, prediction) * member_weight[:, None]).sum(dim=0) / member_weight.sum()
     return mean
 
 
@@ -194,8 +196,8 @@ def cost_of(name: LossName, values: Tensor, target: Tensor) -> Tensor:
     return mean
 
 
-def cost(model: TabAttnModel, prediction: Tensor, target: Tensor, judges: Tensor) -> Tensor:
-    return cost_of(model.shape.loss, averaged(model, prediction, judges), target)
+def cost(model: TabAttnModel, prediction: Tensor, target: Tensor, member_weight: Tensor) -> Tensor:
+    return cost_of(model.shape.loss, averaged(model, prediction, member_weight), target)
 
 
 def kl(before: Tensor, after: Tensor) -> Tensor:
@@ -245,8 +247,8 @@ def test_contribution_is_its_definition(
     tokens = model.embed(question.cells)
     assert scores.shape == (N_ROWS, N_MEMBERS, n_units)
     for row in range(N_ROWS):
-        judges = question.judges[row]
-        values = averaged(model, run_row(model, tokens[:, row], plain)[0], judges)
+        member_weight = question.member_weight[row]
+        values = averaged(model, run_row(model, tokens[:, row], plain)[0], member_weight)
         classes = values.argsort(descending=True)[:3].tolist()
         before = outputs_of(model, values, classes)
         known = torch.stack([before, *(outputs_of(model, each, classes) for each in background.averaged)])
@@ -255,19 +257,19 @@ def test_contribution_is_its_definition(
             columns = columns_of(unit, units)
             own = sum_of([read_of_column(model, tokens[:, row], column) for column in columns])
             expected = torch.zeros(()).double()
-            for partner in question.partners[row]:
+            for partner in question.baseline_rows[row]:
                 others = background.tokens[:, partner]
                 step = difference(sum_of([read_of_column(model, others, column) for column in columns]), own)
                 halfway = (tokens[:, row] + others) / 2
                 ends = [run_shifted(model, halfway, step, size) for size in (TINY_STEP, -TINY_STEP)]
-                forth, back = (outputs_of(model, averaged(model, end, judges), classes) for end in ends)
+                forth, back = (outputs_of(model, averaged(model, end, member_weight), classes) for end in ends)
                 after = before + (forth - back) / (2 * TINY_STEP)
                 after = after.clamp(known.amin(dim=0), known.amax(dim=0))
-                expected += divergence(model, before, after, target) / question.partners.shape[1]
+                expected += divergence(model, before, after, target) / question.baseline_rows.shape[1]
             if target is not None:
                 step = difference(sum_of([typical_of(model, background, column) for column in columns]), own)
                 forth, back = (
-                    cost(model, run_shifted(model, tokens[:, row], step, size), target, judges)
+                    cost(model, run_shifted(model, tokens[:, row], step, size), target, member_weight)
                     for size in (TINY_STEP, -TINY_STEP)
                 )
                 expected += (forth - back) / (2 * TINY_STEP)
@@ -296,23 +298,23 @@ def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
     for unit in range(scores.shape[2]):
         columns = columns_of(unit, units)
         for row in range(N_ROWS):
-            target, judges = question.target[row], question.judges[row]
-            whole = cost(model, run_row(model, tokens[:, row], plain)[0], target, judges)
+            target, member_weight = question.target[row], question.member_weight[row]
+            whole = cost(model, run_row(model, tokens[:, row], plain)[0], target, member_weight)
             own = sum_of([read_of_column(model, tokens[:, row], column) for column in columns])
             tangents = []
             for other in range(len(background)):
                 theirs = [read_of_column(model, background.tokens[:, other], column) for column in columns]
                 step = difference(sum_of(theirs), own)
                 forth, back = (
-                    cost(model, run_shifted(model, tokens[:, row], step, size), target, judges)
+                    cost(model, run_shifted(model, tokens[:, row], step, size), target, member_weight)
                     for size in (TINY_STEP, -TINY_STEP)
                 )
                 tangents.append(float(forth - back) / (2 * TINY_STEP))
             rises = []
-            for partner in question.partners[row, ::KNOCKOUT_STRIDE].tolist():
+            for partner in question.baseline_rows[row, ::KNOCKOUT_STRIDE].tolist():
                 changed = tokens[:, row].clone()
                 changed[:, columns] = background.tokens[:, partner, columns]
-                rise = cost(model, run_row(model, changed, plain)[0], target, judges) - whole
+                rise = cost(model, run_row(model, changed, plain)[0], target, member_weight) - whole
                 rises.append(float(rise) - tangents[partner])
             expected = np.mean(rises) + np.mean(tangents)
             np.testing.assert_allclose(scores[row, :, unit].sum(), expected, rtol=1e-5, atol=1e-8)
@@ -337,7 +339,7 @@ def test_gradient_is_attention_times_its_derivative(loss: LossName, n_outputs: i
     scores = METHODS["gradient"](model, question)
     tokens = model.embed(question.cells)
     for row in range(N_ROWS):
-        target, judges = question.target[row], question.judges[row]
+        target, member_weight = question.target[row], question.member_weight[row]
         for member in range(N_MEMBERS):
             for column in range(N_COLUMNS):
                 expected = 0.0
@@ -346,7 +348,7 @@ def test_gradient_is_attention_times_its_derivative(loss: LossName, n_outputs: i
                         run_weighted(model, tokens[:, row], (layer, member, head), column, 1 + size)
                         for size in (TINY_STEP, -TINY_STEP)
                     )
-                    losses = [float(cost(model, each, target, judges)) for each in (forth, back)]
+                    losses = [float(cost(model, each, target, member_weight)) for each in (forth, back)]
                     expected += abs(losses[0] - losses[1]) / (2 * TINY_STEP)
                 np.testing.assert_allclose(scores[row, member, column], expected, rtol=1e-4, atol=1e-8)
 
@@ -413,8 +415,10 @@ def test_only_attention_alone_pays_for_a_column_whose_token_never_varies(method:
         layer.query.weight.zero_()
         layer.query.bias.zero_()
     read = read_background(model, constant)
-    judges, partners = torch.ones(N_ROWS, N_MEMBERS).double(), torch.tensor([[1], [2], [3], [0]])
-    scores = METHODS[method](model, Question(constant, None, judges, lambda: read, partners)).sum(dim=1)
+    member_weight, baseline_rows = torch.ones(N_ROWS, N_MEMBERS).double(), torch.tensor([[1], [2], [3], [0]])
+    scores = METHODS[method](model, ScoringInputs(constant, None, member_weight, lambda: read, baseline_rows)).sum(
+        dim=1
+    )
     if method in {"contribution", "knockout"}:
         np.testing.assert_allclose(scores[:, 0], 0.0, atol=1e-12)
         assert (scores[:, 1] > 1e-6).all()
@@ -437,5 +441,5 @@ def test_rollout_halves_the_attention_of_every_earlier_layer() -> None:
     model = make_model(1, n_groups=1)
     question = make_question(model, with_target=False)
     first, second = (layer.mean(dim=2) for layer in model(question.cells).attention)
-    share = question.judges / question.judges.sum(dim=1, keepdim=True)
+    share = question.member_weight / question.member_weight.sum(dim=1, keepdim=True)
     torch.testing.assert_close(METHODS["rollout"](model, question), share[..., None] * (first / 3 + 2 * second / 3))

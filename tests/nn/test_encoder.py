@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from tabattn.nn.attention import Exchanges
+from tabattn.nn.attention import ColumnSwaps
 from tabattn.nn.encoder import ClassAttentionEncoder, ClassAttentionLayer, normalize
 
 D = 16
@@ -124,8 +124,8 @@ def test_exchanges_that_are_computed_together_are_what_each_is_alone(n_groups: i
     tokens, others = (normalize(torch.randn(n_groups, 5, 7, D)) for _ in range(2))
     pairs = [(column, number) for number, columns in enumerate(exchanged) for column in columns]
     columns, numbers = torch.tensor(pairs).T
-    exchanges = Exchanges(columns, numbers, len(exchanged))
-    together = encoder.exchange(tokens, others, exchanges).unflatten(1, (5, -1))
+    swaps = ColumnSwaps(columns, numbers, len(exchanged))
+    together = encoder.swap_columns(tokens, others, swaps).unflatten(1, (5, -1))
     for number, changing in enumerate(exchanged):
         changed = tokens.clone()
         changed[:, :, changing] = others[:, :, changing]

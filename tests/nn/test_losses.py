@@ -13,10 +13,10 @@ NAMES: list[LossName] = ["squared", "absolute", "pinball", "poisson", "labels", 
 
 def test_losses_of_numbers_are_means_of_errors_over_outputs() -> None:
     outputs = torch.tensor([[[1.0, 0.0], [3.0, 4.0]]])
-    target, judges = torch.tensor([[0.0, 0.0]]), torch.ones(1, 2)
+    target, member_weight = torch.tensor([[0.0, 0.0]]), torch.ones(1, 2)
     squared, absolute, pinball = (loss_of(name, 0.9) for name in ("squared", "absolute", "pinball"))
     assert squared.of_members(outputs, target).tolist() == [[0.5, 12.5]]
-    assert squared.ensemble(outputs, target, judges).tolist() == [4.0]
+    assert squared.ensemble(outputs, target, member_weight).tolist() == [4.0]
     assert squared.ensemble(outputs, target, torch.tensor([[0.0, 1.0]])).tolist() == [12.5]
     assert absolute.of_members(outputs, target).tolist() == [[0.5, 3.5]]
     assert pinball.of_members(-outputs, target).tolist() == [pytest.approx([0.45, 3.15])]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tabattn.nn.attention import Exchanges
+from tabattn.nn.attention import ColumnSwaps
 from tabattn.nn.encoder import normalize
 from tabattn.nn.mixing import (
     ColumnMixer,
@@ -109,7 +109,7 @@ def test_only_gpt_knows_the_order_of_columns() -> None:
     torch.testing.assert_close(attention[1][:, :, :, order], ordered.attention[1].transpose(0, 1))
     torch.testing.assert_close(encoder.mix(tokens).columns[:, :, order], ordered.columns)
     read = encoder.read(tokens)
-    torch.testing.assert_close(read.lengths[0][..., order], ordered.lengths[0])
+    torch.testing.assert_close(read.norms[0][..., order], ordered.norms[0])
     torch.testing.assert_close(read.attention[0], attention[0].transpose(0, 1))
 
 
@@ -159,8 +159,8 @@ def test_members_are_encoders_side_by_side_and_exchanges_what_they_are_alone(kin
     changed[1] = make_tokens()[1]
     assert torch.equal(body(changed).state[0], state[0])
     others = normalize(torch.randn(1, N_ROWS, N_COLUMNS, D)).double()
-    exchanges = Exchanges(torch.tensor([4, 0, 2]), torch.tensor([0, 0, 1]), 2)
-    found = encoder.exchange(shared, others, exchanges).unflatten(1, (N_ROWS, 2))
+    swaps = ColumnSwaps(torch.tensor([4, 0, 2]), torch.tensor([0, 0, 1]), 2)
+    found = encoder.swap_columns(shared, others, swaps).unflatten(1, (N_ROWS, 2))
     for number, columns in enumerate(([4, 0], [2])):
         alone = shared.clone()
         alone[:, :, columns] = others[:, :, columns]
@@ -172,7 +172,7 @@ def test_lengths_are_those_of_what_all_attention_to_a_column_adds() -> None:
     attention = MemberAttention(Sizes(1, 1, 2, D, 0.0, 0.0)).double()
     torch.nn.init.normal_(attention.value.bias)
     states = torch.randn(1, 1, 3, D).double()
-    lengths = attention.lengths(states)
+    norms = attention.norms(states)
     only = torch.zeros(1, 1, 3, dtype=torch.bool)
     for column in range(3):
         visible = only.clone()
@@ -180,5 +180,5 @@ def test_lengths_are_those_of_what_all_attention_to_a_column_adds() -> None:
         both, _ = attention(states[:, :, :1], states, visible)
         value = attention.value(states[:, 0])[0, column]
         heads = [value[4 * h : 4 * h + 4] @ attention.output.weight[0, 4 * h : 4 * h + 4] for h in range(2)]
-        torch.testing.assert_close(lengths[0, 0, :, column], torch.stack([each.norm() for each in heads]))
+        torch.testing.assert_close(norms[0, 0, :, column], torch.stack([each.norm() for each in heads]))
         torch.testing.assert_close(both[0, 0, 0], heads[0] + heads[1] + attention.output.bias[0, 0])

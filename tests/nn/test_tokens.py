@@ -3,7 +3,7 @@ import rtdl_num_embeddings
 import scipy.stats
 import torch
 
-from tabattn.nn.tokens import LIMIT, N_BINS, N_FREQUENCIES, Cells, ColumnTokens, NumericEmbeddings
+from tabattn.nn.tokens import LIMIT, N_BINS, N_FREQUENCIES, CellLayout, Cells, ColumnTokens, NumericEmbeddings
 
 D = 8
 
@@ -28,13 +28,13 @@ def test_numeric_embeddings_are_those_of_the_library() -> None:
     edges = torch.from_numpy(scipy.stats.norm.ppf(np.linspace(0, 1, N_BINS + 1)).clip(-LIMIT, LIMIT)).float()
     encoding = rtdl_num_embeddings.PiecewiseLinearEncoding([edges] * 3)
     x = 2 * LIMIT * (torch.rand(50, 3) - 0.5)
-    shares = encoding(x).unflatten(1, (3, N_BINS))
-    expected = periodic(x) + torch.einsum("bci,cid->bcd", shares, ours.weight[:, n_periodic:])
+    fractions = encoding(x).unflatten(1, (3, N_BINS))
+    expected = periodic(x) + torch.einsum("bci,cid->bcd", fractions, ours.weight[:, n_periodic:])
     torch.testing.assert_close(ours(x, bias).transpose(0, 1), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_missing_cell_is_the_learned_vector_of_its_column_whatever_it_held() -> None:
-    tokens = ColumnTokens(1, 2, (), (3,), D)
+    tokens = ColumnTokens(1, CellLayout(2, (), (3,)), D)
     torch.nn.init.normal_(tokens.missing)
     missing = torch.tensor([[True, False, False], [True, False, True]])
     embedded = tokens(make_cells(missing))[0]
@@ -46,13 +46,13 @@ def test_a_missing_cell_is_the_learned_vector_of_its_column_whatever_it_held() -
 
 
 def test_a_new_level_says_nothing_before_training() -> None:
-    tokens = ColumnTokens(n_groups=1, n_numeric=0, n_parts=(), n_levels=(3, 2), d_token=4)
+    tokens = ColumnTokens(n_groups=1, layout=CellLayout(0, (), (3, 2)), d_token=4)
     read = tokens(Cells(torch.zeros(1, 0), torch.tensor([[0, 0]]), missing=None))
     torch.testing.assert_close(read[0, 0], tokens.column[0, :, 0])
 
 
 def test_each_column_has_its_own_levels() -> None:
-    tokens = ColumnTokens(1, 0, (), (3, 2), D)
+    tokens = ColumnTokens(1, CellLayout(0, (), (3, 2)), D)
     cells = Cells(torch.zeros(1, 0), torch.tensor([[2, 1]]), None)
     embedded = tokens(cells)[0, 0] - tokens.column[0, :, 0]
     assert tokens.levels is not None
@@ -69,7 +69,7 @@ def test_take_keeps_cells_of_a_row_together() -> None:
 def test_a_block_is_the_sum_of_what_its_numbers_say_alone() -> None:
     """A column of three numbers between a numeric and a categorical one, for two groups."""
     torch.manual_seed(0)
-    tokens = ColumnTokens(n_groups=2, n_numeric=1, n_parts=(3, 1), n_levels=(4,), d_token=D)
+    tokens = ColumnTokens(n_groups=2, layout=CellLayout(1, (3, 1), (4,)), d_token=D)
     cells = Cells(torch.randn(6, 5), torch.randint(0, 4, (6, 1)), torch.rand(6, 4) < 0.3)
     assert tokens.numeric is not None
     assert cells.missing is not None

@@ -5,19 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn.errors import ColumnError, UnreadCellsWarning
-from tabattn.table.cells import (
-    as_flags,
-    as_levels,
-    as_numbers,
-    as_seconds,
-    as_texts,
-    as_times,
-    exact_origin,
-    is_missing,
-    real_numbers,
-)
-from tabattn.table.notation import date_format, decimal_mark, either_way, is_span, number_date_format, number_marks
+from tabattn.errors import ColumnError, UnparsedCellsWarning
+from tabattn.table.cells import distinct_numbers, integer_offset, is_missing, parse_levels, parse_texts
+from tabattn.table.dates import infer_date_format, infer_numeric_date_format, is_duration
+from tabattn.table.numbers import ambiguous_number, infer_decimal, infer_number_format
+from tests.table.formats import date, number, parse_booleans, parse_numbers, parse_seconds, parse_times
 
 
 @pytest.mark.parametrize(
@@ -38,46 +30,46 @@ from tabattn.table.notation import date_format, decimal_mark, either_way, is_spa
 )
 def test_numbers_are_read_as_a_person_would(cells: list[str | None], numbers: list[float]) -> None:
     column = pd.Series(cells, dtype=object)
-    marks = number_marks([str(cell) for cell in column[~is_missing(column)]])
-    assert marks is not None
-    np.testing.assert_allclose(as_numbers(column, "x", marks), numbers)
+    number_format = infer_number_format([str(cell) for cell in column[~is_missing(column)]])
+    assert number_format is not None
+    np.testing.assert_allclose(parse_numbers(column, "x", number_format), numbers)
 
 
 def test_a_mark_that_may_mean_either_is_read_by_the_decimal_mark_of_the_table() -> None:
     cells = ["17.027", "237", "2.309"]
-    assert [number_marks(cells), number_marks(cells, ",")] == [".", ",."]
-    assert either_way(cells) == "17.027"
-    assert [either_way([*cells, other]) for other in ("0.5", "1234", "2,309", "1.234.567")] == [None] * 4
-    assert decimal_mark([*cells, "A", "0,5"]) == ","
-    assert decimal_mark([*cells, "1,234.5"]) == "."
-    assert decimal_mark(cells) is None
+    assert [infer_number_format(cells), infer_number_format(cells, ",")] == [number("."), number(",.")]
+    assert ambiguous_number(cells) == "17.027"
+    assert [ambiguous_number([*cells, other]) for other in ("0.5", "1234", "2,309", "1.234.567")] == [None] * 4
+    assert infer_decimal([*cells, "A", "0,5"]) == ","
+    assert infer_decimal([*cells, "1,234.5"]) == "."
+    assert infer_decimal(cells) is None
 
 
 def test_codes_are_numbers_where_they_are_said_to_be() -> None:
-    assert number_marks(["007", "012,5"], are_numbers=True) == ","
+    assert infer_number_format(["007", "012,5"], are_numbers=True) == number(",")
 
 
 @pytest.mark.parametrize("cells", [["007", "012"], ["1", "b"], ["1,23,4"], ["1.2.3"], ["0x10", "1"], ["a"], []])
 def test_codes_are_no_numbers(cells: list[str]) -> None:
-    assert number_marks(cells) is None
+    assert infer_number_format(cells) is None
 
 
 def test_one_bad_cell_among_many_numbers_is_missing_and_named() -> None:
     column = pd.Series([*map(str, range(40)), "error"])
-    marks = number_marks(list(column))
-    assert marks == "."
-    with pytest.warns(UnreadCellsWarning, match=r"Column 'x' holds numbers, and 1 cell.* such as 'error'"):
-        numbers = as_numbers(column, "x", marks)
+    number_format = infer_number_format(list(column))
+    assert number_format == number(".")
+    with pytest.warns(UnparsedCellsWarning, match=r"Column 'x' holds numbers, and 1 cell.* such as 'error'"):
+        numbers = parse_numbers(column, "x", number_format)
     assert np.isnan(numbers[-1])
     assert not np.isnan(numbers[:-1]).any()
     with pytest.raises(ColumnError, match=r"'x' must hold numbers.*'error'"):
-        as_numbers(column.tail(1), "x", marks)
+        parse_numbers(column.tail(1), "x", number_format)
 
 
 @pytest.mark.parametrize("cells", [["inf", "1"], [np.inf, 1.0], ["-Infinity", "1"]])
 def test_infinite_numbers_are_refused(cells: list[object]) -> None:
     with pytest.raises(ColumnError, match="finite numbers, got 1 infinite"):
-        as_numbers(pd.Series(cells, dtype=object), "x")
+        parse_numbers(pd.Series(cells, dtype=object), "x")
 
 
 @pytest.mark.parametrize(
@@ -93,8 +85,8 @@ def test_infinite_numbers_are_refused(cells: list[object]) -> None:
     ],
 )
 def test_dates_are_read_by_the_format_that_fits_all_cells(cells: list[str], written: str) -> None:
-    assert date_format(cells) == written
-    times = as_times(pd.Series([*cells, None], index=[3, 3, 1], dtype=object), "t", written)
+    assert infer_date_format(cells) == date(written)
+    times = parse_times(pd.Series([*cells, None], index=[3, 3, 1], dtype=object), "t", date(written))
     assert times.index.tolist() == [3, 3, 1]
     assert times.tolist()[:2] == [pd.Timestamp(2024, 1, 5), pd.Timestamp(2024, 12, 31)]
     assert times.isna().tolist() == [False, False, True]
@@ -110,9 +102,9 @@ def test_dates_are_read_by_the_format_that_fits_all_cells(cells: list[str], writ
     ],
 )
 def test_months_and_east_asian_dates(cells: list[str], first: pd.Timestamp) -> None:
-    written = date_format(cells)
+    written = infer_date_format(cells)
     assert written is not None
-    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
+    assert parse_times(pd.Series(cells), "t", written).iloc[0] == first
 
 
 @pytest.mark.parametrize(
@@ -132,16 +124,16 @@ def test_months_and_east_asian_dates(cells: list[str], first: pd.Timestamp) -> N
 )
 def test_numbers_that_are_said_to_be_dates(cells: list[object], written: str) -> None:
     column = pd.Series(cells)
-    numbers = real_numbers(column)
+    numbers = distinct_numbers(column)
     assert numbers is not None
-    assert number_date_format(numbers.tolist()) == written
-    assert as_times(column, "t", written).iloc[0] == pd.Timestamp(2024, 3, 5)
+    assert infer_numeric_date_format(numbers.tolist()) == date(written)
+    assert parse_times(column, "t", date(written)).iloc[0] == pd.Timestamp(2024, 3, 5)
 
 
 def test_numbers_among_dates_are_no_nanoseconds() -> None:
     cells = pd.Series([dt.datetime(2024, 1, 5), 7], dtype=object)
-    with pytest.warns(UnreadCellsWarning, match="holds dates, and 1 cell.* such as '7'"):
-        assert as_times(cells, "t", "").isna().tolist() == [False, True]
+    with pytest.warns(UnparsedCellsWarning, match="holds dates, and 1 cell.* such as '7'"):
+        assert parse_times(cells, "t").isna().tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -154,15 +146,15 @@ def test_numbers_among_dates_are_no_nanoseconds() -> None:
     ],
 )
 def test_dates_of_any_type(column: "pd.Series[pd.Timestamp]") -> None:
-    assert as_times(column, "t", "").tolist() == [pd.Timestamp(2024, 1, 5), pd.Timestamp(2024, 12, 31)]
+    assert parse_times(column, "t").tolist() == [pd.Timestamp(2024, 1, 5), pd.Timestamp(2024, 12, 31)]
 
 
 def test_letters_that_no_text_can_hold_are_no_dates_and_no_durations() -> None:
     dates, spans = (pd.Series([good, "\ud800"], dtype=object) for good in ("2024-01-05", "08:30"))
-    with pytest.warns(UnreadCellsWarning, match="such as"):
-        assert as_times(dates, "t", "%Y-%m-%d").isna().tolist() == [False, True]
-    with pytest.warns(UnreadCellsWarning, match="such as"):
-        assert np.isnan(as_seconds(spans, "t")).tolist() == [False, True]
+    with pytest.warns(UnparsedCellsWarning, match="such as"):
+        assert parse_times(dates, "t", date("%Y-%m-%d")).isna().tolist() == [False, True]
+    with pytest.warns(UnparsedCellsWarning, match="such as"):
+        assert np.isnan(parse_seconds(spans, "t")).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -179,37 +171,37 @@ def test_letters_that_no_text_can_hold_are_no_dates_and_no_durations() -> None:
     ],
 )
 def test_day_and_month_are_told_apart_by_all_cells(cells: list[str], first: pd.Timestamp) -> None:
-    written = date_format(cells)
+    written = infer_date_format(cells)
     assert written is not None
-    times = as_times(pd.Series(cells), "t", written)
+    times = parse_times(pd.Series(cells), "t", written)
     assert times.iloc[0] == first
     assert times.is_monotonic_increasing or times.iloc[0].year == 2024
 
 
 def test_short_dates_that_can_be_read_in_two_ways_are_none() -> None:
-    assert date_format(["01/02/24", "03/02/24", "05/03/24"]) is None
-    assert date_format(["1001-05", "9912-12"]) is None
-    assert date_format(["08:30", "09:30"]) is None
+    assert infer_date_format(["01/02/24", "03/02/24", "05/03/24"]) is None
+    assert infer_date_format(["1001-05", "9912-12"]) is None
+    assert infer_date_format(["08:30", "09:30"]) is None
 
 
 def test_new_rows_may_write_their_dates_in_another_way() -> None:
-    assert as_times(pd.Series(["2024-01-05"]), "t", "%Y%m%d").iloc[0] == pd.Timestamp(2024, 1, 5)
+    assert parse_times(pd.Series(["2024-01-05"]), "t", date("%Y%m%d")).iloc[0] == pd.Timestamp(2024, 1, 5)
     with pytest.raises(ColumnError, match="must hold dates"):
-        as_times(pd.Series(["08:30", "09:30"]), "t", "")
+        parse_times(pd.Series(["08:30", "09:30"]), "t")
 
 
 def test_numbers_beyond_floats_are_no_dates_and_no_durations() -> None:
     column = pd.Series([10**400, 10**400], dtype=object)
-    assert real_numbers(column) is None
+    assert distinct_numbers(column) is None
     with pytest.raises(ColumnError, match="must hold dates"):
-        as_times(column, "t", "%Y%m%d")
+        parse_times(column, "t", date("%Y%m%d"))
     with pytest.raises(ColumnError, match="2 infinite"):
-        as_seconds(column, "t")
+        parse_seconds(column, "t")
 
 
 def test_a_word_among_dates_is_missing_and_named() -> None:
-    with pytest.warns(UnreadCellsWarning, match="'t' holds dates, and 1 cell.* such as 'soon'"):
-        times = as_times(pd.Series(["2024-01-05", "soon"]), "t", "%Y-%m-%d")
+    with pytest.warns(UnparsedCellsWarning, match="'t' holds dates, and 1 cell.* such as 'soon'"):
+        times = parse_times(pd.Series(["2024-01-05", "soon"]), "t", date("%Y-%m-%d"))
     assert times.isna().tolist() == [False, True]
 
 
@@ -224,12 +216,12 @@ def test_a_word_among_dates_is_missing_and_named() -> None:
     ],
 )
 def test_durations_are_seconds(cells: object, seconds: list[float]) -> None:
-    np.testing.assert_allclose(as_seconds(pd.Series(cells, dtype=object), "t"), seconds)
+    np.testing.assert_allclose(parse_seconds(pd.Series(cells, dtype=object), "t"), seconds)
 
 
 def test_words_for_durations_are_told_from_others() -> None:
-    assert is_span(["3 days 02:00:00", "1 day", "-03:30", "08:30", "3 days, 2:00:00"])
-    assert not any(is_span([text]) for text in ("3", "A", "1:2:3:4", "12 months"))
+    assert is_duration(["3 days 02:00:00", "1 day", "-03:30", "08:30", "3 days, 2:00:00"])
+    assert not any(is_duration([text]) for text in ("3", "A", "1:2:3:4", "12 months"))
 
 
 @pytest.mark.parametrize(
@@ -246,11 +238,11 @@ def test_words_for_durations_are_told_from_others() -> None:
     ],
 )
 def test_truth_has_many_words(cells: list[object]) -> None:
-    assert as_flags(pd.Series([*cells, None], dtype=object), "x").tolist() == [1, 0, -1]
-    with pytest.warns(UnreadCellsWarning, match="holds true or false, and 1 cell.* such as 'maybe'"):
-        assert as_flags(pd.Series([*cells, "maybe"], dtype=object), "x").tolist() == [1, 0, -1]
+    assert parse_booleans(pd.Series([*cells, None], dtype=object), "x").tolist() == [1, 0, -1]
+    with pytest.warns(UnparsedCellsWarning, match="holds true or false, and 1 cell.* such as 'maybe'"):
+        assert parse_booleans(pd.Series([*cells, "maybe"], dtype=object), "x").tolist() == [1, 0, -1]
     with pytest.raises(ColumnError, match=r"'x' must hold true or false.*'maybe'"):
-        as_flags(pd.Series(["maybe"]), "x")
+        parse_booleans(pd.Series(["maybe"]), "x")
 
 
 @pytest.mark.parametrize(
@@ -264,31 +256,31 @@ def test_truth_has_many_words(cells: list[object]) -> None:
     ],
 )
 def test_whole_numbers_beyond_doubles_are_told_apart(column: "pd.Series[int]") -> None:
-    origin = exact_origin(column)
-    assert as_numbers(column, "x", ".", origin).tolist() == [0, 1, 3]
-    assert np.isnan(as_numbers(pd.Series([None, 1.5]), "x", ".", origin)[0])
+    number_format = number(".", integer_offset(column))
+    assert parse_numbers(column, "x", number_format).tolist() == [0, 1, 3]
+    assert np.isnan(parse_numbers(pd.Series([None, 1.5]), "x", number_format)[0])
 
 
 def test_whole_numbers_beyond_floats_are_infinite_beside_others() -> None:
     column = pd.Series(["1000000000000000001", "9" * 400, "7"])
-    assert exact_origin(column) == 7
+    assert integer_offset(column) == 7
     with pytest.raises(ColumnError, match="1 infinite value"):
-        as_numbers(column, "x", ".", 7)
+        parse_numbers(column, "x", number(".", 7))
 
 
-def test_decimal_marks_of_durations_are_those_of_numbers() -> None:
+def test_decimal_number_format_of_durations_are_those_of_numbers() -> None:
     column = pd.Series(["0,5", "1,5", "12,25", "08:30"])
-    assert as_seconds(column, "t", ",").tolist() == [0.5, 1.5, 12.25, 30600]
-    with pytest.warns(UnreadCellsWarning, match="3 cell"):
-        assert np.isnan(as_seconds(column, "t", ".")).tolist() == [True, True, True, False]
+    assert parse_seconds(column, "t", number(",")).tolist() == [0.5, 1.5, 12.25, 30600]
+    with pytest.warns(UnparsedCellsWarning, match="3 cell"):
+        assert np.isnan(parse_seconds(column, "t", number("."))).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("cells", [[[1], [2]], [{"a": 1}, "b"], [True, False], [pd.Period("2024"), pd.Period("2025")]])
 def test_what_is_no_duration_is_refused(cells: list[object]) -> None:
     with pytest.raises(ColumnError, match="'t' must hold durations"):
-        as_seconds(pd.Series(cells, dtype=object), "t")
+        parse_seconds(pd.Series(cells, dtype=object), "t")
     with pytest.raises(ColumnError, match="1 infinite"):
-        as_seconds(pd.Series([np.inf, 1.0]), "t")
+        parse_seconds(pd.Series([np.inf, 1.0]), "t")
 
 
 @pytest.mark.parametrize(
@@ -302,10 +294,12 @@ def test_what_is_no_duration_is_refused(cells: list[object]) -> None:
 )
 def test_times_are_no_numbers(column: "pd.Series[float]") -> None:
     with pytest.raises(ColumnError, match="'x' must hold numbers"):
-        as_numbers(column, "x")
+        parse_numbers(column, "x")
 
 
-@pytest.mark.parametrize("read", [as_levels, as_texts, lambda c: as_flags(c, "x"), lambda c: as_numbers(c, "x")])
+@pytest.mark.parametrize(
+    "read", [parse_levels, parse_texts, lambda c: parse_booleans(c, "x"), lambda c: parse_numbers(c, "x")]
+)
 @pytest.mark.parametrize("cell", [[1], {"a": 1}, {1}, np.ones(2)])
 def test_lists_and_the_like_are_refused_by_name(read: Any, cell: object) -> None:
     with pytest.raises(ColumnError, match="'x' must hold numbers, strings, booleans or times"):
@@ -314,7 +308,7 @@ def test_lists_and_the_like_are_refused_by_name(read: Any, cell: object) -> None
 
 def test_strings_for_a_column_of_times_are_read_by_the_format_that_fits_all() -> None:
     cells = pd.Series(["10.02.2024", "13.02.2024"])
-    assert as_times(cells, "t", "").dt.month.tolist() == [2, 2]
+    assert parse_times(cells, "t").dt.month.tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -326,12 +320,12 @@ def test_strings_for_a_column_of_times_are_read_by_the_format_that_fits_all() ->
         ([*(f"2024-01-{day:02}" for day in range(1, 29)), "2024-02-30"], pd.Timestamp(2024, 1, 1)),
     ],
 )
-@pytest.mark.filterwarnings("ignore::tabattn.errors.UnreadCellsWarning")
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UnparsedCellsWarning")
 def test_dates_of_other_forms_and_with_a_bad_cell(cells: list[str], first: pd.Timestamp) -> None:
-    written = date_format(cells)
+    written = infer_date_format(cells)
     assert written is not None
-    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
-    assert date_format([*cells[:3], "unknown"]) is None
+    assert parse_times(pd.Series(cells), "t", written).iloc[0] == first
+    assert infer_date_format([*cells[:3], "unknown"]) is None
 
 
 @pytest.mark.parametrize(
@@ -343,21 +337,21 @@ def test_dates_of_other_forms_and_with_a_bad_cell(cells: list[str], first: pd.Ti
         ([*range(20240101, 20240129), 0], "%Y%m%d", pd.Timestamp(2024, 1, 1)),
     ],
 )
-@pytest.mark.filterwarnings("ignore::tabattn.errors.UnreadCellsWarning")
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UnparsedCellsWarning")
 def test_years_months_and_days_of_excel(cells: list[float], written: str, first: pd.Timestamp) -> None:
-    assert number_date_format(cells) == written
-    assert as_times(pd.Series(cells), "t", written).iloc[0] == first
-    assert number_date_format([1.0, 12.0]) is None
+    assert infer_numeric_date_format(cells) == date(written)
+    assert parse_times(pd.Series(cells), "t", date(written)).iloc[0] == first
+    assert infer_numeric_date_format([1.0, 12.0]) is None
 
 
 def test_one_level_whatever_its_type() -> None:
-    positions, names = as_levels(pd.Series([1.0, "1", True, "True", np.nan, "  ", "N/A"], dtype=object))
+    positions, names = parse_levels(pd.Series([1.0, "1", True, "True", np.nan, "  ", "N/A"], dtype=object))
     assert [names[i] if i >= 0 else None for i in positions] == ["1", "1", "True", "True", None, None, None]
 
 
 def test_texts_hold_any_letters() -> None:
-    assert as_texts(pd.Series(["a\udc80b", "a\0b"], dtype=object)).tolist() == ["a\\udc80b", "a\0b"]
+    assert parse_texts(pd.Series(["a\udc80b", "a\0b"], dtype=object)).tolist() == ["a\\udc80b", "a\0b"]
 
 
 def test_texts_are_strings_or_missing() -> None:
-    assert as_texts(pd.Series(["a b", None, "-", 3], dtype=object)).isna().tolist() == [False, True, True, False]
+    assert parse_texts(pd.Series(["a b", None, "-", 3], dtype=object)).isna().tolist() == [False, True, True, False]

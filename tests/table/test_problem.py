@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tabattn.errors import ColumnError, DroppedRowsWarning, ParameterError, TabAttnError, TableError, TargetError
-from tabattn.table.problem import TaskChoice, pose_problem
+from tabattn.table.problem import TaskChoice, split_target
 
 N = 40
 
@@ -33,20 +33,20 @@ def table_with(target: object) -> pd.DataFrame:
     ],
 )
 def test_task(target: object, asked: TaskChoice, task: str) -> None:
-    problem = pose_problem(table_with(target), "두께", task=asked)
+    problem = split_target(table_with(target), "두께", task=asked)
     assert problem.task == task
     assert problem.y.dtype == float if task == "regression" else problem.y.nunique() == len(set(problem.y))
 
 
 def test_names_may_be_numbers() -> None:
-    problem = pose_problem(pd.DataFrame({0: range(N), 1: range(N), 2: range(N)}), 2, drop=[0])  # type: ignore[arg-type, list-item]
+    problem = split_target(pd.DataFrame({0: range(N), 1: range(N), 2: range(N)}), 2, drop=[0])  # type: ignore[arg-type, list-item]
     assert list(problem.X) == ["1"]
 
 
 def test_rows_without_a_target_are_left_out_and_counted() -> None:
     target = pd.Series([None, "  ", np.nan, *["a", "b"] * 18, "a"], dtype=object)
     with pytest.warns(DroppedRowsWarning, match=r"3 row\(s\) left out of the ranking because '두께' is missing; 37"):
-        problem = pose_problem(table_with(target), "두께")
+        problem = split_target(table_with(target), "두께")
     assert (len(problem.X), len(problem.y), len(problem.unlabelled)) == (37, 37, 3)
     assert problem.X["x"].tolist() == list(range(3, 40))
 
@@ -54,7 +54,7 @@ def test_rows_without_a_target_are_left_out_and_counted() -> None:
 def test_dropped_columns_are_gone_and_the_table_is_left_alone() -> None:
     table = table_with(np.arange(N)).assign(z=1.0)
     before = table.copy()
-    assert list(pose_problem(table, "두께", drop=["z"]).X) == ["x"]
+    assert list(split_target(table, "두께", drop=["z"]).X) == ["x"]
     pd.testing.assert_frame_equal(table, before)
 
 
@@ -86,4 +86,4 @@ def test_what_cannot_be_ranked_is_refused(
     table: pd.DataFrame, arguments: dict[str, Any], error: type[TabAttnError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        pose_problem(table, **({"target": "두께"} | arguments))
+        split_target(table, **({"target": "두께"} | arguments))

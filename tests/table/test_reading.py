@@ -15,10 +15,10 @@ import pyarrow.parquet
 import pytest
 
 from tabattn.errors import AmbiguousNumbersWarning, TableError
-from tabattn.table.cells import as_numbers
-from tabattn.table.delimited import decode
+from tabattn.table.charset import decode
 from tabattn.table.reading import as_pandas, read_table
 from tabattn.table.schema import infer_schema
+from tests.table.formats import parse_numbers
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -176,7 +176,7 @@ def test_korean_signs_are_no_western_ones(text: str) -> None:
 def test_utf_16_of_hangul_without_a_mark(encoding: str) -> None:
     text = "공정온도,설비압력상태\n" + "가나다라마바사아자차,타파하거너더러머버서어저\n" * 50
     assert decode(text.encode(encoding)) == text
-    with pytest.raises(ValueError, match="no text"):
+    with pytest.raises(ValueError, match="not text"):
         decode(bytes(range(256)) * 8)
 
 
@@ -206,7 +206,7 @@ def test_utf_16_of_hangul_without_a_mark(encoding: str) -> None:
 def test_marks_in_numbers_are_those_of_the_file(tmp_path: Path, text: str, values: dict[str, list[object]]) -> None:
     table = read_table(write(tmp_path / ("t.tsv" if "\t" in text else "t.csv"), text))
     read = {
-        column.name: as_numbers(table[column.name], column.name, column.written)
+        column.name: parse_numbers(table[column.name], column.name, column.format)
         for column in infer_schema(table).columns
         if column.kind == "numeric"
     }
@@ -230,11 +230,12 @@ def test_marks_in_numbers_are_those_of_the_file(tmp_path: Path, text: str, value
 def test_marks_that_little_explains_are_told(tmp_path: Path, text: str, column: str, read: float) -> None:
     path = write(tmp_path / ("t.tsv" if "\t" in text else "t.csv"), text)
     with pytest.warns(
-        AmbiguousNumbersWarning, match=rf"in the column '{column}' whose mark .* few or no others tell: read as {read}"
+        AmbiguousNumbersWarning,
+        match=rf"in the column '{column}' whose separator .* few or no others decide: read as {read}",
     ):
         table = read_table(path)
-    written = infer_schema(table[[column]]).columns[0].written
-    assert as_numbers(table[column], column, written)[0] == read
+    number_format = infer_schema(table[[column]]).columns[0].format
+    assert parse_numbers(table[column], column, number_format)[0] == read
 
 
 def test_one_padded_number_makes_no_codes(tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_digits_that_a_number_would_lose_are_kept(tmp_path: Path) -> None:
     assert table["plain"].tolist() == [1, 2, 3]
     schema = infer_schema(table)
     assert [column.kind for column in schema.columns] == ["categorical", "numeric", "numeric", "numeric", "categorical"]
-    assert schema.columns[2].origin == big + 1
+    assert schema.columns[2].offset == big + 1
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.feather"])
@@ -319,7 +320,7 @@ def test_an_index_that_is_a_column_too_is_one_column(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"a,b\n1,\0\n", "온도,b\n1,\0\n".encode(), "온도,설비\n1,\0\n".encode("cp949")])
 def test_a_zero_byte_in_a_text_makes_no_chinese_of_it(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(TableError, match=r"this is no text"):
+    with pytest.raises(TableError, match=r"it is not text"):
         read_table(write(tmp_path / "t.csv", data))
 
 
@@ -410,7 +411,7 @@ def test_all_of_a_file_tells_what_its_marks_mean(tmp_path: Path) -> None:
     cells = [f"{cell:.3f}" for cell in np.random.default_rng(0).uniform(10, 100, 500)]
     late = "a;b\n" + "\n".join(f"{cell};{i}" for i, cell in enumerate(cells)) + "\n0.125;7\n"
     table = read_table(write(tmp_path / "late.csv", late))
-    assert as_numbers(table["a"], "a", infer_schema(table).columns[0].written)[0] == float(cells[0])
+    assert parse_numbers(table["a"], "a", infer_schema(table).columns[0].format)[0] == float(cells[0])
     lines = [f"{'5' if i < 250 else '1.5'};{cell}" for i, cell in enumerate(cells)]
     table = read_table(write(tmp_path / "t.csv", "a;c\n" + "\n".join(lines) + "\n"))
     assert table["c"].tolist() == [float(cell) for cell in cells]
@@ -447,7 +448,7 @@ def test_whole_numbers_keep_their_digits_beside_decimal_commas(tmp_path: Path) -
     text = f"n;x;y\n{big + 1};0,5;0,1\n;1,5;0,2\n{big + 2};2,5;0,3\n"
     table = read_table(write(tmp_path / "t.csv", text))
     column = infer_schema(table).columns[0]
-    numbers = as_numbers(table["n"], "n", column.written, column.origin)
+    numbers = parse_numbers(table["n"], "n", column.format)
     assert numbers[[0, 2]].tolist() == [0, 1]
 
 

@@ -1,12 +1,14 @@
 import torch
 
 from tabattn.nn.tokens import Cells
-from tabattn.training.data import OrderedBatches, Rows, ShuffledBatches
+from tabattn.training.data import OrderedBatches, ShuffledBatches, TrainingRows
 
 
-def make_rows(n_rows: int) -> Rows:
+def make_rows(n_rows: int) -> TrainingRows:
     cells = Cells(torch.arange(n_rows, dtype=torch.float32)[:, None], torch.zeros(n_rows, 0, dtype=torch.long), None)
-    return Rows(cells, torch.arange(n_rows), torch.ones(n_rows), torch.arange(n_rows)[:, None] % 2 == torch.arange(2))
+    return TrainingRows(
+        cells, torch.arange(n_rows), torch.ones(n_rows), torch.arange(n_rows)[:, None] % 2 == torch.arange(2)
+    )
 
 
 def test_every_pass_shuffles_all_rows_once() -> None:

@@ -10,19 +10,19 @@ import torch
 
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
-from tabattn.training.data import Rows
+from tabattn.training.data import TrainingRows
 from tabattn.training.fitting import Trained, TrainingSettings, train
 from tabattn.training.module import OptimizerSettings, TrainingModule
 from tests.conftest import small_shape
 
 
-def make_rows(n_rows: int, seed: int) -> Rows:
+def make_rows(n_rows: int, seed: int) -> TrainingRows:
     generator = torch.Generator().manual_seed(seed)
     numeric = torch.randn(n_rows, 2, generator=generator)
     codes = torch.randint(0, 3, (n_rows, 1), generator=generator)
     held_out = torch.arange(n_rows)[:, None] % 4 == torch.arange(3)
     target = numeric[:, :1] + codes - 1.0
-    return Rows(Cells(numeric, codes, None), target, torch.ones(n_rows), held_out)
+    return TrainingRows(Cells(numeric, codes, None), target, torch.ones(n_rows), held_out)
 
 
 def make_settings(**changes: Any) -> TrainingSettings:
@@ -43,7 +43,7 @@ def fit(**changes: Any) -> Trained:
     return train(shape, make_rows(200, 0), make_settings(**changes))
 
 
-def validation_loss(trained: Trained, rows: Rows | None = None) -> float:
+def validation_loss(trained: Trained, rows: TrainingRows | None = None) -> float:
     rows = make_rows(200, 0) if rows is None else rows
     rows = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
     with torch.inference_mode():
@@ -122,11 +122,11 @@ def test_the_validation_loss_is_the_weighted_mean_over_all_batches(monkeypatch: 
     rows = make_rows(200, 0)
     rows = replace(rows, weight=torch.linspace(1, 9, 200))
     trained = train(small_shape(), rows, make_settings(max_epochs=1))
-    judged = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
+    validation = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
     with torch.inference_mode():
-        outputs = trained.model(judged.cells).prediction
-        losses = trained.model.loss.ensemble(outputs, judged.target, judged.held_out.float())
-    expected = float((losses * judged.weight).sum() / judged.weight.sum())
+        outputs = trained.model(validation.cells).prediction
+        losses = trained.model.loss.ensemble(outputs, validation.target, validation.held_out.float())
+    expected = float((losses * validation.weight).sum() / validation.weight.sum())
     assert trained.best_loss == pytest.approx(expected, rel=1e-5)
 
 
@@ -141,7 +141,7 @@ def test_what_every_member_holds_out_is_never_learned() -> None:
 
 
 def test_an_interruption_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: TrainingModule, batch: Rows, batch_idx: int) -> None:
+    def interrupted(self: TrainingModule, batch: TrainingRows, batch_idx: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TrainingModule, "training_step", interrupted)
@@ -155,7 +155,7 @@ def test_an_interruption_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_weights_of_rows_count() -> None:
     rows = make_rows(200, 0)
-    both = Rows(
+    both = TrainingRows(
         Cells(torch.cat([rows.cells.numeric] * 2), torch.cat([rows.cells.codes] * 2), None),
         torch.cat([rows.target, -rows.target]),
         torch.cat([rows.weight, torch.full((200,), 1e-6)]),

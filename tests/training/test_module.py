@@ -2,7 +2,7 @@ import torch
 
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
-from tabattn.training.data import Rows
+from tabattn.training.data import TrainingRows
 from tabattn.training.module import OptimizerSettings, TrainingModule, column_attention
 from tests.conftest import small_shape
 
@@ -15,9 +15,9 @@ def test_column_attention_averages_heads_and_layers_and_sums_rows_and_members_th
     torch.testing.assert_close(column_attention(attention, counted), expected)
 
 
-def make_rows(held_out: torch.Tensor) -> Rows:
+def make_rows(held_out: torch.Tensor) -> TrainingRows:
     cells = Cells(torch.randn(6, 2), torch.randint(0, 3, (6, 1)), None)
-    return Rows(cells, torch.randn(6, 1), torch.rand(6) + 0.5, held_out)
+    return TrainingRows(cells, torch.randn(6, 1), torch.rand(6) + 0.5, held_out)
 
 
 def test_a_member_learns_nothing_from_the_rows_that_it_holds_out() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tabattn.importance.aggregation import mixed_rollout_scores
 from tabattn.importance.background import read_background
-from tabattn.importance.methods import METHODS, Question
+from tabattn.importance.methods import METHODS, ScoringInputs
 from tabattn.nn.mixing import MemberAttention, MixingEncoder, MixingKind
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -29,13 +29,13 @@ def make_cells(n_rows: int) -> Cells:
     return Cells(torch.randn(n_rows, 2).double(), torch.randint(0, 3, (n_rows, 1)), None)
 
 
-def make_question(model: TabAttnModel) -> Question:
+def make_question(model: TabAttnModel) -> ScoringInputs:
     torch.manual_seed(2)
     with torch.no_grad():
         read = read_background(model, make_cells(4))
-    partners = torch.tensor([[0, 1], [2, 3], [3, 0]])
-    return Question(
-        make_cells(N_ROWS), torch.randn(N_ROWS, 1).double(), torch.ones(N_ROWS, 2).double(), lambda: read, partners
+    baseline_rows = torch.tensor([[0, 1], [2, 3], [3, 0]])
+    return ScoringInputs(
+        make_cells(N_ROWS), torch.randn(N_ROWS, 1).double(), torch.ones(N_ROWS, 2).double(), lambda: read, baseline_rows
     )
 
 
@@ -78,11 +78,11 @@ def test_contribution_and_knockout_exchange_tokens_at_the_entrance(kind: MixingK
 
             steps = [others[:, i, column] - tokens[:, column] for i in range(4)]
             tangents = [slope(tokens, step, target) for step in steps]
-            changes = [slope((tokens + others[:, i]) / 2, steps[i]) for i in question.partners[row].tolist()]
+            changes = [slope((tokens + others[:, i]) / 2, steps[i]) for i in question.baseline_rows[row].tolist()]
             bounded = np.clip(changes, low - at, high - at)
             expected = np.mean(bounded**2) + np.mean(tangents)
             np.testing.assert_allclose(contribution[row, column], expected, rtol=1e-4, atol=1e-8)
-            partner = int(question.partners[row, 0])
+            partner = int(question.baseline_rows[row, 0])
             changed = tokens.clone()
             changed[:, column] = others[:, partner, column]
             rise = loss_of(model, changed, target) - loss_of(model, tokens, target)
@@ -100,7 +100,7 @@ def test_attention_alone_is_that_of_the_state_that_predicts(kind: MixingKind, or
     read = model.encoder.read(model.embed(question.cells).repeat(2, 1, 1, 1))
     expected = torch.stack(read.attention).mean(dim=(0, 3)).transpose(0, 1) / 2
     torch.testing.assert_close(METHODS["mean"](model, question), expected)
-    products = [weights * lengths for weights, lengths in zip(read.attention, read.lengths, strict=True)]
+    products = [weights * lengths for weights, lengths in zip(read.attention, read.norms, strict=True)]
     torch.testing.assert_close(
         METHODS["norm"](model, question), torch.stack(products).mean(dim=(0, 3)).transpose(0, 1) / 2
     )

@@ -1,6 +1,6 @@
 """What can be taken out of an encoder, alike for those that read unmixed columns and for those that mix them.
 
-A *lever* is what columns act through: in the class-attention encoder what each stream reads, the sum of ``a_i E_i``, of
+A *site* is what columns act through: in the class-attention encoder what each stream reads, the sum of ``a_i E_i``, of
 which the part of column i is known; in the others the tokens at the entrance, because behind it columns are mixed.
 """
 
@@ -18,30 +18,29 @@ from tabattn.nn.attention import carried_along
 from tabattn.nn.encoder import ClassAttentionEncoder
 from tabattn.nn.mixing import MixingEncoder
 from tabattn.nn.model import TabAttnModel
-from tabattn.nn.tokens import Cells
 
 
 @dataclass(frozen=True)
-class Dissection:
+class Trace:
     """Some rows, predicted, with everything that gradients can be taken of.
 
     Args:
         prediction: Outputs of each member.
-        levers: What columns act through.
+        sites: What columns act through.
         weights: Attention, in the encoder's own layout.
     """
 
     prediction: Float[Tensor, "batch member output"]
-    levers: tuple[Tensor, ...]
+    sites: tuple[Tensor, ...]
     weights: tuple[Tensor, ...]
 
 
-class Anatomy(ABC):
+class EncoderProbe(ABC):
     """How a kind of encoder is taken apart."""
 
     @abstractmethod
-    def dissect(self, tokens: Float[Tensor, "group batch column d"]) -> Dissection:
-        """Predict rows; where gradients are enabled, the prediction depends on levers and weights.
+    def trace(self, tokens: Float[Tensor, "group batch column d"]) -> Trace:
+        """Predict rows; where gradients are enabled, the prediction depends on sites and weights.
 
         Args:
             tokens: Column tokens, normalized.
@@ -60,17 +59,17 @@ class Anatomy(ABC):
     def carried(
         self, gradients: Sequence[Tensor], weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]
     ) -> Float[Tensor, "batch member column"]:
-        """Return the part of each column in the levers, in the direction of a gradient.
+        """Return the part of each column in the sites, in the direction of a gradient.
 
         Args:
-            gradients: One for each lever.
+            gradients: One for each site.
             weights: Of the rows in question.
             tokens: Of the rows in question.
         """
 
     @abstractmethod
     def typical(self, weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
-        """Return the mean over rows of the part of each column in the levers.
+        """Return the mean over rows of the part of each column in the sites.
 
         Args:
             weights: Of the rows.
@@ -84,19 +83,19 @@ class Anatomy(ABC):
         """Return the mean of `carried` over the rows of `typical`, for the gradients of each row.
 
         Args:
-            gradients: One for each lever.
+            gradients: One for each site.
             typical: What `typical` returned.
         """
 
     @abstractmethod
     def attributed(
-        self, objective: Float[Tensor, ""], dissection: Dissection, tokens: Float[Tensor, "group batch column d"]
+        self, objective: Float[Tensor, ""], trace: Trace, tokens: Float[Tensor, "group batch column d"]
     ) -> Float[Tensor, "batch member column"]:
         """Return the length of attention times its gradient, summed over layers, heads and attending states.
 
         Args:
             objective: What is differentiated.
-            dissection: What it was computed from.
+            trace: What it was computed from.
             tokens: Of the same rows.
         """
 
@@ -113,7 +112,7 @@ class Anatomy(ABC):
         """Score columns by what is left of them in the state that predicts, if attention mixes and states stay."""
 
 
-class ClassAnatomy(Anatomy):
+class ClassProbe(EncoderProbe):
     """Of the class-attention encoder.
 
     Args:
@@ -126,9 +125,9 @@ class ClassAnatomy(Anatomy):
         self._encoder = encoder
 
     @override
-    def dissect(self, tokens: Float[Tensor, "group batch column d"]) -> Dissection:
+    def trace(self, tokens: Float[Tensor, "group batch column d"]) -> Trace:
         state, readings = self._encoder(tokens)
-        return Dissection(
+        return Trace(
             self._model.outputs(state),
             tuple(reading.mixture for reading in readings),
             tuple(reading.weights for reading in readings),
@@ -161,11 +160,11 @@ class ClassAnatomy(Anatomy):
 
     @override
     def attributed(
-        self, objective: Float[Tensor, ""], dissection: Dissection, tokens: Float[Tensor, "group batch column d"]
+        self, objective: Float[Tensor, ""], trace: Trace, tokens: Float[Tensor, "group batch column d"]
     ) -> Float[Tensor, "batch member column"]:
-        gradients = torch.autograd.grad(objective, dissection.levers)
+        gradients = torch.autograd.grad(objective, trace.sites)
         flat = tokens.flatten(0, 1)
-        pairs = zip(gradients, dissection.weights, strict=True)
+        pairs = zip(gradients, trace.weights, strict=True)
         return self._sum_heads(carried_along(gradient, weights.detach(), flat).abs() for gradient, weights in pairs)
 
     @override
@@ -187,7 +186,7 @@ class ClassAnatomy(Anatomy):
         return torch.stack([each.sum(dim=2) for each in self._encoder.by_head(layers)]).sum(dim=0)
 
 
-class MixingAnatomy(Anatomy):
+class MixingProbe(EncoderProbe):
     """Of the encoders that mix columns; the weights are those of all states to all states.
 
     Args:
@@ -200,12 +199,12 @@ class MixingAnatomy(Anatomy):
         self._encoder = encoder
 
     @override
-    def dissect(self, tokens: Float[Tensor, "group batch column d"]) -> Dissection:
-        lever = self._encoder.by_member(tokens)
+    def trace(self, tokens: Float[Tensor, "group batch column d"]) -> Trace:
+        site = self._encoder.by_member(tokens)
         if torch.is_grad_enabled():
-            lever = lever.detach().requires_grad_()
-        mixed = self._encoder.read(lever)
-        return Dissection(self._model.outputs(mixed.state), (lever,), (*mixed.between, *mixed.cross))
+            site = site.detach().requires_grad_()
+        mixed = self._encoder.read(site)
+        return Trace(self._model.outputs(mixed.state), (site,), (*mixed.between, *mixed.cross))
 
     @override
     def of_rows(self, weights: Sequence[Tensor], n_rows: int) -> tuple[Tensor, ...]:
@@ -230,12 +229,12 @@ class MixingAnatomy(Anatomy):
 
     @override
     def attributed(
-        self, objective: Float[Tensor, ""], dissection: Dissection, tokens: Float[Tensor, "group batch column d"]
+        self, objective: Float[Tensor, ""], trace: Trace, tokens: Float[Tensor, "group batch column d"]
     ) -> Float[Tensor, "batch member column"]:
         n_columns = tokens.shape[2]
-        gradients = torch.autograd.grad(objective, dissection.weights, allow_unused=True)
+        gradients = torch.autograd.grad(objective, trace.weights, allow_unused=True)
         total = tokens.new_zeros(self._model.shape.n_members, tokens.shape[1], n_columns)
-        for gradient, weights in zip(gradients, dissection.weights, strict=True):
+        for gradient, weights in zip(gradients, trace.weights, strict=True):
             if gradient is not None:
                 total = total + (gradient * weights.detach()).abs().sum(dim=(2, 3))[..., :n_columns]
         return self._encoder.columns_in_own_order(total).transpose(0, 1)
@@ -247,8 +246,8 @@ class MixingAnatomy(Anatomy):
     @override
     def norm(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
         mixed = self._encoder.read(self._encoder.by_member(tokens))
-        attention, lengths = (tuple(each.transpose(0, 1) for each in many) for many in (mixed.attention, mixed.lengths))
-        return norm_scores(attention, lengths)
+        attention, norms = (tuple(each.transpose(0, 1) for each in many) for many in (mixed.attention, mixed.norms))
+        return norm_scores(attention, norms)
 
     @override
     def rollout(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
@@ -257,30 +256,14 @@ class MixingAnatomy(Anatomy):
         return self._encoder.columns_in_own_order(scores).transpose(0, 1)
 
 
-def anatomy_of(model: TabAttnModel) -> Anatomy:
+def probe_of(model: TabAttnModel) -> EncoderProbe:
     """Return how the encoder of a model is taken apart.
 
     Args:
         model: The model.
     """
     encoder = model.encoder
-    return ClassAnatomy(model, encoder) if isinstance(encoder, ClassAttentionEncoder) else MixingAnatomy(model, encoder)
-
-
-def weights_between_columns(model: TabAttnModel, cells: Cells) -> Float[Tensor, "batch member layer head query column"]:
-    """Return the attention of columns to columns, for the encoders that mix them.
-
-    Args:
-        model: The model.
-        cells: Rows to read.
-
-    Returns:
-        Weights before dropout, columns in the order of the model; where states attend to CLS too, the weights of a
-        query sum to less than 1.
-    """
-    encoder = model.encoder
-    assert isinstance(encoder, MixingEncoder), "only these have weights between columns"
-    n_columns = model.shape.n_columns
-    between = torch.stack(encoder.read(encoder.by_member(model.embed(cells))).between, dim=2)
-    by_key = encoder.columns_in_own_order(between[..., :n_columns, :n_columns])
-    return encoder.columns_in_own_order(by_key.transpose(-1, -2)).transpose(-1, -2).transpose(0, 1)
+    if isinstance(encoder, ClassAttentionEncoder):
+        return ClassProbe(model, encoder)
+    assert isinstance(encoder, MixingEncoder), "there are no other encoders"
+    return MixingProbe(model, encoder)

@@ -1,0 +1,90 @@
+"""Are predictions, importances and saved models those of another commit, bit by bit?
+
+    python -m experiments.same_results --base 35ed1f5
+
+Runs experiments/same_results_worker.py with the package as it is and as it was at the other commit: `rank` on three
+tables of data/, and fits on a table with a column of every kind, three seeds each. Prints every array that differs,
+keeps the largest change of each in results/same_results.csv, and loads what the other commit saved.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import tabattn
+from experiments.machine import CODE, describe_machine
+from experiments.same_results_worker import made
+
+ROOT = Path(__file__).parent.parent
+RESULT = ROOT / "experiments" / "results" / "same_results.csv"
+TOLERANCE = 1e-9
+Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+def run_worker(root: Path, results: Path, seeds: list[int], models: Path) -> None:
+    """Run the worker with the package below a folder."""
+    worker = ROOT / "experiments" / "same_results_worker.py"
+    command = [sys.executable, str(worker), str(results), "--save", str(models), "--seeds", *map(str, seeds)]
+    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, cwd=root, env=environment)
+
+
+def compared(before: Arrays, after: Arrays) -> pd.DataFrame:
+    """Return the largest difference of every number, relative to the largest of its array."""
+    rows = []
+    for name, old in before.items():
+        new, scale = after[name], max(float(np.nanmax(np.abs(old), initial=0.0)), np.finfo(np.float64).tiny)
+        is_same = old.shape == new.shape and bool(((old == new) | (np.isnan(old) & np.isnan(new))).all())
+        change = 0.0 if is_same else float(np.nanmax(np.abs(old - new))) / scale if old.shape == new.shape else np.inf
+        rows.append({"what": name, "is_same": is_same, "largest_change": change})
+    return pd.DataFrame(rows)
+
+
+def loaded_models_predict_the_same(models: Path, results: Arrays) -> bool:
+    """Return whether models that the other commit saved predict bit by bit what it predicted."""
+    same = []
+    for path in sorted(models.iterdir()):
+        task, encoder, seed = path.stem.split("-")
+        est = tabattn.load(path)
+        X, _ = made(int(seed))
+        predicted = est.predict(X) if task == "regression" else est.predict_proba(X)
+        same.append(bool((predicted == results[f"seed {seed}, made, {task}, {encoder}, prediction"]).all()))
+    return all(same) and len(same) > 0
+
+
+def main() -> None:
+    """Run both commits, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--base", default="35ed1f5", help="the commit to compare with")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        base = Path(directory, "base")
+        subprocess.run(["git", "worktree", "add", "--detach", str(base), arguments.base], cwd=ROOT, check=True)
+        try:
+            for name, root in (("before", base), ("after", ROOT)):
+                run_worker(root, Path(directory, f"{name}.npz"), arguments.seeds, Path(directory, name))
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(base)], cwd=ROOT, check=True)
+        before, after = (dict(np.load(Path(directory, f"{name}.npz"))) for name in ("before", "after"))
+        table = compared(before, after)
+        are_loaded = loaded_models_predict_the_same(Path(directory, "before"), before)
+    note = f"# python -m experiments.same_results --base {arguments.base}; {describe_machine()}; {CODE}\n"
+    arguments.out.write_text(note + table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    print(table[~table["is_same"]].to_string(index=False))
+    print(f"{table['is_same'].sum()} of {len(table)} arrays are the same bit by bit; largest change ", end="")
+    print(f"{table['largest_change'].max():.3g}; models saved before predict the same: {are_loaded}")
+    if not are_loaded or table["largest_change"].max() > TOLERANCE:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

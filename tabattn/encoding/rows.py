@@ -1,0 +1,123 @@
+"""Rows of a table, read once, for everything that a fitted model is asked about them."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from tabattn.encoding.preprocessing import Preprocessor, RawCells
+from tabattn.encoding.target import TargetEncoding
+from tabattn.errors import ColumnError, TabAttnWarning, warn_all
+from tabattn.nn.tokens import Cells
+from tabattn.table.schema import TableSchema, TypedTable
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows, read and encoded.
+
+    Args:
+        raw: Their numbers and codes.
+        cells: The same as the model reads them.
+        index: Labels of the rows.
+        y: Their target as it was given; None if it is not known.
+        target: The same as the loss takes it.
+        warnings: What to warn of.
+    """
+
+    raw: RawCells
+    cells: Cells
+    index: "pd.Index[Any]"
+    y: Array | None = None
+    target: Tensor | None = None
+    warnings: tuple[TabAttnWarning, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+
+@dataclass(frozen=True, eq=False)
+class RowEncoder:
+    """How tables become rows.
+
+    Args:
+        preprocessor: What the columns hold.
+        target: What the target is.
+    """
+
+    preprocessor: Preprocessor
+    target: TargetEncoding
+
+    @property
+    def schema(self) -> TableSchema:
+        """The columns."""
+        return self.preprocessor.schema
+
+    @classmethod
+    def learned(cls, table: TypedTable, y: Array, target: TargetEncoding) -> tuple[Self, Rows]:
+        """Learn what the columns hold.
+
+        Args:
+            table: Training rows; their schema says which columns vary.
+            y: Their target, checked.
+            target: What it is.
+
+        Returns:
+            The encoder and the training rows.
+
+        Raises:
+            ColumnError: No column varies.
+        """
+        if not table.schema.token_positions:
+            raise ColumnError(
+                "X must have at least one column with more than one value, "
+                f"got {len(table.schema.columns)} constant column(s)."
+            )
+        preprocessor, raw = Preprocessor.learned(table)
+        encoder = cls(preprocessor, target)
+        return encoder, encoder._encoded(table, raw, y)
+
+    def read(self, X: pd.DataFrame, y: Array | None = None) -> Rows:
+        """Parse, warn and encode.
+
+        Args:
+            X: Rows with the columns of the schema, in its order.
+            y: Their target, checked; None if it is not known.
+
+        Raises:
+            ColumnError: A column holds nothing of what it held in training, or infinite numbers.
+            TargetError: The target is not what was fitted.
+
+        Warns:
+            UnparsedCellsWarning: Some cells are not what their column holds; they count as missing.
+            UnknownLevelsWarning: None of ten or more cells of a category is a level that was seen in training.
+        """
+        rows = self.encode(self.schema.read(X), y)
+        warn_all(rows.warnings, stacklevel=6)
+        return rows
+
+    def encode(self, table: TypedTable, y: Array | None = None) -> Rows:
+        """Encode rows that were parsed, without warning.
+
+        Args:
+            table: The rows.
+            y: Their target, checked; None if it is not known.
+
+        Raises:
+            TargetError: The target is not what was fitted.
+        """
+        return self._encoded(table, self.preprocessor.raw(table), y)
+
+    def _encoded(self, table: TypedTable, raw: RawCells, y: Array | None) -> Rows:
+        return Rows(
+            raw=raw,
+            cells=self.preprocessor.transform(raw),
+            index=table.index,
+            y=y,
+            target=None if y is None else self.target.encode(y),
+            warnings=table.warnings + raw.warnings,
+        )
