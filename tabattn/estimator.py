@@ -1,18 +1,17 @@
 """scikit-learn's interface: constructors, tags, checks of X and y; all else is asked of the `FittedModel`."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from tabattn.arrays import Array
 from tabattn.encoding.ordering import OrderedRows, in_order
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.target import (
@@ -23,29 +22,25 @@ from tabattn.encoding.target import (
     check_classes,
     check_numbers,
 )
-from tabattn.encoding.weighting import ClassWeight, check_weights, class_weights
-from tabattn.errors import ModelFileError, ParameterError, TableError, TargetError, warn_all
+from tabattn.encoding.weighting import ClassWeight
+from tabattn.errors import ParameterError, TableError, TargetError, warn_all
+from tabattn.fitted.attributes import ClassifierAttributes, FittedAttributes
 from tabattn.fitted.fit import FitRows, fit_model
 from tabattn.fitted.model import FittedModel
 from tabattn.fitted.onnx import model_inputs
-from tabattn.fitted.state import parameters_as_json, parameters_from_json
+from tabattn.fitted.state import parameters_as_json
 from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.permutation import N_REPEATS, PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
-from tabattn.nn.model import TabAttnModel
 from tabattn.parameters import Parameters, RegressionLoss, check_parameters
 from tabattn.table.reading import as_pandas, refuse_duplicate_names
-from tabattn.table.schema import TableSchema, infer_table
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from tabattn.table.schema import infer_table
 
 
-class _TabAttnEstimator(Parameters, BaseEstimator):
+class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
     """What regression and classification have in common: everything but the meaning of the target."""
-
-    fitted_model_: FittedModel
 
     def fit(
         self,
@@ -58,12 +53,9 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
     ) -> Self:
         """Train the model, and rank the columns on rows that were held out.
 
-        Each member holds out some of the rows (`validation_fraction`). The members that hold a row out predict it to
-        decide when to stop, and `feature_importances_` is read by these members. On tables of up to 8,192 rows every
-        member has column tokens of its own and holds out other rows; on larger ones all share tokens, which are
-        computed once, and hold out the same rows.
-
-        The same rows give the same model, whatever their order.
+        Each member holds out some of the rows (`validation_fraction`): it predicts them to decide when to stop, and
+        `feature_importances_` comes from them. Up to 8,192 rows every member has its own column tokens and holds out
+        other rows; above, all share tokens and hold out the same rows. The order of the rows does not matter.
 
         Args:
             X: Table of pandas, Polars or PyArrow, or array, of shape (n_rows, n_columns); numbers, strings, booleans,
@@ -84,8 +76,7 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
             ColumnError: A column holds what can't become a token, or no column varies.
             TargetError: Nothing can be learned from y.
             TrainingError: The validation loss was finite in no epoch.
-            KeyboardInterrupt: Training was interrupted; if an epoch was over, the estimator is fitted with the best
-                weights until then, otherwise it is unchanged.
+            KeyboardInterrupt: Training was interrupted; the estimator has the best weights until then, if any.
         """
         before = dict(vars(self))
         try:
@@ -117,18 +108,10 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
         if y is None:
             raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         if previous is not None:
-            _refuse_other_kinds(previous.schema, self.kinds or {})
+            previous.refuse_other_kinds(self.kinds or {})
         frame = self._as_frame(X, reset=previous is None)
         values = self._check_target(y, len(frame))
-        weight = check_weights(sample_weight, len(frame))
-        frame, values, weight = frame[weight > 0], values[weight > 0], weight[weight > 0]
-        class_weight = class_weights(getattr(self, "class_weight", None), values, weight)
-        is_used = class_weight > 0
-        if is_used.sum() < 2:
-            raise TableError(
-                f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
-            )
-        ordered = OrderedRows.of(frame[is_used], values[is_used], weight[is_used], class_weight[is_used])
+        ordered = OrderedRows.weighted(frame, values, sample_weight, getattr(self, "class_weight", None))
         if previous is None:
             target = self._learned_target(ordered.y, ordered.weight)
             table = infer_table(ordered.X, self.kinds)
@@ -170,9 +153,9 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
             X: Rows to read, best ones that the model was not trained on.
             y: Their target. Without it the target is taken to be as the model predicts: then the scores say what moves
                 the prediction, right or wrong. "norm", "mean" and "rollout" do not look at it.
-            method: "contribution": rise of the loss if what attention reads from the column came from another row;
-                "knockout": rise of the loss if the column's token came from another row; "gradient": attention times
-                its gradient; "norm": attention times the length of what it carries; "mean": attention alone; "rollout":
+            method: "contribution": increase in loss if what attention reads from the column came from another row;
+                "knockout": increase in loss if the column's token came from another row; "gradient": attention times
+                its gradient; "norm": attention times the norm of what it carries; "mean": attention alone; "rollout":
                 attention, later layers counting more. See `tabattn.importance`.
             groups: Names of columns by the name of their group. A group is scored as one: for "contribution" and
                 "knockout" all of its columns come from the other row, for the others their scores are added up.
@@ -192,17 +175,16 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
     def permutation_scores(
         self, X: Any, y: Any, *, groups: Groups = None, n_repeats: int = N_REPEATS, random_state: int | None = 0
     ) -> PermutationScores:
-        """Measure how much worse the model gets when one column at a time is shuffled.
+        """Measure how much worse the model gets when one column at a time is permuted.
 
-        These are the numbers of `tabattn.importance.permutation.permutation_scores`, from scikit-learn's own function;
-        but cells are read and embedded once, and not again for every column and repeat.
+        These are the numbers of scikit-learn's `permutation_importance`, but cells are read and embedded once.
 
         Args:
             X: Rows that the model was not trained on.
             y: Their target.
-            groups: As for `importance_table`; the columns of a group are shuffled together.
-            n_repeats: Shuffles per column, at least 1.
-            random_state: Seed of the shuffles.
+            groups: As for `importance_table`; the columns of a group are permuted together.
+            n_repeats: Permutations per column, at least 1.
+            random_state: Seed of the permutations.
 
         Returns:
             The fall of the score that belongs to the loss (R^2, D^2, or minus the log loss) at each repeat, columns in
@@ -224,10 +206,9 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
             groups: As for `importance_table`.
 
         Returns:
-            One row per row of X, one column per feature or group; the mean over rows is the global importance on these
-            rows (with y a mean may be negative, where the importance is 0). "contribution" compares each row with a few
-            training rows, 64 of them for up to 64 rows, only one from 4,096 rows on: for the sake of single rows ask
-            for few at a time.
+            One row per row of X, one column per feature or group; the mean over rows is the importance on these rows
+            (with y a mean may be negative, where the importance is 0). "contribution" compares a row with up to 64
+            training rows if few rows are asked for, with one from 4,096 rows on.
 
         Raises:
             ParameterError: There is no such method, or groups are not of columns of the table.
@@ -237,14 +218,10 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
         return self._model.local_scores(rows, method, units_of(self.schema_, groups))
 
     def attention(self, X: Any) -> AttentionMaps:
-        """Return the raw attention weights of some rows, before dropout.
+        """Return the raw attention weights of some rows, before dropout, of shape (row, member, layer, head, column).
 
         Args:
             X: Rows to read. Memory grows with rows times members, layers, heads and columns.
-
-        Returns:
-            Weights of shape (row, member, layer, head, column) and, for the kinds that mix columns, the weights of
-            columns to columns.
         """
         return self._model.attention(self.read(X))
 
@@ -255,31 +232,24 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
             X: Rows to read.
 
         Returns:
-            One row per layer and head (both counted from 1), one column per feature; rows sum to 1, but for encoders
-            in which the state that predicts attends to itself too.
+            One row per layer and head (both counted from 1), one column per feature; rows sum to 1, but not where the
+            state that predicts attends to itself too.
         """
         return self._model.mean_attention(self.read(X))
 
     def row_attention(self, X: Any) -> pd.DataFrame:
-        """Return the attention of each row, averaged over members, layers and heads.
+        """Return the attention of each row to each feature, averaged over members, layers and heads.
 
         Args:
             X: Rows to read.
-
-        Returns:
-            One row per row of X, one column per feature.
         """
         return self._model.row_attention(self.read(X))
 
     def attention_drift(self, X: Any) -> pd.DataFrame:
-        """Compare the attention to each column in some rows with that in training, each row by itself.
+        """Compare attention with that in up to 256 training rows, see `tabattn.importance.drift.attention_drift`.
 
         Args:
             X: Rows to read.
-
-        Returns:
-            The table of `tabattn.importance.drift.attention_drift`; training is represented by up to 256 of its rows,
-            drawn at random.
         """
         return self._model.drift(self.read(X))
 
@@ -290,41 +260,31 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
             X: Rows to read.
 
         Returns:
-            One row per attending feature, one column per feature attended to; None for the encoder "class", in which
-            columns do not attend.
+            One row per attending feature, one column per feature attended to; None if the encoder is "class".
         """
         return self._model.mean_attention_between(self.read(X))
 
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator to one file, which `tabattn.load` reads.
 
-        The file holds numbers and text only, nothing that is run when it is read. Rows to compare with, up to 256 of
-        the training rows as the model reads them, are in it.
+        The file holds numbers and text only, and up to 256 of the training rows as the model reads them.
 
         Args:
             path: The file; replaced if it exists.
 
         Raises:
-            NotFittedError: This estimator is not fitted.
             OutputError: The file can't be written.
         """
         parameters = parameters_as_json(self.get_params(deep=False))
         self._model.save(Path(path), {"estimator": type(self).__name__, "parameters": parameters})
 
     def to_onnx(self, path: str | Path) -> None:
-        """Write the fitted model as an ONNX graph, for programs without Python.
-
-        The graph takes "numbers" (float64, shape (row, number), NaN where missing: as in the table, no transform is
-        needed, but integers beyond 2**53 minus the "offset" that the metadata has; dates and texts are several
-        numbers each) and "codes" (int64, shape (row, categorical), -1 where missing, 0 for levels that are rare or
-        new), each only where there are such columns; its metadata has the names of the columns and the code of each
-        level. It returns "prediction", as `predict` or `predict_proba` do, and "attention", as `attention` does.
+        """Write the fitted model as an ONNX graph, see `tabattn.fitted.onnx`.
 
         Args:
             path: The file; replaced if it exists.
 
         Raises:
-            NotFittedError: This estimator is not fitted.
             OutputError: The file can't be written, or the packages of `tabattn[onnx]` are not installed.
         """
         self._model.to_onnx(Path(path))
@@ -336,55 +296,9 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
             X: Rows with the columns of `fit`.
 
         Returns:
-            "numbers" and "codes", as `to_onnx` says.
+            "numbers" and "codes", see `tabattn.fitted.onnx`.
         """
         return model_inputs(self.read(X).raw)
-
-    @property
-    def feature_importances_(self) -> Array:
-        """Importance of each column by the default method on the held-out rows, shape (n_columns,); sums to 1."""
-        return self._fitted("feature_importances_").importances
-
-    @property
-    def schema_(self) -> TableSchema:
-        """The columns: kind, format and categories of each."""
-        return self._fitted("schema_").schema
-
-    @property
-    def model_(self) -> TabAttnModel:
-        """The network."""
-        return self._fitted("model_").model
-
-    @property
-    def attention_history_(self) -> pd.DataFrame:
-        """Mean attention while training, mode ("train", "eval") and epoch against features."""
-        return self._fitted("attention_history_").attention_history
-
-    @property
-    def pretraining_history_(self) -> pd.DataFrame:
-        """Losses of pretraining, epoch against "train" and "validation"; only where there was any."""
-        history = self._fitted("pretraining_history_").pretraining_history
-        if history is None:
-            raise AttributeError("There is no pretraining_history_ without pretraining.")
-        return history
-
-    @property
-    def best_epoch_(self) -> int:
-        """Epoch of the weights kept, counted from 1."""
-        return self._fitted("best_epoch_").history.best_epoch
-
-    @property
-    def best_loss_(self) -> float:
-        """Validation loss at that epoch."""
-        return self._fitted("best_loss_").history.best_loss
-
-    @property
-    def n_iter_(self) -> int:
-        """Number of epochs trained."""
-        return self._fitted("n_iter_").history.n_epochs
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "fitted_model_" in vars(self)
 
     def __sklearn_tags__(self) -> Tags:
         """Declare that missing cells and categories are accepted."""
@@ -402,16 +316,22 @@ class _TabAttnEstimator(Parameters, BaseEstimator):
     def _learned_target(self, values: Array, weight: Array) -> TargetEncoding:
         """Learn the scale of the target, or its classes."""
 
-    def _fitted(self, attribute: str) -> FittedModel:
-        """Return the model for an attribute that does not exist before `fit`."""
-        if not self.__sklearn_is_fitted__():
-            raise AttributeError(f"This {type(self).__name__} has no {attribute} before it is fitted.")
-        return self.fitted_model_
-
     @property
     def _model(self) -> FittedModel:
         check_is_fitted(self)
         return self.fitted_model_.on(self.device)
+
+    def with_model(self, fitted: FittedModel) -> Self:
+        """Become as if `fit` had fitted this model, and return this estimator.
+
+        Args:
+            fitted: The model.
+        """
+        names = fitted.feature_names
+        like = np.empty((0, len(fitted.schema.columns))) if names is None else pd.DataFrame(columns=list(names))
+        validate_data(self, like, reset=True, skip_check_array=True)
+        self.fitted_model_ = fitted
+        return self
 
     def read(self, X: Any, y: Any = None) -> Rows:
         """Check and read rows, once for everything that `fitted_model_` may be asked about them.
@@ -484,14 +404,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show a line of progress.
 
-    Attributes:
-        feature_importances_: Importance of each column by the default method, each member on the rows that it held out;
-            sums to 1.
-        attention_history_: DataFrame, mode ("train", "eval") and epoch against features: mean attention while training.
-        pretraining_history_: DataFrame, epoch against "train" and "validation": losses of pretraining, if there was
-            any.
-        schema_: Kind and levels of each column.
-        best_epoch_, n_iter_: Epoch of the weights kept, and number of epochs trained.
+    Attributes after `fit` are those of `tabattn.fitted.attributes.FittedAttributes`, and `fitted_model_`.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -529,7 +442,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
+class TabAttnClassifier(ClassifierAttributes, ClassifierMixin, _TabAttnEstimator):
     """Transformer classification, binary or multiclass, whose attention ranks the columns.
 
     Arguments and attributes are those of `TabAttnRegressor` but for `loss` and `quantile`, with one more of each:
@@ -570,16 +483,9 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
             X: Rows with the columns of `fit`.
 
         Returns:
-            Array of shape (n_rows, n_classes) in the order of `classes_`; rows sum to 1. For labels each column has
-            separate probabilities.
+            Array of shape (n_rows, n_classes) in the order of `classes_`; rows sum to 1, but not for labels.
         """
         return self._model.predict(self.read(X))
-
-    @property
-    def classes_(self) -> Array:
-        """The classes in sorted order, or the numbers of the labels."""
-        target = self._fitted("classes_").encoder.target
-        return target.classes if isinstance(target, ClassEncoding) else np.arange(target.n_outputs)
 
     def __sklearn_tags__(self) -> Tags:
         """Declare that rows may have several labels."""
@@ -592,73 +498,3 @@ class TabAttnClassifier(ClassifierMixin, _TabAttnEstimator):
 
     def _learned_target(self, values: Array, weight: Array) -> TargetEncoding:  # noqa: ARG002  # classes have no scale
         return ClassEncoding.learned(values) if values.ndim == 1 else LabelEncoding.learned(values)
-
-
-def with_model(estimator: Any, fitted: FittedModel) -> Any:
-    """Give an estimator a fitted model, as if its `fit` had fitted it, and return it.
-
-    Args:
-        estimator: A `TabAttnRegressor` or `TabAttnClassifier`; changed.
-        fitted: The model.
-    """
-    names = fitted.feature_names
-    like = np.empty((0, len(fitted.schema.columns))) if names is None else pd.DataFrame(columns=list(names))
-    validate_data(estimator, like, reset=True, skip_check_array=True)
-    estimator.fitted_model_ = fitted
-    return estimator
-
-
-def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
-    """Read an estimator that `save` wrote.
-
-    Nothing is unpickled and nothing in the file is run. On the same machine the estimator predicts and reads attention
-    bit by bit as the one that was saved.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The fitted estimator.
-
-    Raises:
-        ModelFileError: The file is not a saved estimator, was damaged, or was written by a later version.
-
-    Example:
-        >>> import tempfile
-        >>> X = pd.DataFrame({"heat": np.arange(40.0), "line": ["A", "B"] * 20})
-        >>> est = TabAttnRegressor(n_members=2, d_token=8, max_epochs=3, random_state=0).fit(X, X["heat"])
-        >>> path = Path(tempfile.mkdtemp(), "model.tabattn")
-        >>> est.save(path)
-        >>> bool((load(path).predict(X) == est.predict(X)).all())
-        True
-    """
-    try:
-        fitted, about = FittedModel.load(Path(path))
-        estimator = {each.__name__: each for each in (TabAttnRegressor, TabAttnClassifier)}[about["estimator"]]
-        parameters = parameters_from_json(about["parameters"])
-        if parameters.get("device") == "cuda" and not torch.cuda.is_available():
-            parameters["device"] = "auto"
-        loaded = estimator(**parameters)
-        check_parameters(loaded.get_params(deep=False))
-        if isinstance(fitted.encoder.target, NumberEncoding) != isinstance(loaded, TabAttnRegressor):
-            raise ValueError("the target is not one of this estimator")
-    except ModelFileError:
-        raise
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError) as error:
-        raise ModelFileError(
-            f"The model must be as est.save() wrote it, got {str(path)!r}, whose parts do not fit together. "
-            "Save it again."
-        ) from error
-    restored: TabAttnRegressor | TabAttnClassifier = with_model(loaded, fitted)
-    return restored
-
-
-def _refuse_other_kinds(schema: TableSchema, kinds: Mapping[str, str]) -> None:
-    """Refuse to go on with a model whose columns are of other kinds than those asked for."""
-    known = {column.name: column.kind for column in schema.columns}
-    for name, kind in kinds.items():
-        if known.get(str(name)) != kind:
-            raise ParameterError(
-                f"kinds must be as in the fit that warm_start goes on from, got {kind!r} for {str(name)!r}, which "
-                f"was {str(known.get(str(name), 'no column'))!r}. Set warm_start=False to start again."
-            )

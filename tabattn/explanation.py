@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tabattn.arrays import Array
 from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
 from tabattn.errors import ParameterError, TableError, TargetError, quoted
-from tabattn.estimator import TabAttnClassifier, TabAttnRegressor, load
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.model import FittedModel
 from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
+from tabattn.loading import load
 from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
 from tabattn.output.results import write_results
 from tabattn.table.cells import AnySeries, is_missing
@@ -24,8 +26,6 @@ from tabattn.table.reading import as_pandas, read_table, refuse_duplicate_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
 
+from tabattn.arrays import Array
 from tabattn.diagnostics.baselines import dummy, gradient_boosting
 from tabattn.diagnostics.identifiers import identifier_names
 from tabattn.diagnostics.leaks import SplitRows, leaking_names
@@ -28,7 +29,7 @@ from tabattn.errors import (
     quoted,
     warn_all,
 )
-from tabattn.estimator import TabAttnClassifier, TabAttnRegressor, with_model
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_whole
 from tabattn.fitted.fit import FitRows, fit_model
 from tabattn.fitted.model import FittedModel
@@ -49,7 +50,6 @@ from tabattn.table.schema import TypedTable, infer_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 N_SHOWN = 10
 
@@ -338,7 +338,7 @@ def _fit(
     held_out_rows = encoder.encode(table.take(held_out), y[held_out])
     design = np.empty((len(table), rows.raw.design.shape[1]))
     design[train], design[held_out] = rows.raw.design, held_out_rows.raw.design
-    return with_model(estimator, fitted).fitted_model_, held_out_rows, design
+    return estimator.with_model(fitted).fitted_model_, held_out_rows, design
 
 
 def _split(problem: Problem, test_fraction: float, random_state: int) -> tuple[Positions, Positions]:

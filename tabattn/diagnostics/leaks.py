@@ -1,12 +1,12 @@
 """Columns that say the target alone: they may have been known after it only."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import r2_score, recall_score
 
+from tabattn.arrays import Array
 from tabattn.diagnostics.baselines import single_column_model
 from tabattn.importance.table import ImportanceTable
 from tabattn.importance.units import Units
@@ -15,7 +15,6 @@ from tabattn.table.columns import Numbers
 from tabattn.table.problem import Problem
 from tabattn.table.schema import Kind, TableSchema, TypedTable
 
-Array = np.ndarray[Any, np.dtype[Any]]
 N_LEAKS, MIN_LEAK_SCORE, MIN_PRESENT_FRACTION = 3, 0.99, 0.5
 
 

@@ -12,6 +12,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from typing_extensions import override
 
+from tabattn.arrays import Array
 from tabattn.process_state import filters_restored, warnings_ignored
 from tabattn.table.cells import AnySeries
 from tabattn.table.columns import Texts, Times
@@ -21,7 +22,6 @@ N_TEXT_PARTS, N_GRAMS = 30, (3, 4)
 MIN_SCALE = 10 * np.finfo(np.float32).eps
 HOURS = pd.Series([pd.Timestamp(1970, 1, 1, hour) for hour in (0, 1)], name="cell")
 DAYS = pd.Series([pd.Timestamp(1970, 1, day) for day in (1, 2)], name="cell")
-Array = np.ndarray[Any, np.dtype[Any]]
 Block = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 

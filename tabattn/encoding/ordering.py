@@ -11,12 +11,14 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from tabattn.arrays import Array
+from tabattn.encoding.weighting import ClassWeight, check_weights, class_weights
+from tabattn.errors import TableError
 from tabattn.table.cells import AnySeries, Floats, factorized, level_name
 from tabattn.table.numbers import MAX_EXACT_INTEGER
 
 MAX_WRITTEN_OUT = 1_000_000
 NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na", "decimal"})
-Array = np.ndarray[Any, np.dtype[Any]]
 Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
 Keys = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
@@ -38,6 +40,30 @@ class OrderedRows:
     weight: Floats
     loss_weight: Floats
     positions: Positions
+
+    @classmethod
+    def weighted(cls, X: pd.DataFrame, y: Array, sample_weight: Any, class_weight: ClassWeight) -> Self:
+        """Check weights, leave out rows without weight, and put the others in order.
+
+        Args:
+            X: Features.
+            y: Target, shape (row,) or (row, output).
+            sample_weight: As `fit` was given it.
+            class_weight: As the estimator was given it.
+
+        Raises:
+            ParameterError: These are not weights.
+            TableError: Fewer than two rows have weight.
+        """
+        weight = check_weights(sample_weight, len(X))
+        X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
+        by_class = class_weights(class_weight, y, weight)
+        is_used = by_class > 0
+        if is_used.sum() < 2:
+            raise TableError(
+                f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
+            )
+        return cls.of(X[is_used], y[is_used], weight[is_used], by_class[is_used])
 
     @classmethod
     def of(cls, X: pd.DataFrame, y: Array, weight: Floats | None = None, class_weight: Floats | None = None) -> Self:

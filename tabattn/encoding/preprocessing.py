@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 
+from tabattn.arrays import Array
 from tabattn.encoding.blocks import BlockEncoder
 from tabattn.encoding.quantiles import NormalScores
 from tabattn.errors import TabAttnWarning, UnknownLevelsWarning
@@ -14,7 +15,6 @@ from tabattn.nn.tokens import CellLayout, Cells
 from tabattn.table.columns import Levels, Numbers, Texts, Times
 from tabattn.table.schema import Column, TableSchema, TypedTable
 
-Array = np.ndarray[Any, np.dtype[Any]]
 MISSING = -1
 MIN_UNKNOWN_CELLS = 10
 

@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from tabattn.arrays import Array
 from tabattn.encoding.preprocessing import Preprocessor, RawCells
 from tabattn.encoding.target import TargetEncoding
 from tabattn.errors import ColumnError, TabAttnWarning, warn_all
 from tabattn.nn.tokens import Cells
 from tabattn.table.schema import TableSchema, TypedTable
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,10 +18,10 @@ from sklearn.utils.validation import check_array, column_or_1d
 from torch import Tensor
 from typing_extensions import override
 
+from tabattn.arrays import Array
 from tabattn.errors import TargetError, in_one_line
 from tabattn.nn.losses import LossName
 
-Array = np.ndarray[Any, np.dtype[Any]]
 NUMBER_LOSSES: frozenset[LossName] = frozenset({"squared", "absolute", "pinball", "poisson"})
 
 

@@ -10,9 +10,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_array
 from torch import Tensor
 
+from tabattn.arrays import Array
 from tabattn.errors import ParameterError, in_one_line
 
-Array = np.ndarray[Any, np.dtype[Any]]
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
 
 

@@ -1,13 +1,13 @@
 """Rows to a fitted model: learn the columns, pretrain if asked to, train, and score the columns on held-out rows."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from tabattn.arrays import Array
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.weighting import draw_rows
 from tabattn.errors import ParameterError
@@ -27,7 +27,6 @@ from tabattn.training.module import OptimizerSettings
 from tabattn.training.pretraining import pretrain
 from tabattn.training.sizes import auto_batch_size, has_own_tokens
 
-Array = np.ndarray[Any, np.dtype[Any]]
 CLASS_MEMBERS = 8
 PRETRAIN_EPOCHS, LONGER = 20, 2
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from tabattn.arrays import Array
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.target import ClassEncoding
+from tabattn.errors import ParameterError
 from tabattn.fitted.files import SavedState, read_state, write_state
 from tabattn.fitted.onnx import write_onnx
 from tabattn.fitted.state import restored_parts, state_of
@@ -28,7 +29,6 @@ from tabattn.nn.tokens import Cells
 from tabattn.table.schema import TableSchema
 from tabattn.training.fitting import resolve_device
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -97,6 +97,23 @@ class FittedModel:
             device: "auto" for a CUDA GPU if there is one, "cpu" or "cuda".
         """
         return replace(self, device=device)
+
+    def refuse_other_kinds(self, kinds: Mapping[str, str]) -> None:
+        """Refuse to go on from this model with columns of other kinds.
+
+        Args:
+            kinds: Kinds of columns by name.
+
+        Raises:
+            ParameterError: A column was of another kind.
+        """
+        known = {column.name: column.kind for column in self.schema.columns}
+        for name, kind in kinds.items():
+            if known.get(str(name)) != kind:
+                raise ParameterError(
+                    f"kinds must be as in the fit that warm_start goes on from, got {kind!r} for {str(name)!r}, which "
+                    f"was {str(known.get(str(name), 'no column'))!r}. Set warm_start=False to start again."
+                )
 
     def rows(self, X: pd.DataFrame, y: Array | None = None) -> Rows:
         """Read rows: parse, warn and encode, once for everything that is asked about them.

@@ -1,10 +1,11 @@
 """Fitted models as ONNX graphs: raw numbers and level codes in, predictions and attention out, without Python.
 
-The graph contains the transform of numbers and everything after it. What it can't contain is the reading of a table:
-its metadata has names and kinds of columns, the code of each level, and the classes.
-
-Dates and texts are turned into numbers by libraries that a graph can't hold: their numbers are inputs, see
-`model_inputs`.
+A graph takes "numbers" (float64, shape (row, number), NaN where missing) and "codes" (int64, shape (row, categorical),
+-1 where missing, 0 for levels that are rare or new), each only where there are such columns. Numbers are those of the
+table: the graph contains the transform; but integers beyond 2**53 are minus the "offset" that the metadata has, and
+dates and texts, which are turned into several numbers each by libraries that a graph can't hold, are those of
+`model_inputs`. It returns "prediction", as `predict` or `predict_proba` do, and "attention", as `attention` does. Its
+metadata has names and kinds of the columns, the code of each level, and the classes.
 """
 
 import json
@@ -12,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tabattn.arrays import Array
 from tabattn.encoding.preprocessing import MISSING, RawCells
 from tabattn.encoding.quantiles import NormalScores
 from tabattn.encoding.rows import RowEncoder
@@ -27,7 +28,6 @@ from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import LIMIT, CellLayout, Cells
 from tabattn.process_state import loggers_quiet, warnings_ignored
 
-Array = np.ndarray[Any, np.dtype[Any]]
 METADATA = "tabattn"
 NUMBERS, CODES = "numbers", "codes"
 N_EXAMPLE_ROWS = 3

@@ -21,7 +21,6 @@ from tabattn.table.schema import TableSchema
 if TYPE_CHECKING:
     from tabattn.fitted.model import FittedModel
 
-Array = np.ndarray[Any, np.dtype[Any]]
 MODEL, PREPROCESSOR, BACKGROUND = "model.", "preprocessor.", "background."
 MODES, PRETRAINING_MODES = ("train", "eval"), ("train", "validation")
 ENCODINGS: Mapping[str, type[TargetEncoding]] = {

@@ -17,11 +17,11 @@ from sklearn.metrics import (
 )
 from sklearn.utils import check_random_state
 
+from tabattn.arrays import Array
 from tabattn.errors import ParameterError
 from tabattn.nn.losses import LossName
 
 N_REPEATS, MIN_REPEATS, MAX_SHUFFLES = 10, 2, 2_500
-Array = np.ndarray[Any, np.dtype[Any]]
 Scoring: TypeAlias = Literal["r2", "d2_absolute", "d2_pinball", "d2_poisson", "neg_log_loss"]
 
 

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from tabattn.arrays import Array
 from tabattn.errors import ParameterError, nearest
 from tabattn.table.schema import TableSchema
 
 Groups: TypeAlias = Mapping[str, Sequence[str]] | None
-Array = np.ndarray[Any, np.dtype[Any]]
 GROUP = "group"
 
 

@@ -1,0 +1,78 @@
+"""What scikit-learn's users look for on a fitted estimator, read from its `FittedModel`."""
+
+import numpy as np
+import pandas as pd
+
+from tabattn.arrays import Array
+from tabattn.encoding.target import ClassEncoding
+from tabattn.fitted.model import FittedModel
+from tabattn.nn.model import TabAttnModel
+from tabattn.table.schema import TableSchema
+
+
+class FittedAttributes:
+    """Attributes that exist once there is a `fitted_model_`."""
+
+    fitted_model_: FittedModel
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "fitted_model_" in vars(self)
+
+    @property
+    def feature_importances_(self) -> Array:
+        """Importance of each column by the default method on the held-out rows, shape (n_columns,); sums to 1."""
+        return self._fitted("feature_importances_").importances
+
+    @property
+    def schema_(self) -> TableSchema:
+        """The columns: kind, format and categories of each."""
+        return self._fitted("schema_").schema
+
+    @property
+    def model_(self) -> TabAttnModel:
+        """The network."""
+        return self._fitted("model_").model
+
+    @property
+    def attention_history_(self) -> pd.DataFrame:
+        """Mean attention while training, mode ("train", "eval") and epoch against features."""
+        return self._fitted("attention_history_").attention_history
+
+    @property
+    def pretraining_history_(self) -> pd.DataFrame:
+        """Losses of pretraining, epoch against "train" and "validation"; only where there was any."""
+        history = self._fitted("pretraining_history_").pretraining_history
+        if history is None:
+            raise AttributeError("There is no pretraining_history_ without pretraining.")
+        return history
+
+    @property
+    def best_epoch_(self) -> int:
+        """Epoch of the weights kept, counted from 1."""
+        return self._fitted("best_epoch_").history.best_epoch
+
+    @property
+    def best_loss_(self) -> float:
+        """Validation loss at that epoch."""
+        return self._fitted("best_loss_").history.best_loss
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs trained."""
+        return self._fitted("n_iter_").history.n_epochs
+
+    def _fitted(self, attribute: str) -> FittedModel:
+        """Return the model for an attribute that does not exist before `fit`."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"This {type(self).__name__} has no {attribute} before it is fitted.")
+        return self.fitted_model_
+
+
+class ClassifierAttributes(FittedAttributes):
+    """The same of a classifier."""
+
+    @property
+    def classes_(self) -> Array:
+        """The classes in sorted order, or the numbers of the labels."""
+        target = self._fitted("classes_").encoder.target
+        return target.classes if isinstance(target, ClassEncoding) else np.arange(target.n_outputs)
