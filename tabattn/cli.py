@@ -104,7 +104,7 @@ def rank_command(
     Writes importance.csv, comparison.csv, training_attention.csv and plots/ to the output directory.
     """
 
-    def work() -> Ranking:
+    def job() -> Ranking:
         check_writable(out)
         ranking = rank(
             table,
@@ -127,7 +127,7 @@ def rank_command(
         ranking.write(out)
         return ranking
 
-    ranking = _done(work)
+    ranking = run_job(job)
     _report(ranking, target, out)
 
 
@@ -152,13 +152,13 @@ def explain_command(
     directory.
     """
 
-    def work() -> Explanation:
+    def job() -> Explanation:
         check_writable(out)
         found = explain(model, table, target=target, method=method, groups=_groups(group or []))
         found.write(out)
         return found
 
-    found = _done(work)
+    found = run_job(job)
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
     n_drifted = int(found.drift["drifted"].sum())
     console.print(f"{len(found.local)} rows read, {found.local.shape[1]} columns.")
@@ -188,7 +188,7 @@ def text_command(
     Writes importance.csv, attention.csv, words.csv and plots/ to the output directory.
     """
 
-    def work() -> TextReading:
+    def job() -> TextReading:
         check_writable(out)
         read = text_attention(
             *load_text_model(model, download=download),
@@ -200,18 +200,22 @@ def text_command(
         read.write(out)
         return read
 
-    read = _done(work)
+    read = run_job(job)
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
     console.print(_importance_table(read.table))
     console.print(f"\nFiles: {escape(str(out))}/ (importance.csv, attention.csv, words.csv, plots/)")
 
 
-def _done(work: Callable[[], Result]) -> Result:
-    """Do something; say what was warned of, and end with one line if the input is at fault."""
+def run_job(job: Callable[[], Result]) -> Result:
+    """Run a job, print its warnings, and exit with 2 and one line if the input is at fault.
+
+    Args:
+        job: The job; what else it raises is a defect of ours and is passed on.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TabAttnWarning)
         try:
-            return work()
+            return job()
         except TabAttnError as error:
             typer.echo(f"tabattn: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(2) from error

@@ -1,11 +1,14 @@
-"""Tables that many tests share."""
+"""Tables and helpers that many tests share."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from tabattn.cli import app
 from tabattn.nn.model import ModelShape
 from tabattn.nn.tokens import CellLayout
 
@@ -17,6 +20,30 @@ FAST: dict[str, Any] = {
     "max_epochs": 15,
     "learning_rate": 1e-2,
 }
+DATA = Path(__file__).parents[1] / "data"
+FILES = {
+    "importance.csv",
+    "comparison.csv",
+    "training_attention.csv",
+    "model.tabattn",
+    *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),
+}
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def run(*arguments: str) -> Done:
+    """Run the command line in this process; an exception that is no exit is a defect and is raised."""
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+def files(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="session")

@@ -1,29 +1,17 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
+import typer
 
-from tabattn.cli import app
+from tabattn.cli import run_job
+from tabattn.errors import TableError
 from tabattn.importance.comparison import top_k
 from tabattn.version import __version__
-from tests.test_ranking import DATA, FILES, files
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def run(*arguments: str) -> Done:
-    """Run the command line in this process; an exception that is no exit is a defect and is raised."""
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    return Done(result.exit_code, result.stdout, result.stderr)
+from tests.conftest import DATA, FILES, Done, files, run
 
 
 def rank(table: Path, target: str, out: Path, *options: str) -> Done:
@@ -138,14 +126,20 @@ def test_the_installed_command_fails_with_one_line_and_exit_code_2(tmp_path: Pat
     assert done.stderr == "tabattn: The table must be an existing file, got 'absent.csv'. Check the path.\n"
 
 
-def test_a_defect_is_no_fault_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def break_down(*_: object, **__: object) -> None:
+def test_a_defect_is_no_fault_of_the_user(capsys: pytest.CaptureFixture[str]) -> None:
+    def defect() -> None:
         raise KeyError("defect")
 
-    monkeypatch.setattr("tabattn.cli.rank", break_down)
-    arguments = ["rank", "t.csv", "--target", "y", "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, arguments)
-    assert (result.exit_code, type(result.exception)) == (1, KeyError)
+    with pytest.raises(KeyError):
+        run_job(defect)
+
+    def bad_input() -> None:
+        raise TableError("The table\nmust be one.")
+
+    with pytest.raises(typer.Exit) as ended:
+        run_job(bad_input)
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr() == ("", "tabattn: The table must be one.\n")
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.test_ranking import DATA
+from tests.conftest import DATA
 
 SPEC = importlib.util.spec_from_file_location("make_data", DATA / "make_data.py")
 assert SPEC is not None

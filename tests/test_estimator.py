@@ -5,6 +5,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +24,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.errors import (
     ColumnError,
     ParameterError,
@@ -34,14 +34,15 @@ from tabattn.errors import (
     UnparsedCellsWarning,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.importance import reader
+from tabattn.fitted.model import FittedModel
+from tabattn.importance.background import N_BACKGROUND
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
-from tabattn.importance.reader import Reader
+from tabattn.importance.reader import BLOCK_ROWS, Reader, ReadLimits
+from tabattn.importance.units import units_of
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import TrainingRows
-from tabattn.training.fitting import train
 from tabattn.training.module import TrainingModule
 from tests.conftest import FAST
 
@@ -154,18 +155,15 @@ def test_raw_attention_is_what_the_tables_average(regressor: TabAttnRegressor, m
     np.testing.assert_allclose(importance[list(X.columns)], maps.weights.mean(axis=(0, 1, 2, 3)), rtol=1e-5)
 
 
-def test_rows_are_read_in_batches_of_any_size(
-    regressor: TabAttnRegressor, mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    X = mixed.drop(columns="y")
+def test_rows_are_read_in_batches_of_any_size(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    rows, units = regressor.read(mixed.drop(columns="y")), units_of(regressor.schema_)
 
-    def read() -> list[Any]:
-        tables = [regressor.importance_table(X, method=method)["importance"] for method in METHODS]
-        return [regressor.predict(X), regressor.explain(X), regressor.mean_attention(X), *tables]
+    def read(model: FittedModel) -> list[Any]:
+        scores = [model.scores(rows, method, units).importance for method in METHODS]
+        return [model.predict(rows), model.local_scores(rows, "norm", units), model.mean_attention(rows), *scores]
 
-    whole = read()
-    monkeypatch.setattr("tabattn.importance.reader.MAX_READ_ROWS", 7)
-    for before, after in zip(whole, read(), strict=True):
+    few = replace(regressor.fitted_model_, limits=ReadLimits(max_rows=7))
+    for before, after in zip(read(regressor.fitted_model_), read(few), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 
@@ -390,32 +388,26 @@ def test_an_interruption_leaves_the_best_weights_so_far(mixed: pd.DataFrame, mon
 def test_permutation_importance_reads_cells_once_and_says_the_same(
     regressor: TabAttnRegressor, mixed: pd.DataFrame, max_kept: int, max_read: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "MAX_KEPT_ELEMENTS", max_kept)
-    monkeypatch.setattr(reader, "MAX_READ_ELEMENTS", max_read)
+    limits = ReadLimits(max_elements=max_read, max_kept_elements=max_kept)
     X = mixed.drop(columns="y").assign(when=pd.date_range("2024-01-01", periods=300, freq="D"), same=1)
     y = np.where(mixed["y"] > 0, "high", "low")
     classifier = TabAttnClassifier(**FAST, random_state=0).fit(X, y)
     for est, table, target in ((classifier, X, y), (regressor, mixed.drop(columns="y"), mixed["y"])):
         expected = permutation_scores(est, table, target, n_repeats=2, random_state=3)
-        n_read, n_embedded, transform, embed = 0, 0, Preprocessor.transform, TabAttnModel.embed
-
-        def counted(self: Preprocessor, X: pd.DataFrame, transform: Any = transform) -> Any:
-            nonlocal n_read
-            n_read += 1
-            return transform(self, X)
+        n_embedded, embed = 0, TabAttnModel.embed
 
         def counted_rows(self: TabAttnModel, cells: Cells, embed: Any = embed) -> Any:
             nonlocal n_embedded
             n_embedded += len(cells)
             return embed(self, cells)
 
+        limited, rows = replace(est.fitted_model_, limits=limits), est.read(table, target)
         with monkeypatch.context() as patch:
-            patch.setattr(Preprocessor, "transform", counted)
             patch.setattr(TabAttnModel, "embed", counted_rows)
-            measured = est.permutation_scores(table, target, n_repeats=2, random_state=3)
+            measured = limited.permutation(rows, units_of(est.schema_), 2, random_state=3)
         np.testing.assert_array_equal(measured.repeats, expected.repeats)
-        assert (measured.scoring, n_read) == (expected.scoring, 1)
-        n_full, n_predictions = len(table) + -len(table) % reader.BLOCK_ROWS, 1 + 2 * table.shape[1]
+        assert measured.scoring == expected.scoring
+        n_full, n_predictions = len(table) + -len(table) % BLOCK_ROWS, 1 + 2 * table.shape[1]
         assert n_embedded == (n_full if max_kept else n_full * n_predictions)
 
 
@@ -450,8 +442,10 @@ def test_a_fit_that_fails_leaves_nothing_half_done(mixed: pd.DataFrame, monkeypa
 def test_an_interruption_of_the_scores_leaves_the_whole_model(
     mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    X, y = mixed[["heat", "noise"]], mixed["y"]
-    whole = TabAttnRegressor(**FAST, random_state=0).fit(X, y)
+    settings = FAST | {"max_epochs": 2, "validation_fraction": 0.7}
+    twice = pd.concat([mixed] * 2, ignore_index=True)
+    X, y = twice[["heat", "noise"]], twice["y"]
+    whole = TabAttnRegressor(**settings, random_state=0).fit(X, y)
     score, seen = Reader.scores, []
 
     def interrupted_once(self: Any, cells: Any, *rest: Any, **weights: Any) -> Any:
@@ -461,12 +455,11 @@ def test_an_interruption_of_the_scores_leaves_the_whole_model(
         return score(self, cells, *rest, **weights)
 
     monkeypatch.setattr(Reader, "scores", interrupted_once)
-    monkeypatch.setattr("tabattn.fitted.fit.N_BACKGROUND", 64)
-    est = TabAttnRegressor(**FAST, random_state=0)
+    est = TabAttnRegressor(**settings, random_state=0)
     with pytest.raises(KeyboardInterrupt):
         est.fit(X, y)
     np.testing.assert_array_equal(est.predict(X), whole.predict(X))
-    assert (seen[0] > 64, seen[1:]) == (True, [64])
+    assert (seen[0] > N_BACKGROUND, seen[1:]) == (True, [N_BACKGROUND])
     np.testing.assert_allclose(est.feature_importances_, whole.feature_importances_, atol=0.1)
 
 
@@ -616,15 +609,17 @@ def test_both_estimators_have_the_same_defaults() -> None:
 def test_a_warm_start_goes_on_to_hold_out_the_same_rows(mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = mixed[["heat", "noise"]], mixed["y"]
     seen: list[Any] = []
-    original = train
+    validate = TrainingModule.validation_step
 
-    def noted(shape: Any, rows: Any, *rest: Any, **more: Any) -> Any:
-        seen.append(rows.held_out)
-        return original(shape, rows, *rest, **more)
+    def noted(self: TrainingModule, batch: TrainingRows, batch_idx: int) -> Any:
+        seen.append((batch.target, batch.held_out))
+        return validate(self, batch, batch_idx)
 
-    monkeypatch.setattr("tabattn.fitted.fit.train", noted)
-    est = TabAttnRegressor(**FAST, warm_start=True, random_state=np.random.RandomState(0))
+    monkeypatch.setattr(TrainingModule, "validation_step", noted)
+    settings = FAST | {"max_epochs": 1}
+    est = TabAttnRegressor(**settings, warm_start=True, random_state=np.random.RandomState(0))
     est.fit(X, y).fit(X[::-1], y[::-1])
-    assert (seen[0] == seen[1]).all()
-    TabAttnRegressor(**FAST, random_state=np.random.RandomState(1)).fit(X, y)
-    assert (seen[0] != seen[2]).any()
+    TabAttnRegressor(**settings, random_state=np.random.RandomState(1)).fit(X, y)
+    first, again, other = seen
+    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])

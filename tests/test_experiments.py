@@ -30,8 +30,7 @@ from tabattn import TabAttnClassifier
 from tabattn.importance.methods import METHODS
 from tabattn.nn import tokens
 from tabattn.table.problem import Problem
-from tests.conftest import FAST
-from tests.test_ranking import DATA
+from tests.conftest import DATA, FAST
 
 
 @pytest.mark.slow

@@ -11,9 +11,7 @@ from scipy.stats import ks_2samp
 from tabattn import TabAttnClassifier, TabAttnRegressor, explain, rank
 from tabattn.errors import ModelFileError, ParameterError, TableError, TargetError
 from tabattn.importance.drift import attention_drift
-from tests.conftest import FAST
-from tests.test_cli import run
-from tests.test_ranking import files
+from tests.conftest import FAST, files, run
 
 TABLES = {"predictions.csv", "explanations.csv", "importance.csv", "attention.csv", "drift.csv"}
 PLOTS = {f"plots/{name}{suffix}" for name in ("importance", "attention", "drift") for suffix in (".png", ".svg")}

@@ -15,10 +15,8 @@ from tabattn.nn.mixing import MixingKind
 from tabattn.nn.tokens import Cells
 from tabattn.ranking import rank
 from tabattn.training.fitting import TrainingSettings
-from tabattn.training.pretraining import pretrain
-from tests.conftest import FAST
-from tests.test_cli import run
-from tests.test_ranking import DATA
+from tabattn.training.pretraining import Reconstruction, pretrain
+from tests.conftest import DATA, FAST, run
 
 KINDS: tuple[MixingKind, ...] = get_args(MixingKind)
 
@@ -133,7 +131,7 @@ def test_an_interrupted_pretraining_leaves_all_as_it_was(mixed: pd.DataFrame, mo
     def interrupt(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tabattn.training.pretraining.TASKS", {"class": interrupt})
+    monkeypatch.setattr(Reconstruction, "loss", interrupt)
     est = TabAttnRegressor(**FAST, pretrain="auto")
     with pytest.raises(KeyboardInterrupt):
         est.fit(mixed.drop(columns="y"), mixed["y"])

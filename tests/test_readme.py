@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_ranking import DATA
+from tests.conftest import DATA
 
 README = (DATA.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)

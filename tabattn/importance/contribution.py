@@ -79,7 +79,7 @@ def contribution_scores(
     score = tokens.new_zeros(())
     for rows in baseline_rows.T:
         changes = join(_changes(model, background, rows, tokens, weights, member_weight, followed), units)
-        score = score + _divergence_shares(model.loss, outputs, limits, changes, target) / baseline_rows.shape[1]
+        score = score + divergence_parts(model.loss, outputs, limits, changes, target) / baseline_rows.shape[1]
     if target is None:
         return score
     gradients = loss_gradients(model, read, target, member_weight)
@@ -111,7 +111,7 @@ def _changes(
     return torch.stack(changes, dim=1)
 
 
-def _divergence_shares(
+def divergence_parts(
     loss: Loss,
     outputs: Float[Tensor, "batch canonical"],
     limits: tuple[Float[Tensor, "#batch canonical"], Float[Tensor, "#batch canonical"]],

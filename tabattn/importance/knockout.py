@@ -33,6 +33,7 @@ def knockout_scores(
     target: Target | None,
     member_weight: Float[Tensor, "batch member"],
     units: Int[Tensor, " column"] | None = None,
+    max_weights: int = MAX_WEIGHTS,
 ) -> Float[Tensor, "batch member unit"]:
     """Score columns by the rise of the loss when they come from another row.
 
@@ -44,6 +45,7 @@ def knockout_scores(
         target: As the loss takes it; None to take the target to be as the model predicts.
         member_weight: Weight of each member in the average of a row, not all zero in any row.
         units: The unit of each column, from 0 on, where some are scored as one: all of them come from the other row.
+        max_weights: How many numbers the swaps that are computed together may take.
 
     Returns:
         The share of each member in the score of each row and unit: the rise of its own loss, and an equal part of
@@ -69,7 +71,7 @@ def knockout_scores(
         if gradients is not None:
             weights = [each[:, rows].flatten(0, 1) for each in background.weights]
             scores -= join(probe.carried(gradients, weights, others), units) / baseline_rows.shape[1]
-        for start, stop in _blocks(model, len(cells), n_units):
+        for start, stop in _blocks(model, len(cells), n_units, max_weights):
             columns = ((units >= start) & (units < stop)).nonzero().flatten()
             changed = model.swap_columns(tokens, others, ColumnSwaps(columns, units[columns] - start, stop - start))
             scores[:, :, start:stop] += (
@@ -78,10 +80,10 @@ def knockout_scores(
     return scores
 
 
-def _blocks(model: TabAttnModel, n_rows: int, n_units: int) -> Iterator[tuple[int, int]]:
+def _blocks(model: TabAttnModel, n_rows: int, n_units: int, max_weights: int) -> Iterator[tuple[int, int]]:
     """Blocks of units whose swaps fit into memory together, first and beyond the last."""
     shape = model.shape
-    n_swaps = max(1, MAX_WEIGHTS // (n_rows * shape.n_numbers_per_swap))
+    n_swaps = max(1, max_weights // (n_rows * shape.n_numbers_per_swap))
     for start in range(0, n_units, n_swaps):
         yield start, min(start + n_swaps, n_units)
 

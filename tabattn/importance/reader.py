@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,11 +18,24 @@ from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 
-MAX_READ_ELEMENTS = 8_000_000
-MAX_READ_ROWS, BLOCK_ROWS = 4096, 32
+BLOCK_ROWS = 32
 N_PAIRS, MAX_BASELINE_ROWS = 4096, 64
 MAX_BACKGROUND_ELEMENTS = 32_000_000
-MAX_KEPT_ELEMENTS = 256_000_000
+
+
+@dataclass(frozen=True)
+class ReadLimits:
+    """How much is held in memory at once while rows are read.
+
+    Args:
+        max_rows: Rows of a batch.
+        max_elements: Numbers of a batch: the weights of all layers and a few arrays as wide as its tokens.
+        max_kept_elements: Numbers of all tokens that may be kept; four bytes each.
+    """
+
+    max_rows: int = 4096
+    max_elements: int = 8_000_000
+    max_kept_elements: int = 256_000_000
 
 
 @dataclass(frozen=True)
@@ -71,11 +84,13 @@ class Reader:
         model: The model, on the CPU.
         background: Rows that it was fitted on, which others are compared with.
         device: Where to compute.
+        limits: How much to hold in memory at once.
     """
 
     model: TabAttnModel
     background: Cells
     device: torch.device
+    limits: ReadLimits = field(default_factory=ReadLimits)
 
     def read(self, cells: Cells, function: Callable[[TabAttnModel, Cells, slice], Tensor]) -> Iterator[Tensor]:
         """Apply a function to batches of rows.
@@ -121,10 +136,10 @@ class Reader:
             cells: The rows.
 
         Returns:
-            The rows; None where their tokens would take more than a gigabyte.
+            The rows; None where their tokens would take more than the limit, a gigabyte.
         """
         full = _full(cells)
-        if len(full) * self._n_token_elements() > MAX_KEPT_ELEMENTS:
+        if len(full) * self._n_token_elements() > self.limits.max_kept_elements:
             return None
         model = self._model_on_device()
         tokens = torch.cat(list(self._map(model, full, lambda model, batch, _: model.embed(batch))), dim=1)
@@ -229,7 +244,7 @@ class Reader:
         """Number of rows that are read at once: the weights of all layers and a few arrays as wide as tokens fit."""
         shape = self.model.shape
         n_elements = 4 * self._n_token_elements() + shape.n_weights_per_row
-        n_rows = min(MAX_READ_ROWS, max(1, MAX_READ_ELEMENTS // n_elements))
+        n_rows = min(self.limits.max_rows, max(1, self.limits.max_elements // n_elements))
         return n_rows - n_rows % BLOCK_ROWS if n_rows > BLOCK_ROWS else n_rows
 
     def _n_token_elements(self) -> int:

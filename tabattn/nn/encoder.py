@@ -252,7 +252,7 @@ class ClassAttentionEncoder(nn.Module):
         """
         state: Tensor = self.cls
         readings = []
-        for layer in self._class_layers():
+        for layer in self.class_layers():
             state, reading = layer(state, tokens)
             readings.append(reading)
         return normalize(state), tuple(readings)
@@ -282,7 +282,7 @@ class ClassAttentionEncoder(nn.Module):
             swaps: Which columns.
         """
         state: Tensor = self.cls
-        for layer in self._class_layers():
+        for layer in self.class_layers():
             state = layer.swap_columns(state, tokens, others, swaps)
         return normalize(state)
 
@@ -308,16 +308,17 @@ class ClassAttentionEncoder(nn.Module):
         self, streams: Iterable[Float[Tensor, "group_row stream column"]]
     ) -> tuple[Float[Tensor, "batch member head column"], ...]:
         """Put values of rows and streams of each layer in the order of members and heads."""
-        pairs = zip(self._class_layers(), streams, strict=True)
+        pairs = zip(self.class_layers(), streams, strict=True)
         return tuple(layer.by_head(values) for layer, values in pairs)
 
     def value_norms(
         self, tokens: Float[Tensor, "group batch column d"]
     ) -> tuple[Float[Tensor, "batch member head column"], ...]:
         """Return, layer by layer, the length of what each column would add to the CLS states."""
-        return tuple(layer.value_norms(tokens) for layer in self._class_layers())
+        return tuple(layer.value_norms(tokens) for layer in self.class_layers())
 
-    def _class_layers(self) -> Iterator[ClassAttentionLayer]:
+    def class_layers(self) -> Iterator[ClassAttentionLayer]:
+        """Return the layers in order."""
         for layer in self.layers:
             assert isinstance(layer, ClassAttentionLayer)
             yield layer

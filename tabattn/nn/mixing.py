@@ -114,7 +114,7 @@ class MemberAttention(nn.Module):
             mask = (visible | ~visible.any(dim=-1, keepdim=True))[None, :, None]
         weights = None
         if with_weights:
-            weights = self._weights(query, key, mask)
+            weights = self.attention_weights(query, key, mask)
             read = dropout(weights, self.dropout_rate, self.training) @ value
         else:
             read = _fused(query, key, value, mask, self.dropout_rate if self.training else 0.0)
@@ -127,10 +127,10 @@ class MemberAttention(nn.Module):
         self, queries: Float[Tensor, "member batch query d"], states: Float[Tensor, "member batch key d"]
     ) -> Float[Tensor, "member batch head query key"]:
         """Return the weights of queries that may attend to all states, and nothing else."""
-        return self._weights(self._split(queries, self.query), self._split(states, self.key), None)
+        return self.attention_weights(self._split(queries, self.query), self._split(states, self.key), None)
 
     def norms(self, states: Float[Tensor, "member batch key d"]) -> Float[Tensor, "member batch head key"]:
-        """Return the length of what each state would add to a query that pays all attention to it.
+        """Return the norm of what each state would add to a query that pays all attention to it.
 
         Source: Kobayashi et al. 2020 (arXiv 2004.10102), section 3.
         """
@@ -140,7 +140,19 @@ class MemberAttention(nn.Module):
         norms: Tensor = torch.linalg.vector_norm(added, dim=-1)
         return norms
 
-    def _weights(self, query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    def attention_weights(
+        self,
+        query: Float[Tensor, "member batch head query d"],
+        key: Float[Tensor, "member batch head key d"],
+        mask: Bool[Tensor, "1 #batch 1 query key"] | None,
+    ) -> Float[Tensor, "member batch head query key"]:
+        """Return the softmax over keys of the scaled products of queries and keys.
+
+        Args:
+            query: Queries.
+            key: Keys.
+            mask: Which keys a query sees; None for all.
+        """
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)

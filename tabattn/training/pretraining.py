@@ -134,7 +134,7 @@ def _read_with_hidden(
     return model.encoder.column_states(shown)
 
 
-class _BertTask:
+class BertTask:
     """Predict cells that were hidden once for all epochs, and tell whether the halves of a row belong together.
 
     Args:
@@ -151,6 +151,7 @@ class _BertTask:
     def __call__(
         self, model: TabAttnModel, head: Reconstruction, cells: Cells, rows: Tensor, generator: torch.Generator
     ) -> Tensor:
+        """Return the loss of a step."""
         numbers = rows.cpu()
         action, is_torn = self._action[numbers].to(rows.device), self._is_torn[numbers].to(rows.device)
         is_second = self._is_second_half.to(rows.device)
@@ -372,7 +373,7 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
     numbered = TrainingRows(cells, torch.arange(n_rows), torch.ones(n_rows), torch.zeros(n_rows, 0, dtype=torch.bool))
     with reproducible(settings.seed), quiet_lightning():
         model, head = TabAttnModel(shape), Reconstruction(shape)
-        task = _BertTask(n_rows, shape.n_columns, generator) if shape.encoder == "bert" else TASKS[shape.encoder]
+        task = BertTask(n_rows, shape.n_columns, generator) if shape.encoder == "bert" else TASKS[shape.encoder]
         module = PretrainingModule(
             model,
             head,

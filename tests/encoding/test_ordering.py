@@ -56,3 +56,23 @@ def test_rows_of_whole_weights_are_written_out(weight: list[float], n_written: i
 def test_numbers_beyond_all_floats_are_ordered() -> None:
     X = pd.DataFrame({"x": [10**400, 3, None]}, dtype=object)
     assert sorted(ordered_rows(X, np.zeros(3), np.ones(3))[0]) == [0, 1, 2]
+
+
+def test_rows_are_written_out_up_to_the_limit_and_not_beyond() -> None:
+    X, y = pd.DataFrame({"x": [1.0, 2.0]}), np.zeros(2)
+    most = np.array([MAX_WRITTEN_OUT - 1.0, 1.0])
+    positions, written = ordered_rows(X, y, most)
+    assert len(positions) == MAX_WRITTEN_OUT
+    assert (written == 1).all()
+    for more in (np.add(most, [0, 1]), most * 2, most * 1e300):
+        positions, written = ordered_rows(X, y, more)
+        assert sorted(positions) == [0, 1]
+        assert sorted(written) == sorted(more)
+
+
+def test_a_table_longer_than_the_limit_keeps_its_rows() -> None:
+    n_rows = MAX_WRITTEN_OUT + 1
+    X = pd.DataFrame({"x": np.arange(n_rows) % 7.0})
+    positions, written = ordered_rows(X, np.zeros(n_rows), np.ones(n_rows))
+    assert len(np.unique(positions)) == n_rows
+    assert (written == 1).all()

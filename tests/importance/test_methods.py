@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tabattn.importance import knockout
 from tabattn.importance.background import Background, read_background
-from tabattn.importance.contribution import _divergence_shares
+from tabattn.importance.contribution import divergence_parts
+from tabattn.importance.knockout import knockout_scores
 from tabattn.importance.methods import KNOCKOUT_STRIDE, METHODS, Method, ScoringInputs
 from tabattn.nn.encoder import ClassAttentionEncoder, normalize
 from tabattn.nn.losses import LossName, loss_of
@@ -94,7 +94,7 @@ def run_row(model: TabAttnModel, tokens: Tensor, edit: Edit) -> tuple[Tensor, li
     for member in range(N_MEMBERS):
         own = tokens[member * model.shape.n_groups // N_MEMBERS]
         state = class_encoder(model).cls[member, 0]
-        for number, layer in enumerate(class_encoder(model)._class_layers()):
+        for number, layer in enumerate(class_encoder(model).class_layers()):
             query = normalize(state) @ layer.query.weight[member] + layer.query.bias[member, 0]
             mixtures = []
             for head in range(N_HEADS):
@@ -286,14 +286,14 @@ def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
     n_groups: int,
     units: Tensor | None,
     max_weights: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(knockout, "MAX_WEIGHTS", max_weights)
     model = make_model(n_outputs, n_groups, loss)
     question = make_question(model, with_target=True, units=units)
     assert question.target is not None
-    scores = METHODS["knockout"](model, question)
     background = question.background()
+    compared = (question.baseline_rows[:, ::KNOCKOUT_STRIDE], question.cells, question.target, question.member_weight)
+    scores = knockout_scores(model, background, *compared, units, max_weights)
+    torch.testing.assert_close(METHODS["knockout"](model, question), scores)
     tokens = model.embed(question.cells)
     for unit in range(scores.shape[2]):
         columns = columns_of(unit, units)
@@ -376,15 +376,15 @@ def test_divergences_are_exact_where_probabilities_are_0_or_1(log_odds: float, c
     anything = torch.tensor([[-1e9]]), torch.tensor([[1e9]])
     odds = torch.tensor([[log_odds]])
     classes = loss_of("classes")
-    two = _divergence_shares(classes, odds, anything, changes, None)
+    two = divergence_parts(classes, odds, anything, changes, None)
     np.testing.assert_allclose(
         two.item(), divergence_of([0.0, log_odds], [0.0, log_odds + change]), rtol=1e-6, atol=1e-9
     )
-    swapped = _divergence_shares(classes, -odds, anything, -changes, None)
+    swapped = divergence_parts(classes, -odds, anything, -changes, None)
     np.testing.assert_allclose(two, swapped, rtol=1e-6, atol=1e-9)
     before, only_second = torch.tensor([[0.0, log_odds, -3.0]]).log_softmax(dim=1), torch.eye(3)[1][None, :, None, None]
     limits = before - 1e9, before + 1e9
-    three = _divergence_shares(classes, before, limits, changes * only_second, None)
+    three = divergence_parts(classes, before, limits, changes * only_second, None)
     expected = divergence_of([0.0, log_odds, -3.0], [0.0, log_odds + change, -3.0])
     np.testing.assert_allclose(three.item(), expected, rtol=1e-5, atol=1e-7)
 
@@ -392,14 +392,14 @@ def test_divergences_are_exact_where_probabilities_are_0_or_1(log_odds: float, c
 def test_no_change_goes_beyond_what_background_rows_are_predicted() -> None:
     low, high = torch.tensor([[-1.0]]), torch.tensor([[2.0]])
     changes = torch.tensor([[[[50.0, -50.0, 1.0]]]])
-    shares = _divergence_shares(loss_of("squared"), torch.tensor([[0.0]]), (low, high), changes, None)
+    shares = divergence_parts(loss_of("squared"), torch.tensor([[0.0]]), (low, high), changes, None)
     assert shares.tolist() == [[[4.0, 1.0, 1.0]]]
 
 
 def test_members_share_a_divergence_by_their_part_in_the_change() -> None:
     changes = torch.tensor([[[[3.0], [-1.0]]]])
     anything = torch.tensor([[-1e9]]), torch.tensor([[1e9]])
-    shares = _divergence_shares(loss_of("squared"), torch.tensor([[0.0]]), anything, changes, None)
+    shares = divergence_parts(loss_of("squared"), torch.tensor([[0.0]]), anything, changes, None)
     assert shares.flatten().tolist() == [6.0, -2.0]
 
 
@@ -411,7 +411,7 @@ def test_only_attention_alone_pays_for_a_column_whose_token_never_varies(method:
     torch.manual_seed(0)
     cells = make_cells(N_ROWS)
     constant = Cells(cells.numeric.index_fill(1, torch.tensor([0]), 0.5), cells.codes, None)
-    for layer in class_encoder(model)._class_layers():
+    for layer in class_encoder(model).class_layers():
         layer.query.weight.zero_()
         layer.query.bias.zero_()
     read = read_background(model, constant)

@@ -138,7 +138,7 @@ def test_gradient_adds_up_attending_states_heads_and_layers(
     tokens = model.embed(question.cells).repeat(2, 1, 1, 1)
     shapes = [each.shape for each in (*model.encoder.read(tokens).between, *model.encoder.read(tokens).cross)]
     assert len(shapes) == n_weights
-    original, row, column, member = MemberAttention._weights, 1, 2, 1
+    original, row, column, member = MemberAttention.attention_weights, 1, 2, 1
 
     def loss(at: tuple[int, int, int], size: float) -> float:
         n_calls = -1
@@ -152,7 +152,7 @@ def test_gradient_adds_up_attending_states_heads_and_layers(
             return weights
 
         with monkeypatch.context() as patch:
-            patch.setattr(MemberAttention, "_weights", edited)
+            patch.setattr(MemberAttention, "attention_weights", edited)
             assert isinstance(model.encoder, MixingEncoder)
             outputs = model.outputs(model.encoder.read(tokens).state)
         assert question.target is not None

@@ -1,5 +1,7 @@
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,3 +130,29 @@ def test_the_limits_of_classes_are_those_of_their_log_probabilities() -> None:
     low, high = loss.limits(others, torch.tensor([[2, 0, 1]]))
     torch.testing.assert_close(low.exp(), torch.tensor([[0.3, 0.1, 0.1, 0.2]]).double())
     torch.testing.assert_close(high.exp(), torch.tensor([[0.5, 0.2, 0.2, 0.4]]).double())
+
+
+DEFINITIONS: dict[LossName, Callable[[np.ndarray[Any, Any]], Any]] = {
+    "squared": lambda numbers: numbers.sum(axis=1),
+    "absolute": lambda numbers: numbers.sum(axis=1),
+    "pinball": lambda numbers: numbers.sum(axis=1),
+    "poisson": lambda rates: np.log(rates).sum(axis=1),
+    "labels": lambda odds: np.log(np.maximum(odds, 1 - odds)).sum(axis=1),
+    "classes": lambda shares: np.log(shares.max(axis=1)),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n_outputs", [2, 4])
+def test_the_objective_without_a_target_is_the_prediction_or_the_log_probability_of_what_is_predicted(
+    name: LossName, n_outputs: int
+) -> None:
+    torch.manual_seed(0)
+    loss = loss_of(name, 0.3)
+    averaged = loss.average(3 * torch.randn(200, 3, n_outputs).double())
+    objective = loss.self_target_objective(averaged)
+    np.testing.assert_allclose(objective, DEFINITIONS[name](averaged.numpy()), rtol=1e-12)
+    if name in {"labels", "classes"}:
+        predicted = averaged.round() if name == "labels" else averaged.argmax(dim=1)
+        n_summed = n_outputs if name == "labels" else 1  # the loss of labels is their mean
+        np.testing.assert_allclose(objective, -n_summed * loss.of_average(averaged, predicted), rtol=1e-12)

@@ -1,14 +1,26 @@
 import datetime as dt
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tabattn.encoding.blocks import BlockEncoder
 from tabattn.errors import ColumnError, UnparsedCellsWarning
 from tabattn.table.cells import distinct_numbers, integer_offset, is_missing, parse_levels, parse_texts
+from tabattn.table.columns import Times
 from tabattn.table.dates import infer_date_format, infer_numeric_date_format, is_duration
-from tabattn.table.numbers import ambiguous_number, infer_decimal, infer_number_format
+from tabattn.table.numbers import (
+    FALSE_WORDS,
+    TRUE_WORDS,
+    ambiguous_number,
+    are_codes,
+    infer_decimal,
+    infer_number_format,
+)
 from tests.table.formats import date, number, parse_booleans, parse_numbers, parse_seconds, parse_times
 
 
@@ -355,3 +367,65 @@ def test_texts_hold_any_letters() -> None:
 
 def test_texts_are_strings_or_missing() -> None:
     assert parse_texts(pd.Series(["a b", None, "-", 3], dtype=object)).isna().tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [([f"{i}.5" for i in range(200)], "broken"), ([f"{1 + i % 28:02}.03.{1900 + i}" for i in range(200)], "soon")],
+    ids=["numbers", "dates"],
+)
+def test_one_cell_in_twenty_may_be_something_else_and_not_more(good: list[str], bad: str) -> None:
+    infer: Any = infer_number_format if bad == "broken" else infer_date_format
+
+    def column(n_good: int, n_bad: int) -> list[str]:
+        return [*good[:n_good], *(f"{bad} {i}" for i in range(n_bad))]
+
+    assert infer(column(190, 10)) is not None
+    assert infer(column(95, 5)) is not None
+    for n_good, n_bad in ((189, 11), (94, 6), (180, 20), (160, 40)):
+        assert infer(column(n_good, n_bad)) is None, (n_good, n_bad)
+    assert infer(column(10, 1)) is None, "few cells are all of one form, or of none"
+
+
+@given(st.lists(st.integers(0, 999), min_size=2, max_size=60, unique=True))
+def test_digits_of_one_length_are_codes_if_one_begins_with_0(numbers: list[int]) -> None:
+    padded = [f"{number:03}" for number in numbers]
+    assert are_codes(padded) == any(number < 100 for number in numbers)
+    assert (infer_number_format(padded) is None) == are_codes(padded)
+    assert infer_number_format(padded, are_numbers=True) == number(".")
+
+
+def test_one_zero_among_digits_of_many_lengths_is_no_code() -> None:
+    assert infer_number_format(["07", *map(str, range(200))]) == number(".")
+    assert infer_number_format(["007", "123", "456"]) is None
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.dates(dt.date(1800, 1, 1), dt.date(2200, 1, 1)), min_size=2, max_size=20, unique=True))
+def test_dates_of_any_century_keep_their_order_and_their_distance(days: list[dt.date]) -> None:
+    """Also those before 1970, from which seconds are counted: they are negative."""
+    stamps = pd.Series(pd.to_datetime(days).astype("datetime64[us]"))
+    written = {
+        "iso": (stamps.dt.strftime("%Y-%m-%d"), date("%Y-%m-%d")),
+        "digits": (stamps.dt.strftime("%Y%m%d").astype(int), date("%Y%m%d")),
+        "seconds": (stamps.astype("int64") // 10**6, date("s")),
+        "times": (stamps, None),
+    }
+    for name, (cells, how) in written.items():
+        times = Times(parse_times(cells, name, how))
+        elapsed = BlockEncoder.learned(times)[1][:, 0]
+        assert np.diff(elapsed).tolist() == [86_400.0 * (b - a).days for a, b in pairwise(days)], name
+
+
+PROMISED = {
+    True: ["true", "t", "yes", "y", "on", "1", "wahr", "ja", "예", "네"],
+    False: ["false", "f", "no", "n", "off", "0", "falsch", "nein", "아니오", "아니요"],
+}
+
+
+@pytest.mark.parametrize("truth", PROMISED)
+def test_every_promised_word_for_true_and_false_is_read_in_any_case(truth: bool) -> None:
+    words = PROMISED[truth]
+    cells = [change(word) for word in words for change in (str, str.upper, str.title, " {} ".format)]
+    assert set(parse_booleans(pd.Series([*cells, truth, int(truth), float(truth)], dtype=object), "x")) == {int(truth)}
+    assert words == sorted(TRUE_WORDS if truth else FALSE_WORDS, key=words.index)

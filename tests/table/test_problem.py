@@ -87,3 +87,17 @@ def test_what_cannot_be_ranked_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         split_target(table, **({"target": "두께"} | arguments))
+
+
+@pytest.mark.parametrize("values", [[1e20, 2e20], [2.0**53, 2.0**53 + 2], [-1e20, 1e20], ["1e20", "3e20"]])
+def test_classes_that_no_integer_type_holds_keep_their_names(values: list[Any]) -> None:
+    table = pd.DataFrame({"x": range(30), "y": values * 15})
+    y = split_target(table, "y", task="classification").y
+    assert sorted({float(each) for each in y}) == sorted(map(float, values))
+    assert all(isinstance(each, str) for each in y)
+
+
+def test_small_integers_are_classes_of_integers() -> None:
+    y = split_target(pd.DataFrame({"x": range(30), "y": [0.0, 3.0] * 15}), "y").y
+    assert sorted(set(y)) == [0, 3]
+    assert y.dtype == np.int64

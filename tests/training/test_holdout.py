@@ -35,3 +35,11 @@ def test_the_seed_determines_the_draw() -> None:
     target = torch.randn(100)
     assert torch.equal(draw(target, 4, seed=1), draw(target, 4, seed=1))
     assert not torch.equal(draw(target, 4, seed=1), draw(target, 4, seed=2))
+
+
+def test_a_row_of_a_rare_class_is_no_more_likely_to_be_held_out_by_one_group_than_by_another() -> None:
+    """Each class begins at a place of its own on the circle: else the first group would hold out one of each."""
+    codes, n_draws = torch.tensor([0] * 40 + [1] * 2), 600
+    counts = sum(draw(codes, 4, seed=seed)[codes == 1].sum(dim=0) for seed in range(n_draws))
+    assert isinstance(counts, torch.Tensor)
+    torch.testing.assert_close(counts / n_draws, torch.full((4,), 2 * 0.2), atol=0.08, rtol=0)

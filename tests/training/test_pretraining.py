@@ -1,4 +1,4 @@
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch
@@ -6,10 +6,19 @@ import torch
 from tabattn.nn.mixing import EncoderDecoder, MixingKind
 from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
-from tabattn.training import pretraining
 from tabattn.training.fitting import TrainingSettings
 from tabattn.training.module import OptimizerSettings
-from tabattn.training.pretraining import KEEP, MASK, SWAP, TASKS, Reconstruction, drawn_spans, hidden_cells, pretrain
+from tabattn.training.pretraining import (
+    KEEP,
+    MASK,
+    SWAP,
+    TASKS,
+    BertTask,
+    Reconstruction,
+    drawn_spans,
+    hidden_cells,
+    pretrain,
+)
 from tests.conftest import small_shape
 
 ENCODERS: tuple[EncoderKind, ...] = ("class", *get_args(MixingKind))
@@ -97,16 +106,16 @@ def draws() -> torch.Generator:
 
 def test_bert_hides_the_same_cells_at_every_epoch_and_roberta_others(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = []
-    read = pretraining._read_with_hidden
+    of_cells = Reconstruction.loss
 
-    def kept(model: TabAttnModel, head: Reconstruction, tokens: torch.Tensor, action: torch.Tensor) -> Any:
-        hidden.append(action)
-        return read(model, head, tokens, action)
+    def kept(self: Reconstruction, states: torch.Tensor, cells: Cells, predicted: torch.Tensor) -> torch.Tensor:
+        hidden.append(predicted)
+        return of_cells(self, states, cells, predicted)
 
-    monkeypatch.setattr(pretraining, "_read_with_hidden", kept)
+    monkeypatch.setattr(Reconstruction, "loss", kept)
     cells, generator = correlated_rows(50), draws()
     shape = shape_for("bert")
-    for task in (pretraining._BertTask(50, 6, generator), TASKS["roberta"]):
+    for task in (BertTask(50, 6, generator), TASKS["roberta"]):
         for rows in (torch.arange(50), torch.arange(50).flip(0)):
             task(TabAttnModel(shape), Reconstruction(shape), cells.take(rows), rows, generator)
     assert torch.equal(hidden[0], hidden[1].flip(0)), "a mask belongs to its row"
@@ -117,7 +126,7 @@ def test_bert_hides_the_same_cells_at_every_epoch_and_roberta_others(monkeypatch
 def test_bert_learns_whether_halves_belong_together() -> None:
     torch.manual_seed(0)
     shape, cells, rows = shape_for("bert"), correlated_rows(200), torch.arange(200)
-    model, head, task = TabAttnModel(shape), Reconstruction(shape), pretraining._BertTask(200, 6, draws())
+    model, head, task = TabAttnModel(shape), Reconstruction(shape), BertTask(200, 6, draws())
     optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=1e-2)
     losses = []
     for _ in range(150):
