@@ -29,6 +29,8 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
+        >>> import pandas as pd
         >>> X = pd.DataFrame({"heat": np.arange(40.0), "line": ["A", "B"] * 20})
         >>> est = TabAttnRegressor(n_members=2, d_token=8, max_epochs=3, random_state=0).fit(X, X["heat"])
         >>> path = Path(tempfile.mkdtemp(), "model.tabattn")

@@ -1,6 +1,7 @@
 """Weights of rows: those of their classes, and draws by weight."""
 
 from collections.abc import Mapping
+from numbers import Number
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -30,15 +31,15 @@ def check_weights(sample_weight: Any, n_rows: int) -> Array:
         ParameterError: They are something else.
     """
     try:
-        given = np.ones(n_rows) if sample_weight is None else sample_weight
-        given = np.full(n_rows, given) if np.ndim(given) == 0 else given
-        weight: Array = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+        given = 1.0 if sample_weight is None else sample_weight
+        by_row = np.full(n_rows, given) if isinstance(given, Number) else given
+        weight: Array = check_array(by_row, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     except (ValueError, TypeError) as error:
         raise ParameterError(f"sample_weight must hold a finite weight for each row: {in_one_line(error)}") from error
     if weight.shape != (n_rows,):
         raise ParameterError(f"sample_weight must have shape ({n_rows},), got {weight.shape}.")
     if weight.min() < 0 or not weight.any():
-        raise ParameterError("sample_weight must hold weights of at least 0, not all 0, got other ones.")
+        raise ParameterError("sample_weight must hold weights of at least 0, not all of them zero.")
     return weight
 
 

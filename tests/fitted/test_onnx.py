@@ -76,7 +76,7 @@ def test_a_graph_predicts_and_attends_as_the_estimator_does(X: pd.DataFrame, tmp
     assert described["classes"] is None
     flags = {"column": "on", "codes": {"False": 1, "True": 2}}
     assert described["codes"] == [{"column": "line", "codes": {"A": 1, "B": 2, "C": 3}}, flags]
-    origins = {each["column"]: each["origin"] for each in described["numbers"]}
+    origins = {each["column"]: each["offset"] for each in described["numbers"]}
     assert origins == {"heat": 0, "step": 0, "spell": 0, "serial": 2**60, "when": 0, "note": 0}
     by_hand = {
         "numbers": est.onnx_inputs(new)["numbers"],

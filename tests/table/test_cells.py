@@ -21,6 +21,7 @@ from tabattn.table.numbers import (
     infer_decimal,
     infer_number_format,
 )
+from tabattn.table.schema import Kind, infer_table
 from tests.table.formats import date, number, parse_booleans, parse_numbers, parse_seconds, parse_times
 
 
@@ -397,7 +398,10 @@ def test_digits_of_one_length_are_codes_if_one_begins_with_0(numbers: list[int])
 
 def test_one_zero_among_digits_of_many_lengths_is_no_code() -> None:
     assert infer_number_format(["07", *map(str, range(200))]) == number(".")
-    assert infer_number_format(["007", "123", "456"]) is None
+    of_one_length = list(map(str, range(100, 300)))
+    assert infer_number_format(["007", *of_one_length]) is None, "007 among 123 is a code"
+    assert infer_number_format(of_one_length) == number(".")
+    assert infer_table(pd.DataFrame({"code": ["007", *of_one_length]})).schema.columns[0].kind is Kind.CATEGORICAL
 
 
 @settings(deadline=None, max_examples=60)
