@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test fast lint types layers check data clean
+.PHONY: demo test fast lowest lint types layers check data clean
 
 demo: $(INSTALLED)  ## Rank the columns of a real table.
 	$(BIN)/tabattn rank data/diabetes.csv --target progression --out demo
@@ -13,6 +13,11 @@ test: $(INSTALLED)  ## All tests.
 
 fast: $(INSTALLED)  ## The tests that take seconds.
 	$(BIN)/pytest -m "not slow"
+
+lowest:  ## The same with the lowest versions that pyproject.toml allows.
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[dev]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -31,7 +36,7 @@ data: $(INSTALLED)  ## Write the tables of data/ again.
 	$(BIN)/python data/make_data.py
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-lowest demo
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
