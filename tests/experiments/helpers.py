@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tests.test_ranking import DATA
@@ -17,6 +18,13 @@ def write_catalog(directory: Path, *names: str) -> None:
     (directory / "catalog.csv").write_text("\n".join(["name,file,target,task", *lines, ""]), encoding="utf-8")
     for name in names:
         (directory / f"{name}.csv").write_bytes((DATA / f"{name}.csv").read_bytes())
+
+
+def write_small_table(directory: Path) -> None:
+    """Write a directory for --data with one table, `small`: 80 rows, 4 columns, of which two drive the class."""
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(80, 4)), columns=["a", "b", "c", "d"])
+    X.assign(y=np.where(2 * X["a"] + X["b"] > 0, "high", "low")).to_csv(directory / "small.csv", index=False)
+    (directory / "catalog.csv").write_text("name,file,target,task\nsmall,small.csv,y,binary\n", encoding="utf-8")
 
 
 def run_twice(main: Callable[[Sequence[str]], None], arguments: Sequence[str], cells: Path) -> None:

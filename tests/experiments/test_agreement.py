@@ -11,7 +11,7 @@ from experiments.machine import CODE
 from experiments.splits import SplitTable
 from tabattn.importance.methods import METHODS
 from tabattn.table.problem import Problem
-from tests.experiments.helpers import OTHER_CODE, read, replace_in, run_twice, write_catalog
+from tests.experiments.helpers import OTHER_CODE, read, replace_in, run_twice, write_catalog, write_small_table
 
 
 @pytest.mark.slow
@@ -45,19 +45,35 @@ def test_agreement_is_measured_once_and_summed_up(tmp_path: Path) -> None:
 
 
 def test_kinds_are_measured_once_and_summed_up(tmp_path: Path) -> None:
-    write_catalog(tmp_path, "wine")
+    write_small_table(tmp_path)
     out = tmp_path / "kinds.csv"
     sizes = "--encoders class gpt --max-epochs 2 --pretrain-epochs 1 --repeats 1"
-    command = f"--data {tmp_path} --tables wine --seeds 0 1 {sizes} --out {out}"
+    command = f"--data {tmp_path} --tables small --seeds 0 {sizes} --out {out}"
     run_twice(kinds.main, command.split(), out)
     cells = read(out)
-    assert len(cells) == len(cells.drop_duplicates(list(kinds.KEYS))) == 16
-    assert cells["scores"].map(lambda each: len(each.split(";"))).eq(13).all()
+    assert len(cells) == len(cells.drop_duplicates(list(kinds.KEYS))) == 8
+    assert cells["scores"].map(lambda each: len(each.split(";"))).eq(4).all()
     summary = read(tmp_path / "kinds_summary.csv")
     assert summary.groupby(["encoder", "pretrain", "known"]).ngroups == len(summary) == 8
     assert summary["score"].between(0, 1).all()
-    assert summary["stability"].between(-1, 1).all()
     assert (tmp_path / "kinds.png").stat().st_size > 10_000
+
+
+def test_kinds_are_averaged_over_tables_that_all_were_measured_on() -> None:
+    def cell(encoder: str, table: str, seed: int, score: float, scores: str) -> dict[str, object]:
+        measures = {"score": score, "agreement": 1.0, "seconds": 1.0, "scores": scores}
+        return {"encoder": encoder, "pretrain": "none", "known": 1.0, "table": table, "seed": seed} | measures
+
+    cells = [
+        cell("class", "a", 0, 0.5, "1;2;3"),
+        cell("class", "a", 1, 0.7, "1;3;2"),
+        cell("gpt", "a", 0, 0.9, "1;2;3"),
+        cell("class", "b", 0, 0.0, "1;2;3"),
+    ]
+    summary = kinds.summarize(pd.DataFrame(cells)).set_index("encoder")
+    assert summary["score"].to_dict() == pytest.approx({"class": 0.6, "gpt": 0.9})
+    assert summary["stability"].to_dict() == pytest.approx({"class": 0.5, "gpt": np.nan}, nan_ok=True)
+    assert summary["n_tables"].tolist() == [1, 1]
 
 
 def test_tables_with_missing_values_are_ranked(tmp_path: Path) -> None:
