@@ -151,4 +151,4 @@ def _stamped(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None or value != value else str(value)
+    return "" if pd.isna(value) else str(value)
