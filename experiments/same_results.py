@@ -39,14 +39,17 @@ def run_worker(root: Path, results: Path, seeds: list[int], models: Path) -> Non
 def compared(before: Arrays, after: Arrays) -> pd.DataFrame:
     """Return the largest difference of every number, relative to the largest of its array.
 
-    It is infinite where an array has another shape or other missing numbers.
+    It is infinite where an array has another shape or other numbers that are not finite.
     """
     rows = []
     for name, old in before.items():
-        new, scale = after[name], max(float(np.nanmax(np.abs(old), initial=0.0)), np.finfo(np.float64).tiny)
-        change = np.inf
-        if old.shape == new.shape and (np.isnan(old) == np.isnan(new)).all():
-            change = float(np.nanmax(np.abs(old - new), initial=0.0)) / scale
+        new, change = after[name], np.inf
+        if old.shape == new.shape:
+            differs = (old != new) & ~(np.isnan(old) & np.isnan(new))
+            scale = np.abs(old[np.isfinite(old)]).max(initial=np.finfo(np.float64).tiny)
+            change = float(
+                np.nan_to_num(np.abs(old - new)[differs] / scale, nan=np.inf, posinf=np.inf).max(initial=0.0)
+            )
         rows.append({"what": name, "is_same": change == 0.0, "largest_change": change})
     return pd.DataFrame(rows)
 
