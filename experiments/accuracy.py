@@ -5,31 +5,29 @@
     python -m experiments.accuracy --data DIR --tables adult --models tabattn catboost --seeds 0 1
 
 One cell is one model on one table with one seed; each is kept in experiments/results/accuracy.csv as soon as it is
-measured, and never measured again. Whatever was measured is summed up in accuracy_summary.csv: mean rank over the
-tables on which every model was measured, and wins, ties and losses of this project. A tie is a difference within one
-standard deviation over seeds, the larger of the two models'; the rows are the same for all seeds, so it does not
-contain the chance of the test rows. TabM and FT-Transformer are measured on eight tables of at most 20,000 training
-rows.
+measured, and not measured again (with --stale it is, if the code has changed). Whatever was measured is summed up in
+accuracy_summary.csv: mean rank over the tables on which every model was measured, and wins, ties and losses of this
+project. A tie is a difference within one standard deviation over seeds, the larger of the two models'; the rows are the
+same for all seeds, so it does not contain the chance of the test rows. TabM and FT-Transformer are measured on eight
+tables of at most 20,000 training rows.
 """
 
 import argparse
 import time
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
-from experiments.cells import keep, measured
 from experiments.contenders import CONTENDERS
 from experiments.defaults import TABLES as DEFAULTS_TABLES
+from experiments.result_file import ResultFile, add_result_arguments
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
 
-RESULT = Path(__file__).parent / "results" / "accuracy.csv"
 COMMAND = "python -m experiments.accuracy --data DIR"
 KEYS = ("table", "model", "seed")
 OURS = "tabattn"
@@ -101,9 +99,9 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     all_ranks = mean[everyone].dropna().rank(axis=1, ascending=False)
     rows = []
     for model in everyone:
-        both = mean[[OURS, model]].dropna().index
-        difference = mean.loc[both, OURS] - mean.loc[both, model]
-        margin = std.loc[both, [OURS, model]].max(axis=1)
+        both = mean.reindex(columns=[OURS, model]).dropna()
+        difference = both.iloc[:, 0] - both.iloc[:, 1]
+        margin = std.reindex(index=both.index, columns=[OURS, model]).max(axis=1)
         rows.append(
             {
                 "model": model,
@@ -128,31 +126,31 @@ def scores(cells: pd.DataFrame) -> pd.DataFrame:
     return wide[[model for model in CONTENDERS if model in wide]].reset_index()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is not measured yet, keep each cell at once, and sum up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_data_argument(parser)
     parser.add_argument("--tables", nargs="+", help="all tables of the catalog if not given")
     parser.add_argument("--models", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
-    catalog = load_catalog(arguments.data)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    for name in arguments.tables or list(catalog):
+    add_result_arguments(parser, "accuracy.csv")
+    options = parser.parse_args(arguments)
+    catalog = load_catalog(options.data)
+    results = ResultFile(options.out, COMMAND, KEYS, options.stale)
+    for name in options.tables or list(catalog):
         wanted = [
             (model, seed)
-            for model in arguments.models
-            for seed in arguments.seeds
-            if name in tables_of(model, [name]) and (name, model, seed) not in measured(arguments.out, KEYS)
+            for model in options.models
+            for seed in options.seeds
+            if name in tables_of(model, [name]) and not results.is_measured(name, model, seed)
         ]
         table = split_table(catalog[name]) if wanted else None
         for model, seed in wanted:
             assert table is not None, "there is something to measure"
-            keep(arguments.out, measure(name, table, model, seed), COMMAND)
-    cells = pd.read_csv(arguments.out, comment="#")
+            results.keep(measure(name, table, model, seed))
+    cells = results.read()
     summary = summarize(cells)
-    summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"), index=False, lineterminator="\n")
+    results.write_summary(summary)
     print(scores(cells).to_string(index=False), summary.to_string(index=False), sep="\n\n")
 
 

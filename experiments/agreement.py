@@ -6,18 +6,19 @@
 
 One cell is one model on one table with one seed: fitted with its defaults on at most 20,000 rows, then asked for the
 scores of every method and for scikit-learn's permutation importance (10 repeats, R^2 or minus log loss) on the same at
-most 2,000 test rows. The scores are kept in results/agreement_scores.csv as soon as they are measured, and never
-measured again; a method whose column was emptied, or is new, is measured alone. With --keep-fits the fitted models are
-kept too (remove them when training changes). Everything
-is summed up in agreement.csv: Spearman, weighted Kendall, NDCG and top-k overlap of each method with permutation
-importance, means over seeds; stability, the Spearman correlation of the scores of two seeds; and, as the method
-"permutation of another seed", what the judge says of itself. agreement.png draws the Spearman correlations. The
-baseline is rtdl's FT-Transformer read by its published formula, on six tables.
+most 2,000 test rows. The scores are kept in results/agreement_scores.csv as soon as they are measured, and measured
+once; a method whose column was emptied, or is new, is measured alone where the code is the same as that of the other
+scores. With --keep-fits the fitted models are kept too, under the hash of the code. Everything is summed up in
+agreement.csv: Spearman, weighted Kendall, NDCG and top-k overlap of each method with permutation importance, means over
+seeds; stability, the Spearman correlation of the scores of two seeds; and, as the method "permutation of another seed",
+the agreement of permutation importance with itself. agreement.png draws the Spearman correlations. The baseline is
+rtdl's FT-Transformer read by its published formula, on six tables.
 """
 
 import argparse
 import itertools
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from experiments.contenders import FittedNetwork, fit_ft_transformer
-from experiments.machine import CODE, describe_machine
+from experiments.contenders import NEURAL_EPOCHS, FittedNetwork, fit_ft_transformer
+from experiments.machine import CODE
+from experiments.result_file import ResultFile, add_result_arguments, is_stale, with_sizes
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import TabAttnClassifier, TabAttnRegressor
@@ -37,14 +39,12 @@ from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
 from tabattn.table.schema import Kind
 
-RESULTS = Path(__file__).parent / "results"
-SCORES, SUMMARY = RESULTS / "agreement_scores.csv", RESULTS / "agreement.csv"
 COMMAND = "python -m experiments.agreement --data DIR"
 MAX_ROWS, MAX_HELD_OUT, N_REPEATS = 20_000, 2_000, 10
 SEEDS = (0, 1, 2)
 OURS, BASELINE = "tabattn", "rtdl_ft_transformer"
 CEILING, UNKNOWN = "permutation of another seed", "contribution, target unknown"
-KEYS = ["table", "model", "seed"]
+KEYS = ("table", "model", "seed")
 MEASURES = ("spearman", "weighted_kendall", "ndcg", "top_k_overlap")
 TABLES = (
     "heart_cleveland", "titanic", "german_credit", "energy_efficiency", "concrete_strength", "steel_annealing",
@@ -63,23 +63,24 @@ BASELINE_TABLES = (
 )
 
 
-def fit(table: SplitTable, seed: int) -> Any:
+def fit(table: SplitTable, seed: int, max_epochs: int | None) -> Any:
     """Fit this project's defaults."""
+    limits: dict[str, Any] = {} if max_epochs is None else {"max_epochs": max_epochs}
     rows = np.concatenate([table.train, table.validation])
-    share = len(table.validation) / len(rows)
+    fraction = len(table.validation) / len(rows)
     if len(rows) > MAX_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MAX_ROWS, replace=False))
     model = TabAttnRegressor if table.problem.task == "regression" else TabAttnClassifier
-    estimator = model(random_state=seed, validation_fraction=share)
+    estimator = model(random_state=seed, validation_fraction=fraction, **limits)
     return estimator.fit(table.problem.X.iloc[rows], table.problem.y.iloc[rows])
 
 
-def fitted(table: SplitTable, name: str, seed: int, directory: Path | None) -> Any:
+def fitted(table: SplitTable, name: str, seed: int, max_epochs: int | None, directory: Path | None) -> Any:
     """Return the fitted estimator, the kept one where there is one."""
-    path = None if directory is None else directory / f"{name}-{seed}.joblib"
+    path = None if directory is None else directory / f"{name}-{seed}-{CODE}.joblib"
     if path is not None and path.exists():
         return joblib.load(path)
-    estimator = fit(table, seed)
+    estimator = fit(table, seed, max_epochs)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         joblib.dump(estimator, path)
@@ -109,14 +110,24 @@ def published_scores(network: FittedNetwork, X: pd.DataFrame) -> pd.Series:
 
 
 def measure(
-    table: SplitTable, name: str, model: str, seed: int, directory: Path | None, known: pd.DataFrame | None
+    table: SplitTable,
+    name: str,
+    model: str,
+    seed: int,
+    max_epochs: int | None,
+    directory: Path | None,
+    known: pd.DataFrame | None,
 ) -> pd.DataFrame:
     """Return one row per column that varies: permutation importance and the scores of the methods not known yet."""
     rows = table.test
     if len(rows) > MAX_HELD_OUT:
         rows = np.sort(np.random.default_rng(0).choice(rows, MAX_HELD_OUT, replace=False))
     X, y = table.problem.X.iloc[rows], table.problem.y.iloc[rows]
-    estimator = fitted(table, name, seed, directory) if model == OURS else fit_ft_transformer(table, seed)
+    estimator: Any
+    if model == OURS:
+        estimator = fitted(table, name, seed, max_epochs, directory)
+    else:
+        estimator = fit_ft_transformer(table, seed, max_epochs or NEURAL_EPOCHS)
     schema = estimator.schema_ if model == OURS else estimator.preprocessor.schema
     names = [schema.names[i] for i in schema.token_positions]
     if known is None:
@@ -135,7 +146,7 @@ def measure(
             scores[UNKNOWN] = estimator.importance_table(X).set_index("feature")["importance"]
     else:
         scores["mean"] = published_scores(estimator, X)
-    return known.assign(**{method: values[names].to_numpy() for method, values in scores.items()}, commit=CODE)
+    return known.assign(**{method: values[names].to_numpy() for method, values in scores.items()})
 
 
 def summarize(scores: pd.DataFrame) -> pd.DataFrame:
@@ -148,10 +159,10 @@ def summarize(scores: pd.DataFrame) -> pd.DataFrame:
         for method in methods:
             if method not in cells or cells[method].isna().any():
                 continue
-            is_judge = method == "permutation"
+            is_permutation = method == "permutation"
             compared = (
                 [(by_seed[a]["permutation"], by_seed[b]["permutation"]) for a, b in pairs]
-                if is_judge
+                if is_permutation
                 else [(cell[method], cell["permutation"]) for cell in by_seed.values()]
             )
             agreements = [compare_rankings(a.to_numpy(), b[a.index].to_numpy()) for a, b in compared]
@@ -161,7 +172,7 @@ def summarize(scores: pd.DataFrame) -> pd.DataFrame:
             rows.append(
                 {
                     "model": model,
-                    "method": CEILING if is_judge else method,
+                    "method": CEILING if is_permutation else method,
                     "table": name,
                     "columns": len(next(iter(by_seed.values()))),
                     "seeds": len(by_seed),
@@ -208,68 +219,61 @@ def plot(summary: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is not measured yet, and sum up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_data_argument(parser)
     parser.add_argument("--tables", nargs="+", default=TABLES)
+    parser.add_argument(
+        "--baseline-tables", nargs="+", default=BASELINE_TABLES, help="those that the baseline fits too"
+    )
     parser.add_argument("--models", nargs="+", default=(OURS, BASELINE), choices=(OURS, BASELINE))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
-    parser.add_argument("--keep-fits", type=Path, help="directory for fitted models")
-    arguments = parser.parse_args()
-    catalog = load_catalog(arguments.data)
-    wanted = {OURS: [*METHODS, UNKNOWN], BASELINE: ["mean"]}
-    for seed, model, name in itertools.product(arguments.seeds, arguments.models, arguments.tables):
-        known = _known(name, model, seed)
-        if (model == BASELINE and name not in BASELINE_TABLES) or (
-            known is not None and set(wanted[model]) <= set(known)
-        ):
+    parser.add_argument("--max-epochs", type=int, help="epochs of every fit at most; the defaults if not given")
+    parser.add_argument("--keep-fits", type=Path, help="directory for fitted models, of one --max-epochs")
+    add_result_arguments(parser, "agreement.csv")
+    options = parser.parse_args(arguments)
+    catalog = load_catalog(options.data)
+    command = with_sizes(COMMAND, parser, options, ["max_epochs"])
+    summary_file = ResultFile(options.out, command)
+    results = ResultFile(summary_file.beside("_scores.csv"), command, KEYS, options.stale)
+    methods = {OURS: {*METHODS, UNKNOWN}, BASELINE: {"mean"}}
+    for seed, model, name in itertools.product(options.seeds, options.models, options.tables):
+        if model == BASELINE and name not in options.baseline_tables:
+            continue
+        known = known_scores(results, name, model, seed)
+        if known is not None and methods[model] <= set(known):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            cell = measure(split_table(catalog[name]), name, model, seed, arguments.keep_fits, known)
-        _keep(cell)
-        print(name, model, seed, flush=True)
-    kept = _kept()
-    assert kept is not None
-    summary = summarize(kept)
-    note = f"# {COMMAND}; {describe_machine()}\n"
-    SUMMARY.write_text(note + summary.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+            split = split_table(catalog[name])
+            same_code = None if known is None or is_stale(known).any() else known
+            cell = measure(split, name, model, seed, options.max_epochs, options.keep_fits, same_code)
+        columns = [*KEYS, "feature", "permutation", *METHODS, UNKNOWN]
+        results.keep(cell.reindex(columns=columns).map(rounded).to_dict("records"))
+    summary = summarize(results.read(["feature"]))
+    results.write_summary(summary, to=summary_file.path)
     print(summary[summary["table"].str.startswith("mean")].to_string(index=False))
-    plot(summary, SUMMARY.with_suffix(".png"))
+    plot(summary, summary_file.beside(".png"))
+
+
+def known_scores(results: ResultFile, name: str, model: str, seed: int) -> pd.DataFrame | None:
+    """Return the measured rows of a cell with the columns that hold something."""
+    if not results.is_measured(name, model, seed):
+        return None
+    kept = results.read(["feature"])
+    rows = kept[(kept["table"] == name) & (kept["model"] == model) & (kept["seed"] == seed)]
+    return rows.dropna(axis=1, how="all").reset_index(drop=True)
+
+
+def rounded(value: Any) -> Any:
+    """Return a number with six significant digits, and anything else as it is."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _mean(values: list[float]) -> float:
     """Average what is measured; scores that do not differ agree with nothing."""
     return float(np.mean(np.nan_to_num(values))) if values else float("nan")
-
-
-def _kept() -> pd.DataFrame | None:
-    if not SCORES.exists():
-        return None
-    return pd.read_csv(SCORES, comment="#", dtype={"feature": str}, keep_default_na=False, na_values=[""])
-
-
-def _known(name: str, model: str, seed: int) -> pd.DataFrame | None:
-    """Return the kept rows of a cell with the columns that hold something."""
-    kept = _kept()
-    if kept is None:
-        return None
-    rows = kept[(kept["table"] == name) & (kept["model"] == model) & (kept["seed"] == seed)]
-    return None if rows.empty else rows.dropna(axis=1, how="all").reset_index(drop=True)
-
-
-def _keep(cell: pd.DataFrame) -> None:
-    """Put a cell in the place of what is kept of it."""
-    kept = _kept()
-    if kept is not None:
-        is_other = (kept[KEYS] != cell[KEYS].iloc[0]).any(axis=1)
-        cell = pd.concat([kept[is_other], cell], ignore_index=True)
-    rows = cell.reindex(columns=[*KEYS, "feature", "permutation", *METHODS, UNKNOWN, "commit"])
-    text = rows.to_csv(index=False, lineterminator="\n", float_format="%.6g")
-    part = SCORES.with_suffix(".part")
-    part.write_text(f"# {COMMAND}; {describe_machine()}\n{text}", encoding="utf-8")
-    part.replace(SCORES)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ NEURAL_EPOCHS = 200
 def tabattn(table: SplitTable, seed: int) -> Array:
     """This project's defaults on training and validation rows: it draws the rows to stop by itself.
 
-    As large a share as the others validate on is held out, at most 2,048 rows; on small tables each member holds out
+    As large a fraction as the others validate on is held out, at most 2,048 rows; on small tables each member holds out
     others, so that its ensemble learns from all rows, which trees that stop by the validation rows do not.
     """
     rows = np.concatenate([table.train, table.validation])
@@ -143,7 +143,7 @@ def rtdl_ft_transformer(table: SplitTable, seed: int) -> Array:
     return _predict_test(fit_ft_transformer(table, seed), table)
 
 
-def fit_ft_transformer(table: SplitTable, seed: int) -> "FittedNetwork":
+def fit_ft_transformer(table: SplitTable, seed: int, max_epochs: int = NEURAL_EPOCHS) -> "FittedNetwork":
     """The same, fitted, for more than predictions."""
     from rtdl_revisiting_models import FTTransformer
 
@@ -156,7 +156,7 @@ def fit_ft_transformer(table: SplitTable, seed: int) -> "FittedNetwork":
         )
         return model, model.make_default_optimizer()
 
-    return _fit_network(table, seed, build)
+    return _fit_network(table, seed, build, max_epochs)
 
 
 CONTENDERS: Mapping[str, Contender] = {
@@ -269,6 +269,7 @@ def _fit_network(
     table: SplitTable,
     seed: int,
     build: Callable[[TableSchema, Cells, int], tuple[nn.Module, torch.optim.Optimizer]],
+    max_epochs: int = NEURAL_EPOCHS,
 ) -> FittedNetwork:
     """Train another package's network on this project's cells, in batches of this project's sizes.
 
@@ -294,7 +295,7 @@ def _fit_network(
         model, optimizer = build(schema, train.cells, n_outputs)
         best_loss, best_weights, n_worse = float("inf"), copy.deepcopy(model.state_dict()), 0
         batches = ShuffledBatches(train, auto_batch_size(len(train)), seed)
-        for _ in range(NEURAL_EPOCHS):
+        for _ in range(max_epochs):
             for batch in batches:
                 optimizer.zero_grad()
                 loss_function.of_members(_forward(model, batch.cells), batch.target).mean().backward()

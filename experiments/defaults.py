@@ -2,19 +2,18 @@
 
     python -m experiments.defaults --data DIR --variants "16 members" "no average of weights" --seeds 0
 
-Of every table at most 8,000 of its training rows are fitted (a fifth of them decide when to stop), and its validation
-rows judge: squared error or log loss, as a share of what a constant reaches. The test rows are never looked at. Each
-cell is kept in experiments/results/defaults.csv and measured once; defaults_summary.csv has the mean change of the
-logarithm of the loss, and how many tables got better or worse by more than half a percent.
+Of every table at most 8,000 of its training rows are fitted (a fifth of them decide when to stop), and a variant is
+scored on its validation rows: squared error or log loss, relative to that of a constant. The test rows are never looked
+at. Each cell is kept in experiments/results/defaults.csv and measured once; defaults_summary.csv has the mean change of
+the logarithm of the loss, and how many tables got better or worse by more than half a percent.
 """
 
 import argparse
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -22,12 +21,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, mean_squared_error
 
-from experiments.cells import keep, measured
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import TabAttnClassifier, TabAttnRegressor
 
-RESULT = Path(__file__).parent / "results" / "defaults.csv"
 MAX_ROWS = 8_000
 NOTICEABLE = 0.005
 DEFAULT = "default"
@@ -83,12 +81,12 @@ VARIANTS: Mapping[str, Variant] = {
     "frequency scale 0.3": Variant(constants={"tabattn.nn.tokens.FREQUENCY_SCALE": 0.3}),
     "8 bins": Variant(constants={"tabattn.nn.tokens.N_BINS": 8}),
     "32 bins": Variant(constants={"tabattn.nn.tokens.N_BINS": 32}),
-    "256 steps per epoch": Variant(constants={"tabattn.estimator.MIN_STEPS": 256}),
+    "256 steps per epoch": Variant(constants={"tabattn.training.sizes.MIN_STEPS": 256}),
 }
 
 
 def measure(name: str, table: SplitTable, variant: str, seed: int, max_epochs: int | None) -> dict[str, Any]:
-    """Fit one variant and judge it on the validation rows."""
+    """Fit one variant and score it on the validation rows."""
     X, y = table.problem.X, table.problem.y.to_numpy()
     fitted = np.random.default_rng(0).permutation(table.train)[:MAX_ROWS]
     validation = table.validation
@@ -113,14 +111,14 @@ def measure(name: str, table: SplitTable, variant: str, seed: int, max_epochs: i
         loss = mean_squared_error(y[validation], predicted)
         constant_loss = mean_squared_error(y[validation], np.full(len(validation), y[fitted].mean()))
     else:
-        shares = np.array([(y[fitted] == value).mean() for value in model.classes_])
+        frequencies = np.array([(y[fitted] == value).mean() for value in model.classes_])
         loss = log_loss(y[validation], predicted, labels=model.classes_)
-        constant_loss = log_loss(y[validation], np.tile(shares, (len(validation), 1)), labels=model.classes_)
+        constant_loss = log_loss(y[validation], np.tile(frequencies, (len(validation), 1)), labels=model.classes_)
     return {
         "variant": variant,
         "table": name,
         "seed": seed,
-        "share_of_loss": round(loss / constant_loss, 5),
+        "relative_loss": round(loss / constant_loss, 5),
         "epochs": model.n_iter_,
         "seconds": round(seconds, 1),
     }
@@ -133,7 +131,7 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for variant, part in cells.groupby("variant", sort=False):
         both = part.merge(default, on=keys, suffixes=("", "_default")).set_index("table")
-        ratio: pd.Series[float] = both["share_of_loss"] / both["share_of_loss_default"]
+        ratio: pd.Series[float] = both["relative_loss"] / both["relative_loss_default"]
         change = ratio.map(np.log).groupby("table").mean()
         rows.append(
             {
@@ -150,26 +148,25 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("loss_change_percent", ignore_index=True)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is not measured yet, keep each cell at once, and sum up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_data_argument(parser)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--tables", nargs="+", default=TABLES)
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1))
-    parser.add_argument("--max-epochs", type=int)
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
-    catalog = load_catalog(arguments.data)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    for seed in arguments.seeds:
-        for variant in dict.fromkeys([DEFAULT, *arguments.variants]):
-            for name in arguments.tables:
-                if (variant, name, seed) not in measured(arguments.out, KEYS):
-                    cell = measure(name, split_table(catalog[name]), variant, seed, arguments.max_epochs)
-                    keep(arguments.out, cell, COMMAND)
-    summary = summarize(pd.read_csv(arguments.out, comment="#"))
-    summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"), index=False, lineterminator="\n")
+    parser.add_argument("--max-epochs", type=int, help="epochs of every fit at most; as the variant says if not given")
+    add_result_arguments(parser, "defaults.csv")
+    options = parser.parse_args(arguments)
+    catalog = load_catalog(options.data)
+    results = ResultFile(options.out, with_sizes(COMMAND, parser, options, ["max_epochs"]), KEYS, options.stale)
+    for seed in options.seeds:
+        for variant in dict.fromkeys([DEFAULT, *options.variants]):
+            for name in options.tables:
+                if not results.is_measured(variant, name, seed):
+                    results.keep(measure(name, split_table(catalog[name]), variant, seed, options.max_epochs))
+    summary = summarize(results.read())
+    results.write_summary(summary)
     print(summary.to_string(index=False))
 
 

@@ -4,7 +4,7 @@
     python -m experiments.every_table --data DIR --tables wine_quality secom_207
 
 Each table is one run of the command line in a process of its own, on the file as it is. Kept in results/every_table.csv
-as soon as it is done, and never run again: seconds, the scores on held-out rows of tabattn, of a constant and of
+as soon as it is done, and run once: seconds, the scores on held-out rows of tabattn, of a constant and of
 gradient boosting (R^2 or accuracy), the Spearman correlation of the ranking with permutation importance, and how many
 warnings were given. Small tables first.
 """
@@ -14,27 +14,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments.cells import keep, measured
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from experiments.tables import MeasuredTable, add_data_argument, load_catalog
 
-RESULT = Path(__file__).parent / "results" / "every_table.csv"
 COMMAND = "python -m experiments.every_table --data DIR"
+KEYS = ("table",)
 WARNING = "tabattn: warning:"
 MODELS = ("tabattn", "dummy", "hist_gradient_boosting")
 SCORES = (*MODELS, "spearman", "warnings")
 
 
-def run(table: MeasuredTable) -> dict[str, Any]:
+def run(table: MeasuredTable, max_epochs: int | None) -> dict[str, Any]:
     """Run the command line on one table."""
+    limits = [] if max_epochs is None else ["--max-epochs", str(max_epochs)]
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "tabattn.cli", "rank", str(table.path), "--target", table.target]
         start = time.perf_counter()
-        done = subprocess.run([*command, "--out", directory], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *limits, "--out", directory], capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - start
         if done.returncode:
             print(done.stderr)
@@ -50,20 +52,21 @@ def run(table: MeasuredTable) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run what was not run yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_data_argument(parser)
     parser.add_argument("--tables", nargs="+", help="names of tables; all if not given")
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
-    catalog = load_catalog(arguments.data)
+    parser.add_argument("--max-epochs", type=int, help="passed on to `tabattn rank`; its default if not given")
+    add_result_arguments(parser, "every_table.csv")
+    options = parser.parse_args(arguments)
+    catalog = load_catalog(options.data)
+    results = ResultFile(options.out, with_sizes(COMMAND, parser, options, ["max_epochs"]), KEYS, options.stale)
     for name, table in sorted(catalog.items(), key=lambda item: item[1].path.stat().st_size):
-        if (arguments.tables and name not in arguments.tables) or (name,) in measured(arguments.out, ("table",)):
-            continue
-        keep(arguments.out, {"table": name, **run(table)}, COMMAND)
-    results = pd.read_csv(arguments.out, comment="#")
-    n_ranked, minutes = (results["exit_code"] == 0).sum(), results["seconds"].sum() / 60
+        if (not options.tables or name in options.tables) and not results.is_measured(name):
+            results.keep({"table": name, **run(table, options.max_epochs)})
+    kept = results.read()
+    n_ranked, minutes = (kept["exit_code"] == 0).sum(), kept["seconds"].sum() / 60
     print(f"{n_ranked} of {len(catalog)} tables ranked in {minutes:.0f} minutes")
 
 

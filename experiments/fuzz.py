@@ -21,8 +21,7 @@ import traceback
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -31,20 +30,22 @@ import numpy as np
 import pandas as pd
 from typer.testing import CliRunner
 
-from experiments.machine import CODE, describe_machine
-from tabattn import TabAttnClassifier, TabAttnRegressor
+from experiments.result_file import ResultFile, add_result_arguments
+from experiments.tables import load_catalog
+from tabattn import rank
 from tabattn.cli import app
+from tabattn.ranking import Ranking
 
-RESULTS = Path(__file__).parent / "results"
 DATA = Path(__file__).parent.parent / "data"
 TARGETS = {"wine": "cultivar", "process": "thickness_um", "friedman": "y", "diabetes": "progression"}
-N_LINES, N_MUTATIONS, CSV_PER_OTHER, SHARE_CUT_OFF, MAX_COLUMNS = 60, 1_000, 10, 0.1, 100
+N_LINES, N_MUTATIONS, CSV_PER_OTHER, FRACTION_CUT_OFF, MAX_COLUMNS = 60, 1_000, 10, 0.1, 100
 MARKS = (
     *(",", ";", "\t", "|", '"', "'", "\n", "\r\n", "\r", "\0", " ", "-", "NaN", "inf", "-inf", "1e400", "9" * 400),
     *("1,234.5", "12%", "없음", "2024-02-30", "08:30", "=1+1", "#", "\ufeff", "🙂"),
 )
 TOKENS = (*(mark.encode() for mark in MARKS), b"\xff\xfe", b"\xfe\xff", b"\xff", b"\xc3\x28", b"\0\0\0")
 SMALL: dict[str, Any] = {"n_members": 1, "n_layers": 1, "d_token": 4}
+PATCHED = "tabattn.cli.rank"
 
 
 def zipped(data: bytes) -> bytes:
@@ -91,7 +92,7 @@ def mutate(data: bytes, random: np.random.Generator) -> bytes:
         else:
             old, new = (TOKENS[int(i)] for i in random.integers(len(TOKENS), size=2))
             data = data.replace(old, new, int(random.integers(1, 50)))
-    return data[: int(random.integers(len(data) + 1))] if random.random() < SHARE_CUT_OFF else data
+    return data[: int(random.integers(len(data) + 1))] if random.random() < FRACTION_CUT_OFF else data
 
 
 def outcome(path: Path, target: str, out: Path) -> str:
@@ -110,27 +111,37 @@ def sources(data: Path | None) -> dict[str, tuple[bytes, str]]:
     """Return the first lines of the tables to change, and the names of their targets."""
     if data is None:
         return {name: ((DATA / f"{name}.csv").read_bytes(), target) for name, target in TARGETS.items()}
-    catalog = pd.read_csv(data / "catalog.csv", dtype=str).astype({"columns": int})
-    narrow = catalog[catalog["columns"] <= MAX_COLUMNS]
-    files = [gzip.decompress((data / file).read_bytes()) for file in narrow["file"]]
-    return dict(zip(narrow["name"], zip(files, narrow["target"], strict=True), strict=True))
+    tables = {}
+    for name, table in load_catalog(data).items():
+        whole = table.path.read_bytes()
+        lines = gzip.decompress(whole) if table.path.suffix == ".gz" else whole
+        n_features = len(pd.read_csv(io.BytesIO(lines), nrows=0).columns) - 1
+        if n_features <= MAX_COLUMNS:
+            tables[name] = lines, table.target
+    return tables
 
 
-def main() -> None:
-    """Change files, rank them, and count how it ended."""
+def rank_small(data: Any, target: str, **options: Any) -> Ranking:
+    """Rank with a small model."""
+    return rank(data, target, **(options | SMALL))
+
+
+def main(arguments: Sequence[str] | None = None, ranked: Callable[..., Ranking] = rank_small) -> None:
+    """Change files, rank them with a function in the place of `rank`, and count how it ended."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, help="directory with catalog.csv; the tables of data/ if not given")
     parser.add_argument("--n", type=int, default=N_MUTATIONS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS / "fuzz.csv")
-    arguments = parser.parse_args()
-    random = np.random.default_rng(arguments.seed)
-    tables = sources(arguments.data)
+    add_result_arguments(parser, "fuzz.csv", restartable=False)
+    options = parser.parse_args(arguments)
+    command = f"python -m experiments.fuzz{' --data DIR' if options.data else ''} --n {options.n} --seed {options.seed}"
+    results = ResultFile(options.out, command)
+    random = np.random.default_rng(options.seed)
+    tables = sources(options.data)
     outcomes: Counter[tuple[str, str, str]] = Counter()
-    others = [name for name in OTHER_FORMATS for _ in range(arguments.n // CSV_PER_OTHER)]
-    small: dict[str, Any] = {each.__name__: partial(each, **SMALL) for each in (TabAttnRegressor, TabAttnClassifier)}
-    with tempfile.TemporaryDirectory() as directory, patch.multiple("tabattn.ranking", **small):
-        for number, suffix in enumerate(["csv"] * arguments.n + others):
+    others = [name for name in OTHER_FORMATS for _ in range(options.n // CSV_PER_OTHER)]
+    with tempfile.TemporaryDirectory() as directory, patch(PATCHED, ranked):
+        for number, suffix in enumerate(["csv"] * options.n + others):
             name = sorted(tables)[number % len(tables)]
             whole, target = tables[name]
             head, *lines = whole.splitlines(keepends=True)
@@ -145,7 +156,8 @@ def main() -> None:
                     ended = outcome(path, target, Path(directory, "out"))
             except Exception:  # noqa: BLE001  # whatever it is, it is a defect
                 ended = "defect"
-                kept = arguments.out.with_name(f"fuzz_defect_{number}.{suffix}")
+                kept = results.beside(f"_defect_{number}.{suffix}")
+                kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_bytes(data)
                 print(f"{kept}, target {target!r}\n{traceback.format_exc()}", flush=True)
             outcomes[suffix, name, ended] += 1
@@ -153,9 +165,7 @@ def main() -> None:
         {"format": suffix, "table": name, "outcome": ended, "files": count}
         for (suffix, name, ended), count in sorted(outcomes.items())
     ]
-    command = f"experiments.fuzz{' --data DIR' if arguments.data else ''} --n {arguments.n} --seed {arguments.seed}"
-    note = f"# python -m {command}; {describe_machine()}; {CODE}\n"
-    arguments.out.write_text(note + pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    results.write(rows)
     print(pd.DataFrame(rows).groupby(["format", "outcome"])["files"].sum().to_string())
 
 

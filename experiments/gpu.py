@@ -8,12 +8,11 @@ The same `train` as everywhere, 28 numeric columns, random rows that lie on the 
 
 import argparse
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
-import pandas as pd
 import torch
 
-from experiments.machine import describe_machine
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from tabattn import TabAttnRegressor
 from tabattn.nn.model import ModelShape
 from tabattn.nn.tokens import CellLayout, Cells
@@ -21,7 +20,7 @@ from tabattn.training import fitting
 from tabattn.training.data import TrainingRows
 from tabattn.training.module import OptimizerSettings
 
-RESULT = Path(__file__).parent / "results" / "gpu.csv"
+COMMAND = "python -m experiments.gpu"
 N_COLUMNS = 28
 HIGGS_ROWS = 11_000_000
 BATCH_SIZES = (1_024, 4_096, 16_384, 65_536)
@@ -65,22 +64,22 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
     return n_rows * n_epochs / (seconds(1 + n_epochs) - seconds(1))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=BATCH_SIZES)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
-    if arguments.device == "cuda" and not torch.cuda.is_available():
+    add_result_arguments(parser, "gpu.csv", restartable=False)
+    options = parser.parse_args(arguments)
+    if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("--device must be cpu where torch sees no GPU, got cuda.")
-    machine = torch.cuda.get_device_name() if arguments.device == "cuda" else "no GPU"
+    machine = torch.cuda.get_device_name() if options.device == "cuda" else "no GPU"
     rows = []
     for n_members in (1, 8):
-        for batch_size in arguments.batch_sizes:
-            speed = rows_per_second(arguments.rows, n_members, batch_size, arguments.epochs, arguments.device)
+        for batch_size in options.batch_sizes:
+            speed = rows_per_second(options.rows, n_members, batch_size, options.epochs, options.device)
             rows.append(
                 {
                     "members": n_members,
@@ -90,10 +89,8 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    note = f"# python -m experiments.gpu; {N_COLUMNS} numeric columns; {machine}; {describe_machine()}\n"
-    csv = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
-    arguments.out.write_text(note + csv, encoding="utf-8")
+    command = with_sizes(COMMAND, parser, options, ["rows", "epochs", "batch_sizes"])
+    ResultFile(options.out, f"{command}; {N_COLUMNS} numeric columns; {machine}").write(rows)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,18 @@
 
 Every model has the defaults; scores are read from rows that it was not fitted on. Four parts:
 
-- syn: Syn1 to Syn6 of INVASE, 10,000 rows to fit, 10,000 to select columns by, 2,000 to judge. The number of true
-  columns is not used, nor the target of the rows to judge. A regression tree over the columns divides the rows into
-  regions with different mean local scores (`explain` with the target); it is grown on half of the rows to select, with
-  at least a tenth of them in each region. A column is selected in a region if its mean local score there is above 0 in
-  the other half, by a t-test with Holm's correction at 1 %, and in a row if it is in the row's region. Measures: share
-  of true columns among those to be found, and share of false ones among those selected, means over rows, in %;
+- syn: Syn1 to Syn6 of INVASE, 10,000 rows to fit, 10,000 to select columns by, 2,000 to evaluate on. The number of true
+  columns is not used, nor the target of the rows to evaluate on. A regression tree over the columns divides the rows
+  into regions with different mean local scores (`explain` with the target); it is grown on half of the rows to select,
+  with at least a tenth of them in each region. A column is selected in a region if its mean local score there is above
+  0 in the other half, by a t-test with Holm's correction at 1 %, and in a row if it is in the row's region. Measures:
+  the fraction of true columns among those to be found, and of false ones among those selected, means over rows, in %;
   "anywhere" is the test over all rows to select, and a column is true if it drives any row.
 - noise: California housing, Jannis, House 16H and Higgs with as many columns added that say nothing new (Cherepanova et
   al. 2023); 10,000 rows to fit, up to 20,000 to read. Measure: ROC-AUC of telling real columns from added ones by
   their scores.
-- wide: 1,000 rows, 128 or 512 columns of which 2 or 4 decide the class (Passemiers et al. 2023). Measure: share of the
-  k true columns among the first k.
+- wide: 1,000 rows, 128 or 512 columns of which 2 or 4 decide the class (Passemiers et al. 2023). Measure: the fraction
+  of the k true columns among the first k.
 - real: Madelon, Waveform and Fried of --data. Measure: the same.
 
 Cells are kept in results/ground_truth.csv and measured once; ground_truth_summary.csv has the means over seeds beside
@@ -27,7 +27,8 @@ what others published.
 import argparse
 import itertools
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,20 +39,19 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeRegressor
 
-from experiments.cells import keep, measured
-from experiments.machine import describe_machine
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from experiments.splits import split_table
 from experiments.synthetic import SYN_NAMES, KnownTable, small_and_wide, syn, with_noise
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import TabAttnClassifier, TabAttnRegressor
 from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
 
-RESULTS = Path(__file__).parent / "results"
-CELLS, SUMMARY = RESULTS / "ground_truth.csv", RESULTS / "ground_truth_summary.csv"
 COMMAND = "python -m experiments.ground_truth --data DIR"
 KEYS = ("part", "table", "columns", "seed")
-SYN_ROWS, N_JUDGED = 10_000, 2_000
-ALPHA, REGION_SHARE = 0.01, 0.1
+SIZES = ("max_rows", "max_epochs")
+PARTS = ("syn", "real", "noise", "wide")
+SYN_ROWS, N_EVALUATED = 10_000, 2_000
+ALPHA, REGION_FRACTION = 0.01, 0.1
 NOISE_TABLES = ("california_housing", "jannis_part", "house_16h", "higgs_small_part")
 NOISE_KINDS = ("random", "corrupted", "products")
 MAX_NOISE_ROWS, MAX_READ = 10_000, 20_000
@@ -84,8 +84,26 @@ PUBLISHED: Mapping[tuple[str, str], str] = {
 Task = Callable[[int], list[dict[str, Any]]]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What no fit and no reading may go beyond.
+
+    Args:
+        rows: Rows to fit, to read or to evaluate on.
+        epochs: Epochs of every fit; None for the default.
+    """
+
+    rows: int
+    epochs: int | None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the estimator."""
+        return {} if self.epochs is None else {"max_epochs": self.epochs}
+
+
 def recall_at_k(scores: pd.Series, drivers: set[str]) -> float:
-    """Share of the k true columns among the first k."""
+    """Fraction of the k true columns among the first k."""
     return len(set(scores.index[: len(drivers)]) & drivers) / len(drivers)
 
 
@@ -122,7 +140,7 @@ def selected_by_region(
         1504.01132), section 2.
     """
     grown, tested = slice(None, len(X) // 2), slice(len(X) // 2, None)
-    tree = DecisionTreeRegressor(min_samples_leaf=REGION_SHARE, random_state=0).fit(X[grown], local[grown])
+    tree = DecisionTreeRegressor(min_samples_leaf=REGION_FRACTION, random_state=0).fit(X[grown], local[grown])
     region, region_of_others = tree.apply(X[tested]), tree.apply(others)
     selected = np.zeros(others.shape, dtype=bool)
     for leaf in np.unique(region_of_others):
@@ -131,17 +149,17 @@ def selected_by_region(
 
 
 def discoveries(selected: np.ndarray[Any, np.dtype[np.bool_]], known: KnownTable) -> tuple[float, float]:
-    """Return the shares of true and of false discoveries in %, means over rows."""
+    """Return the fractions of true and of false discoveries in %, means over rows."""
     true = (selected & known.is_driver).sum(axis=1) / known.is_driver.sum(axis=1)
     false = (selected & ~known.is_driver).sum(axis=1) / np.maximum(selected.sum(axis=1), 1)
     return 100 * float(true.mean()), 100 * float(false.mean())
 
 
-def measure_syn(name: str, n_columns: int, seed: int) -> list[dict[str, Any]]:
+def measure_syn(name: str, n_columns: int, limits: Limits, seed: int) -> list[dict[str, Any]]:
     """Fit one of the six tables and select columns."""
-    sizes = (SYN_ROWS, SYN_ROWS, N_JUDGED)
+    sizes = (min(n_rows, limits.rows) for n_rows in (SYN_ROWS, SYN_ROWS, N_EVALUATED))
     fitted, selecting, known = (syn(name, n_rows, n_columns, 3 * seed + part) for part, n_rows in enumerate(sizes))
-    estimator = TabAttnClassifier(random_state=seed).fit(fitted.X, fitted.y)
+    estimator = TabAttnClassifier(random_state=seed, **limits.parameters).fit(fitted.X, fitted.y)
     anywhere = KnownTable(known.X, known.y, np.atleast_2d(known.is_driver.any(axis=0)))
     rows: list[dict[str, Any]] = []
     for method in (DEFAULT_METHOD, "knockout"):
@@ -149,24 +167,24 @@ def measure_syn(name: str, n_columns: int, seed: int) -> list[dict[str, Any]]:
         selected, everywhere = selected_by_region(selecting.X, local, known.X), selected_globally(local)
         found = {"": discoveries(selected, known), " anywhere": discoveries(everywhere[None], anywhere)}
         rows += [
-            {"method": method, "measure": f"{kind} discoveries{where}", "value": round(share, 1)}
-            for where, shares in found.items()
-            for kind, share in zip(("true", "false"), shares, strict=True)
+            {"method": method, "measure": f"{kind} discoveries{where}", "value": round(percent, 1)}
+            for where, percents in found.items()
+            for kind, percent in zip(("true", "false"), percents, strict=True)
         ]
     return rows
 
 
-def measure_noise(data: Path | None, name: str, kind: Any, seed: int) -> list[dict[str, Any]]:
+def measure_noise(data: Path | None, name: str, kind: Any, limits: Limits, seed: int) -> list[dict[str, Any]]:
     """Add columns to a table and tell them from the real ones."""
     split = split_table(load_catalog(data)[name])
     random = np.random.default_rng(seed)
     X = with_noise(split.problem.X, kind, seed)
     rows = np.concatenate([split.train, split.validation])
-    rows = random.permutation(rows)[:MAX_NOISE_ROWS]
-    test = random.permutation(split.test)[:MAX_READ]
+    rows = random.permutation(rows)[: min(MAX_NOISE_ROWS, limits.rows)]
+    test = random.permutation(split.test)[: min(MAX_READ, limits.rows)]
     y = split.problem.y
     model = TabAttnRegressor if split.problem.task == "regression" else TabAttnClassifier
-    estimator = model(random_state=seed).fit(X.iloc[rows], y.iloc[rows])
+    estimator = model(random_state=seed, **limits.parameters).fit(X.iloc[rows], y.iloc[rows])
     return [
         {
             "method": method,
@@ -177,11 +195,11 @@ def measure_noise(data: Path | None, name: str, kind: Any, seed: int) -> list[di
     ]
 
 
-def measure_wide(name: Any, n_columns: int, seed: int) -> list[dict[str, Any]]:
+def measure_wide(name: Any, n_columns: int, limits: Limits, seed: int) -> list[dict[str, Any]]:
     """Fit a small table with many columns and look at the first k."""
-    fitted = small_and_wide(name, WIDE_ROWS, n_columns, 2 * seed)
-    known = small_and_wide(name, WIDE_ROWS, n_columns, 2 * seed + 1)
-    estimator = TabAttnClassifier(random_state=seed).fit(fitted.X, fitted.y)
+    n_rows = min(WIDE_ROWS, limits.rows)
+    fitted, known = (small_and_wide(name, n_rows, n_columns, 2 * seed + part) for part in (0, 1))
+    estimator = TabAttnClassifier(random_state=seed, **limits.parameters).fit(fitted.X, fitted.y)
     drivers = set(known.X.columns[known.is_driver[0]])
     auc = roc_auc_score(known.y, estimator.predict_proba(known.X)[:, 1])
     return [{"method": "the model", "measure": "test ROC-AUC", "value": round(auc, 3)}] + [
@@ -190,54 +208,36 @@ def measure_wide(name: Any, n_columns: int, seed: int) -> list[dict[str, Any]]:
     ]
 
 
-def measure_real(data: Path | None, name: str, seed: int) -> list[dict[str, Any]]:
+def measure_real(data: Path | None, name: str, limits: Limits, seed: int) -> list[dict[str, Any]]:
     """Fit a real table whose drivers are known and look at the first k."""
     split, drivers = split_table(load_catalog(data)[name]), set(REAL_DRIVERS[name])
-    rows = np.concatenate([split.train, split.validation])[:MAX_NOISE_ROWS]
+    rows = np.concatenate([split.train, split.validation])[: min(MAX_NOISE_ROWS, limits.rows)]
     X, y = split.problem.X, split.problem.y
     model = TabAttnRegressor if split.problem.task == "regression" else TabAttnClassifier
-    estimator = model(random_state=seed).fit(X.iloc[rows], y.iloc[rows])
-    test = split.test[:MAX_READ]
+    estimator = model(random_state=seed, **limits.parameters).fit(X.iloc[rows], y.iloc[rows])
+    test = split.test[: min(MAX_READ, limits.rows)]
     return [
         {"method": method, "measure": "recall at k", "value": round(recall_at_k(ranks, drivers), 3)}
         for method, ranks in rankings(estimator, X.iloc[test], y.iloc[test])
     ]
 
 
-def tasks(data: Path | None) -> Iterator[tuple[str, str, int, Task]]:
+def tasks(
+    data: Path | None, syn_columns: Sequence[int], wide_columns: Sequence[int], limits: Limits
+) -> Iterator[tuple[str, str, int, Task]]:
     """Yield part, table, number of columns, and what measures it."""
-    for n_columns, name in itertools.product((11, 100), SYN_NAMES):
-        yield "syn", name, n_columns, partial(measure_syn, name, n_columns)
+    for n_columns, name in itertools.product(syn_columns, SYN_NAMES):
+        yield "syn", name, n_columns, partial(measure_syn, name, n_columns, limits)
     for name in REAL_DRIVERS:
-        yield "real", name, 0, partial(measure_real, data, name)
+        yield "real", name, 0, partial(measure_real, data, name, limits)
     for kind, name in itertools.product(NOISE_KINDS, NOISE_TABLES):
-        yield "noise", f"{name}, {kind}", 0, partial(measure_noise, data, name, kind)
-    for n_columns, name in itertools.product((128, 512), ("ring", "xor", "ring+xor")):
-        yield "wide", name, n_columns, partial(measure_wide, name, n_columns)
+        yield "noise", f"{name}, {kind}", 0, partial(measure_noise, data, name, kind, limits)
+    for n_columns, name in itertools.product(wide_columns, ("ring", "xor", "ring+xor")):
+        yield "wide", name, n_columns, partial(measure_wide, name, n_columns, limits)
 
 
-def main() -> None:
-    """Measure what is not measured yet, and sum up."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    add_data_argument(parser)
-    parser.add_argument("--parts", nargs="+", default=("syn", "real", "noise", "wide"))
-    parser.add_argument("--tables", nargs="+", help="names of tables; all if not given")
-    parser.add_argument("--columns", nargs="+", type=int, help="numbers of columns of syn and wide; all if not given")
-    parser.add_argument("--seeds", nargs="+", type=int, default=(0,))
-    arguments = parser.parse_args()
-    for seed in arguments.seeds:
-        for part, name, n_columns, task in tasks(arguments.data):
-            is_wanted = part in arguments.parts and (not arguments.tables or name in arguments.tables)
-            if not is_wanted or (arguments.columns and n_columns not in arguments.columns):
-                continue
-            if (part, name, n_columns, seed) in measured(CELLS, KEYS):
-                continue
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                rows = task(seed)
-            cell = {"part": part, "table": f'"{name}"', "columns": n_columns, "seed": seed}
-            keep(CELLS, [cell | row for row in rows], COMMAND)
-    cells = pd.read_csv(CELLS, comment="#")
+def summarize(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds, beside what others published."""
     by_table = cells.groupby(["part", "table", "columns", "measure", "method"], sort=False)["value"]
     summary = by_table.agg(["mean", "count"]).round(3).rename(columns={"count": "seeds"}).reset_index()
     keys = zip(summary["part"], summary["table"], summary["columns"], summary["measure"], strict=True)
@@ -246,8 +246,36 @@ def main() -> None:
         PUBLISHED.get((part, table), "") if columns in {0, 11, 512} and measure in is_quoted else ""
         for part, table, columns, measure in keys
     ]
-    note = f"# {COMMAND}; {describe_machine()}\n"
-    SUMMARY.write_text(note + summary.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    return summary
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what is not measured yet, and sum up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_data_argument(parser)
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--tables", nargs="+", help="names of tables; all if not given")
+    parser.add_argument("--syn-columns", nargs="+", type=int, default=(11, 100), help="numbers of columns of syn")
+    parser.add_argument("--wide-columns", nargs="+", type=int, default=(128, 512), help="numbers of columns of wide")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0,))
+    parser.add_argument("--max-rows", type=int, default=MAX_READ, help="rows to fit, to read or to evaluate on at most")
+    parser.add_argument("--max-epochs", type=int, help="epochs of every fit at most; the default if not given")
+    add_result_arguments(parser, "ground_truth.csv")
+    options = parser.parse_args(arguments)
+    results = ResultFile(options.out, with_sizes(COMMAND, parser, options, SIZES), KEYS, options.stale)
+    limits = Limits(options.max_rows, options.max_epochs)
+    for seed in options.seeds:
+        for part, name, n_columns, task in tasks(options.data, options.syn_columns, options.wide_columns, limits):
+            is_wanted = part in options.parts and (not options.tables or name in options.tables)
+            if not is_wanted or results.is_measured(part, name, n_columns, seed):
+                continue
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                rows = task(seed)
+            cell = {"part": part, "table": name, "columns": n_columns, "seed": seed}
+            results.keep([cell | row for row in rows])
+    summary = summarize(results.read())
+    results.write_summary(summary)
     print(summary.to_string(index=False))
 
 

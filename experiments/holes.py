@@ -1,32 +1,30 @@
-"""Does a table full of holes rank as well as a full one?
+"""Does a table with many missing values rank as well as a full one?
 
     python -m experiments.holes --data DIR      # measures what is not measured yet, half an hour
 
-Cells of full tables are taken out at random, the same share of every column, in the rows that are fitted and in those
-that are read; two tables that came with their holes are measured as they are. At most 1,000 rows are fitted and 500
-read, at most 40 epochs. Kept per cell in results/holes.csv: R^2 or accuracy on the rows read, the Spearman correlation
-of the default score with permutation importance of the same model (5 repeats), and how far each of the two rankings is
-that of the full table with the same seed (Spearman). holes_summary.csv has means over tables and seeds.
+Cells of full tables are taken out at random, the same fraction of every column, in the rows that are fitted and in
+those that are read; two tables that came with missing values are measured as they are. At most 1,000 rows are fitted
+and 500 read, at most 40 epochs. Kept per cell in results/holes.csv: R^2 or accuracy on the rows read, the Spearman
+correlation of the default score with permutation importance of the same model (5 repeats), and how far each of the two
+rankings is that of the full table with the same seed (Spearman). holes_summary.csv has means over tables and seeds.
 """
 
 import argparse
 import itertools
 import warnings
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from experiments.cells import keep, measured
-from experiments.machine import describe_machine
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import TabAttnClassifier, TabAttnRegressor
 
-RESULTS = Path(__file__).parent / "results"
-CELLS, SUMMARY = RESULTS / "holes.csv", RESULTS / "holes_summary.csv"
 COMMAND = "python -m experiments.holes --data DIR"
 KEYS = ("table", "holes", "seed")
 FULL_TABLES = (
@@ -37,26 +35,34 @@ FULL_TABLES = (
     "steel_plates_faults",
     "heart_cleveland",
 )
-TABLES_WITH_HOLES = ("secom_207", "steel_annealing")
-SHARES = (0.0, 0.3, 0.6)
-SEEDS = (0, 1)
-MAX_FITTED, MAX_READ, N_EPOCHS, N_REPEATS = 1_000, 500, 40, 5
+INCOMPLETE_TABLES = ("secom_207", "steel_annealing")
+FRACTIONS = (0.0, 0.3, 0.6)
+SIZES = ("max_epochs", "repeats")
+MAX_FITTED, MAX_READ = 1_000, 500
 
 
-def punched(X: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """Take a share of the cells out, at random."""
-    is_hole = np.random.default_rng(seed).random(X.shape) < share
-    return X.astype(object).mask(is_hole, None).infer_objects() if share else X
+@dataclass(frozen=True)
+class Sizes:
+    """Epochs of every fit at most, and shuffles per column for permutation importance."""
+
+    max_epochs: int
+    repeats: int
 
 
-def scores(table: SplitTable, share: float, seed: int) -> dict[str, Any]:
-    """Fit a table with holes, and return its score and both rankings."""
+def with_missing(X: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
+    """Take a fraction of the cells out, at random."""
+    is_missing = np.random.default_rng(seed).random(X.shape) < fraction
+    return X.astype(object).mask(is_missing, None).infer_objects() if fraction else X
+
+
+def scores(table: SplitTable, fraction: float, seed: int, sizes: Sizes) -> dict[str, Any]:
+    """Fit a table with missing values, and return its score and both rankings."""
     draw = np.random.default_rng(0)
     train = draw.permutation(np.concatenate([table.train, table.validation]))[:MAX_FITTED]
     test = draw.permutation(table.test)[:MAX_READ]
-    X, y = punched(table.problem.X, share, seed), table.problem.y
+    X, y = with_missing(table.problem.X, fraction, seed), table.problem.y
     model = TabAttnRegressor if table.problem.task == "regression" else TabAttnClassifier
-    est = model(max_epochs=N_EPOCHS, random_state=seed).fit(X.iloc[train], y.iloc[train])
+    est = model(max_epochs=sizes.max_epochs, random_state=seed).fit(X.iloc[train], y.iloc[train])
     test = test[np.isin(y.iloc[test], y.iloc[train])] if table.problem.task == "classification" else test
     X_test, y_test = X.iloc[test], y.iloc[test]
     ranked = est.importance_table(X_test, y_test).set_index("feature")["importance"]
@@ -64,7 +70,7 @@ def scores(table: SplitTable, share: float, seed: int) -> dict[str, Any]:
         "score": round(float(est.score(X_test, y_test)), 4),
         "missing": round(float(X_test.isna().to_numpy().mean()), 3),
         "attention": ranked.reindex([str(name) for name in X.columns]).to_numpy(),
-        "permutation": est.permutation_scores(X_test, y_test, n_repeats=N_REPEATS).mean,
+        "permutation": est.permutation_scores(X_test, y_test, n_repeats=sizes.repeats).mean,
     }
 
 
@@ -74,16 +80,21 @@ def correlation(left: Any, right: Any) -> float:
 
 
 def measure(
-    name: str, table: SplitTable, share: float, seed: int, known: dict[tuple[str, int], dict[str, Any]]
+    name: str,
+    table: SplitTable,
+    fraction: float,
+    seed: int,
+    sizes: Sizes,
+    known: dict[tuple[str, int], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Measure a table with holes beside itself without, whose scores may be known."""
+    """Measure a table with missing values beside itself without, whose scores may be known."""
     if (name, seed) not in known:
-        known[name, seed] = scores(table, 0.0, seed)
-    full = known[name, seed] if share else None
-    found = scores(table, share, seed) if share else known[name, seed]
+        known[name, seed] = scores(table, 0.0, seed, sizes)
+    full = known[name, seed] if fraction else None
+    found = scores(table, fraction, seed, sizes) if fraction else known[name, seed]
     return {
         "table": name,
-        "holes": share,
+        "holes": fraction,
         "seed": seed,
         "missing": found["missing"],
         "score": found["score"],
@@ -95,24 +106,40 @@ def measure(
     }
 
 
-def main() -> None:
+def summarize(cells: pd.DataFrame, incomplete: Sequence[str]) -> pd.DataFrame:
+    """Return means over seeds and over full tables."""
+    tables = np.where(cells["table"].isin(incomplete), cells["table"], "full tables")
+    measures = ["missing", "score", "agreement", "attention_as_full", "permutation_as_full"]
+    return cells.assign(tables=tables).groupby(["tables", "holes"])[measures].mean().round(3).reset_index()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is not measured yet, and sum up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_data_argument(parser)
-    catalog = load_catalog(parser.parse_args().data)
-    asked = [*itertools.product(SHARES, SEEDS, FULL_TABLES), *itertools.product((0.0,), SEEDS, TABLES_WITH_HOLES)]
+    parser.add_argument("--tables", nargs="+", default=FULL_TABLES, help="full tables, whose cells are taken out")
+    parser.add_argument("--incomplete-tables", nargs="*", default=INCOMPLETE_TABLES, help="tables measured as they are")
+    parser.add_argument("--fractions", nargs="+", type=float, default=FRACTIONS, help="how many cells are taken out")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1))
+    parser.add_argument("--max-epochs", type=int, default=40, help="epochs of every fit at most")
+    parser.add_argument("--repeats", type=int, default=5, help="shuffles per column for permutation importance")
+    add_result_arguments(parser, "holes.csv")
+    options = parser.parse_args(arguments)
+    catalog = load_catalog(options.data)
+    results = ResultFile(options.out, with_sizes(COMMAND, parser, options, SIZES), KEYS, options.stale)
+    cells = [
+        *itertools.product(options.fractions, options.seeds, options.tables),
+        *itertools.product((0.0,), options.seeds, options.incomplete_tables),
+    ]
     known: dict[tuple[str, int], dict[str, Any]] = {}
-    for share, seed, name in asked:
-        if (name, share, seed) not in measured(CELLS, KEYS):
+    for fraction, seed, name in cells:
+        if not results.is_measured(name, fraction, seed):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                keep(CELLS, measure(name, split_table(catalog[name]), share, seed, known), COMMAND)
-    cells = pd.read_csv(CELLS, comment="#")
-    cells["tables"] = np.where(cells["table"].isin(TABLES_WITH_HOLES), cells["table"], "full tables")
-    measures = ["missing", "score", "agreement", "attention_as_full", "permutation_as_full"]
-    summary = cells.groupby(["tables", "holes"])[measures].mean().reset_index()
-    text = summary.to_csv(index=False, lineterminator="\n", float_format="%.3f")
-    SUMMARY.write_text(f"# {COMMAND}; {describe_machine()}\n{text}", encoding="utf-8")
+                sizes = Sizes(options.max_epochs, options.repeats)
+                results.keep(measure(name, split_table(catalog[name]), fraction, seed, sizes, known))
+    summary = summarize(results.read(), options.incomplete_tables)
+    results.write_summary(summary)
     print(summary.to_string(index=False))
 
 

@@ -15,6 +15,7 @@ import argparse
 import itertools
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from experiments.cells import keep, measured
-from experiments.machine import describe_machine
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import TabAttnClassifier, TabAttnRegressor
 from tabattn.parameters import ENCODERS
 
-RESULTS = Path(__file__).parent / "results"
-CELLS, SUMMARY = RESULTS / "kinds.csv", RESULTS / "kinds_summary.csv"
 COMMAND = "python -m experiments.kinds --data DIR"
 KEYS = ("table", "encoder", "pretrain", "known", "seed")
 TABLES = (
@@ -44,21 +42,21 @@ TABLES = (
     "wine_quality",
     "steel_plates_faults",
 )
-MAX_FITTED, MAX_READ, N_EPOCHS, N_REPEATS = 1_000, 500, 40, 3
+SIZES = ("max_epochs", "pretrain_epochs", "repeats")
+MAX_FITTED, MAX_READ = 1_000, 500
 MEASURES = ("score", "agreement", "seconds")
 
 
-def measure(table: SplitTable, encoder: Any, pretrain: Any, known: float, seed: int) -> dict[str, Any]:
-    """Fit one model and read it."""
+def measure(table: SplitTable, settings: Mapping[str, Any], known: float, repeats: int) -> dict[str, Any]:
+    """Fit one model, a fraction of whose targets is known, and read it."""
     draw = np.random.default_rng(0)
     train = draw.permutation(np.concatenate([table.train, table.validation]))[:MAX_FITTED]
     test = draw.permutation(table.test)[:MAX_READ]
     X, y = table.problem.X, table.problem.y
     n_known = max(20, round(known * len(train)))
     labelled, others = train[:n_known], train[n_known:]
-    settings: dict[str, Any] = {"encoder": encoder, "pretrain": pretrain, "max_epochs": N_EPOCHS, "random_state": seed}
     est = (TabAttnRegressor if table.problem.task == "regression" else TabAttnClassifier)(**settings)
-    is_used = pretrain == "auto" and len(others) > 0
+    is_used = settings["pretrain"] == "auto" and len(others) > 0
     start = time.perf_counter()
     est.fit(X.iloc[labelled], y.iloc[labelled], unlabelled=X.iloc[others] if is_used else None)
     seconds = time.perf_counter() - start
@@ -66,7 +64,7 @@ def measure(table: SplitTable, encoder: Any, pretrain: Any, known: float, seed: 
     test = test[is_known.astype(bool)]
     X_test, y_test = X.iloc[test], y.iloc[test]
     importance = est.importance_table(X_test, y_test).set_index("feature")["importance"][list(est.schema_.names)]
-    permutation = est.permutation_scores(X_test, y_test, n_repeats=N_REPEATS).mean
+    permutation = est.permutation_scores(X_test, y_test, n_repeats=repeats).mean
     return {
         "score": round(float(est.score(X_test, y_test)), 4),
         "agreement": round(float(spearmanr(importance, permutation).statistic), 4),
@@ -114,29 +112,41 @@ def plot(summary: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is not measured yet, and sum up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_data_argument(parser)
     parser.add_argument("--tables", nargs="+", default=TABLES)
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1))
-    arguments = parser.parse_args()
-    catalog = load_catalog(arguments.data)
-    for seed, name in itertools.product(arguments.seeds, arguments.tables):
+    parser.add_argument("--encoders", nargs="+", default=ENCODERS, choices=ENCODERS)
+    parser.add_argument("--max-epochs", type=int, default=40, help="epochs of every fit at most")
+    parser.add_argument("--pretrain-epochs", type=int, default="auto", help="epochs of pretraining; auto if not given")
+    parser.add_argument("--repeats", type=int, default=3, help="shuffles per column for permutation importance")
+    add_result_arguments(parser, "kinds.csv")
+    options = parser.parse_args(arguments)
+    catalog = load_catalog(options.data)
+    results = ResultFile(options.out, with_sizes(COMMAND, parser, options, SIZES), KEYS, options.stale)
+    for seed, name in itertools.product(options.seeds, options.tables):
         table = split_table(catalog[name])
-        for known, pretrain, encoder in itertools.product((1.0, 0.1), ("none", "auto"), ENCODERS):
+        for known, pretrain, encoder in itertools.product((1.0, 0.1), ("none", "auto"), options.encoders):
             key = (name, encoder, pretrain, known, seed)
-            if key in measured(CELLS, KEYS):
+            if results.is_measured(*key):
                 continue
+            settings = {
+                "encoder": encoder,
+                "pretrain": pretrain,
+                "max_epochs": options.max_epochs,
+                "pretrain_epochs": options.pretrain_epochs,
+                "random_state": seed,
+            }
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                cell = measure(table, encoder, pretrain, known, seed)
-            keep(CELLS, dict(zip(KEYS, key, strict=True)) | cell, COMMAND)
-    summary = summarize(pd.read_csv(CELLS, comment="#"))
-    text = summary.to_csv(index=False, lineterminator="\n", float_format="%.3f")
-    SUMMARY.write_text(f"# {COMMAND}; {describe_machine()}\n{text}", encoding="utf-8")
+                cell = measure(table, settings, known, options.repeats)
+            results.keep(dict(zip(KEYS, key, strict=True)) | cell)
+    summary = summarize(results.read()).round(3)
+    results.write_summary(summary)
     print(summary.to_string(index=False))
-    plot(summary, SUMMARY.with_name("kinds.png"))
+    plot(summary, results.beside(".png"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""What machine a result was measured on."""
+"""With what machine and what code a result was measured."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -7,19 +8,39 @@ from pathlib import Path
 
 import torch
 
+ROOT = Path(__file__).parent.parent
+MEASURED_FOLDERS = ("nn", "training", "encoding", "importance")
+N_DIGITS = 12
 
-def describe_code() -> str:
+
+def describe_commit() -> str:
     """Return the short name of the commit that is checked out, with a plus sign if the package was changed since."""
-    root = Path(__file__).parent.parent
     try:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True)
-        status = subprocess.run(["git", "status", "--porcelain", "tabattn"], cwd=root, capture_output=True, check=True)
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, check=True)
+        status = subprocess.run(["git", "status", "--porcelain", "tabattn"], cwd=ROOT, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit.stdout.decode().strip() + ("+" if status.stdout.strip() else "")
 
 
-CODE = describe_code()
+def code_hash(package: Path) -> str:
+    """Return a hash of the code that results depend on: paths and bytes of all modules of `MEASURED_FOLDERS`, sorted.
+
+    Args:
+        package: The directory of the package.
+
+    Returns:
+        The first 12 hexadecimal digits of a SHA-256.
+    """
+    digest = hashlib.sha256()
+    modules = (module for folder in MEASURED_FOLDERS for module in (package / folder).rglob("*.py"))
+    for name, module in sorted((module.relative_to(package).as_posix(), module) for module in modules):
+        digest.update(name.encode() + b"\0" + module.read_bytes() + b"\0")
+    return digest.hexdigest()[:N_DIGITS]
+
+
+COMMIT = describe_commit()
+CODE = code_hash(ROOT / "tabattn")
 
 
 def describe_machine() -> str:

@@ -17,15 +17,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from experiments.machine import describe_machine
+from experiments.machine import ROOT
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from tabattn import TabAttnRegressor
 from tabattn.importance.methods import METHODS, Method
 from tabattn.importance.permutation import permutation_scores
@@ -36,14 +36,12 @@ from tabattn.training.fitting import TrainingSettings, train
 from tabattn.training.module import OptimizerSettings, TrainingModule
 from tabattn.training.sizes import MAX_OWN_TOKEN_ROWS
 
-RESULT = Path(__file__).parent / "results" / "overhead.csv"
+COMMAND = "python -m experiments.overhead"
 N_COLUMNS = 14
-N_ROWS = 8_192
-N_TURNS = 5
 N_EPOCHS = 2
-N_READ_ROWS = 20_000
 MEMORY_ROWS = (5_000, 50_000)
-N_WIDE_ROWS, N_WIDE_COLUMNS, N_WIDE_TURNS = 1_000, 100, 2
+N_WIDE_TURNS = 2
+SIZES = ("step_rows", "read_rows", "memory_rows", "wide_rows", "wide_columns", "turns")
 
 
 def model_shape(n_members: int) -> ModelShape:
@@ -62,14 +60,14 @@ def model_shape(n_members: int) -> ModelShape:
     )
 
 
-def step_times(n_members: int, batch_size: int) -> dict[str, float]:
+def step_times(n_rows: int, n_members: int, batch_size: int, n_turns: int) -> dict[str, float]:
     """Return milliseconds per step in Lightning and in a bare loop."""
     generator = torch.Generator().manual_seed(0)
-    numeric = torch.randn(N_ROWS, N_COLUMNS, generator=generator)
-    held_out = torch.zeros(N_ROWS, n_members, dtype=torch.bool)
+    numeric = torch.randn(n_rows, N_COLUMNS, generator=generator)
+    held_out = torch.zeros(n_rows, n_members, dtype=torch.bool)
     held_out[0] = True
-    cells = Cells(numeric, torch.zeros(N_ROWS, 0, dtype=torch.long), None)
-    rows = TrainingRows(cells, numeric[:, :1], torch.ones(N_ROWS), held_out)
+    cells = Cells(numeric, torch.zeros(n_rows, 0, dtype=torch.long), None)
+    rows = TrainingRows(cells, numeric[:, :1], torch.ones(n_rows), held_out)
     shape = model_shape(n_members)
     optimizer = OptimizerSettings(1e-3, 1e-5)
     n_steps = len(ShuffledBatches(rows, batch_size, 0))
@@ -97,22 +95,23 @@ def step_times(n_members: int, batch_size: int) -> dict[str, float]:
         for name, function in (("lightning", lightning), ("bare", bare))
         for n_epochs in (1, 1 + N_EPOCHS)
     }
-    seconds = in_turn(functions)
+    seconds = in_turn(functions, n_turns)
     return {
         name: 1000 * (seconds[f"{name} {1 + N_EPOCHS}"] - seconds[f"{name} 1"]) / (N_EPOCHS * n_steps)
         for name in ("lightning", "bare")
     }
 
 
-def reading_times() -> dict[str, float]:
-    """Return seconds of predicting and of reading 20,000 rows."""
-    estimator, X = fitted(N_READ_ROWS)
+def reading_times(n_rows: int, n_turns: int) -> dict[str, float]:
+    """Return seconds of predicting and of reading rows."""
+    estimator, X = fitted(n_rows)
     return in_turn(
         {
             "predict": lambda: estimator.predict(X),
             "mean_attention": lambda: estimator.mean_attention(X),
             **{f"importance_table, {method}": reading(estimator, X, method) for method in METHODS},
-        }
+        },
+        n_turns,
     )
 
 
@@ -121,18 +120,18 @@ def reading(estimator: TabAttnRegressor, X: pd.DataFrame, method: Method) -> Cal
     return lambda: estimator.importance_table(X, X.iloc[:, 0], method=method)
 
 
-def wide_times(n_fitted: int) -> dict[str, float]:
-    """Return seconds of `knockout` and of permutation importance with one repeat, 1,000 rows x 100 columns."""
-    X = pd.DataFrame(np.random.default_rng(0).normal(size=(n_fitted, N_WIDE_COLUMNS)))
+def wide_times(n_fitted: int, n_rows: int, n_columns: int) -> dict[str, float]:
+    """Return seconds of `knockout` and of permutation importance with one repeat."""
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(n_fitted, n_columns)))
     estimator = TabAttnRegressor(max_epochs=1, random_state=0, device="cpu").fit(X, X[0])
-    rows = pd.DataFrame(np.random.default_rng(1).normal(size=(N_WIDE_ROWS, N_WIDE_COLUMNS)))
+    rows = pd.DataFrame(np.random.default_rng(1).normal(size=(n_rows, n_columns)))
     return in_turn(
         {
             "permutation": lambda: permutation_scores(estimator, rows, rows[0], n_repeats=1),
             "knockout": reading(estimator, rows, "knockout"),
             "contribution": reading(estimator, rows, "contribution"),
         },
-        n_turns=N_WIDE_TURNS,
+        N_WIDE_TURNS,
     )
 
 
@@ -143,7 +142,7 @@ def fitted(n_rows: int) -> tuple[TabAttnRegressor, pd.DataFrame]:
     return TabAttnRegressor(max_epochs=1, random_state=0, device="cpu").fit(head, head[0]), X
 
 
-def in_turn(functions: dict[str, Callable[[], Any]], n_turns: int = N_TURNS) -> dict[str, float]:
+def in_turn(functions: dict[str, Callable[[], Any]], n_turns: int) -> dict[str, float]:
     """Return the median seconds of each function, which take turns."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(n_turns + 1):
@@ -158,7 +157,7 @@ def in_turn(functions: dict[str, Callable[[], Any]], n_turns: int = N_TURNS) -> 
 def added_memory(n_rows: int) -> float:
     """Return the MiB that a reading adds to the peak memory of a fresh process that has predicted these rows."""
     command = [sys.executable, "-m", "experiments.overhead", "--memory-of", str(n_rows)]
-    output = subprocess.run(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True, check=True)
+    output = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return float(output.stdout.splitlines()[-1])
 
 
@@ -171,28 +170,34 @@ def print_added_memory(n_rows: int) -> None:
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
-    if arguments.memory_of:
-        print_added_memory(arguments.memory_of)
+    parser.add_argument("--step-rows", type=int, default=8_192, help="rows of the epochs whose steps are timed")
+    parser.add_argument("--read-rows", type=int, default=20_000, help="rows to predict and to read")
+    parser.add_argument("--memory-rows", type=int, nargs="+", default=MEMORY_ROWS, help="rows to measure memory with")
+    parser.add_argument("--wide-rows", type=int, default=1_000, help="rows to compare knockout and permutation with")
+    parser.add_argument("--wide-columns", type=int, default=100, help="columns of these rows")
+    parser.add_argument("--turns", type=int, default=5, help="runs of everything that takes turns")
+    add_result_arguments(parser, "overhead.csv", restartable=False)
+    options = parser.parse_args(arguments)
+    if options.memory_of:
+        print_added_memory(options.memory_of)
         return
     rows: list[dict[str, Any]] = []
     for n_members in (1, 8):
         for batch_size in (32, 256):
-            times = step_times(n_members, batch_size)
+            times = step_times(options.step_rows, n_members, batch_size, options.turns)
             what = f"step of {batch_size} rows, {n_members} member(s)"
             rows += [{"what": f"{what}, {name}", "value": round(ms, 2), "unit": "ms"} for name, ms in times.items()]
-    reading = reading_times()
+    reading = reading_times(options.read_rows, options.turns)
     for name, seconds in reading.items():
-        rows.append({"what": f"{name}, {N_READ_ROWS} rows", "value": round(seconds, 3), "unit": "s"})
+        rows.append({"what": f"{name}, {options.read_rows} rows", "value": round(seconds, 3), "unit": "s"})
         rows.append({"what": f"{name} / predict", "value": round(seconds / reading["predict"], 2), "unit": "ratio"})
     for tokens, n_fitted in (("own", 200), ("shared", MAX_OWN_TOKEN_ROWS + 1)):
-        wide = wide_times(n_fitted)
-        what = f"{N_WIDE_ROWS} rows x {N_WIDE_COLUMNS} columns, {tokens} tokens"
+        wide = wide_times(n_fitted, options.wide_rows, options.wide_columns)
+        what = f"{options.wide_rows} rows x {options.wide_columns} columns, {tokens} tokens"
         rows += [{"what": f"{name}, {what}", "value": round(seconds, 3), "unit": "s"} for name, seconds in wide.items()]
         rows.append(
             {
@@ -201,15 +206,13 @@ def main() -> None:
                 "unit": "ratio",
             }
         )
-    for n_rows in MEMORY_ROWS:
+    for n_rows in options.memory_rows:
         rows.append(
             {"what": f"importance_table beyond predict, {n_rows} rows", "value": added_memory(n_rows), "unit": "MiB"}
         )
-    table = pd.DataFrame(rows)
-    print(table.to_string(index=False))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    note = f"# python -m experiments.overhead; {N_COLUMNS} numeric columns; medians; {describe_machine()}\n"
-    arguments.out.write_text(note + table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    command = with_sizes(COMMAND, parser, options, SIZES)
+    ResultFile(options.out, f"{command}; {N_COLUMNS} numeric columns; medians").write(rows)
+    print(pd.DataFrame(rows).to_string(index=False))
 
 
 if __name__ == "__main__":

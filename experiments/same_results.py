@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ import numpy as np
 import pandas as pd
 
 import tabattn
-from experiments.machine import CODE, describe_machine
+from experiments.machine import ROOT
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from experiments.same_results_worker import made
 
-ROOT = Path(__file__).parent.parent
-RESULT = ROOT / "experiments" / "results" / "same_results.csv"
 TOLERANCE = 1e-9
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
@@ -37,13 +37,20 @@ def run_worker(root: Path, results: Path, seeds: list[int], models: Path) -> Non
 
 
 def compared(before: Arrays, after: Arrays) -> pd.DataFrame:
-    """Return the largest difference of every number, relative to the largest of its array."""
+    """Return the largest difference of every number, relative to the largest of its array.
+
+    It is infinite where an array has another shape or other numbers that are not finite.
+    """
     rows = []
     for name, old in before.items():
-        new, scale = after[name], max(float(np.nanmax(np.abs(old), initial=0.0)), np.finfo(np.float64).tiny)
-        is_same = old.shape == new.shape and bool(((old == new) | (np.isnan(old) & np.isnan(new))).all())
-        change = 0.0 if is_same else float(np.nanmax(np.abs(old - new))) / scale if old.shape == new.shape else np.inf
-        rows.append({"what": name, "is_same": is_same, "largest_change": change})
+        new, change = after[name], np.inf
+        if old.shape == new.shape:
+            differs = (old != new) & ~(np.isnan(old) & np.isnan(new))
+            scale = np.abs(old[np.isfinite(old)]).max(initial=np.finfo(np.float64).tiny)
+            change = float(
+                np.nan_to_num(np.abs(old - new)[differs] / scale, nan=np.inf, posinf=np.inf).max(initial=0.0)
+            )
+        rows.append({"what": name, "is_same": change == 0.0, "largest_change": change})
     return pd.DataFrame(rows)
 
 
@@ -59,26 +66,26 @@ def loaded_models_predict_the_same(models: Path, results: Arrays) -> bool:
     return all(same) and len(same) > 0
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run both commits, and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--base", default="35ed1f5", help="the commit to compare with")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
+    add_result_arguments(parser, "same_results.csv", restartable=False)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as directory:
         base = Path(directory, "base")
-        subprocess.run(["git", "worktree", "add", "--detach", str(base), arguments.base], cwd=ROOT, check=True)
+        subprocess.run(["git", "worktree", "add", "--detach", str(base), options.base], cwd=ROOT, check=True)
         try:
             for name, root in (("before", base), ("after", ROOT)):
-                run_worker(root, Path(directory, f"{name}.npz"), arguments.seeds, Path(directory, name))
+                run_worker(root, Path(directory, f"{name}.npz"), options.seeds, Path(directory, name))
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(base)], cwd=ROOT, check=True)
         before, after = (dict(np.load(Path(directory, f"{name}.npz"))) for name in ("before", "after"))
         table = compared(before, after)
         are_loaded = loaded_models_predict_the_same(Path(directory, "before"), before)
-    note = f"# python -m experiments.same_results --base {arguments.base}; {describe_machine()}; {CODE}\n"
-    arguments.out.write_text(note + table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    command = with_sizes(f"python -m experiments.same_results --base {options.base}", parser, options, ["seeds"])
+    ResultFile(options.out, command).write(table.to_dict("records"))
     print(table[~table["is_same"]].to_string(index=False))
     print(f"{table['is_same'].sum()} of {len(table)} arrays are the same bit by bit; largest change ", end="")
     print(f"{table['largest_change'].max():.3g}; models saved before predict the same: {are_loaded}")

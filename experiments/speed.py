@@ -9,7 +9,8 @@ a few runs each, so that a machine whose speed drifts favours none; the first ru
 is that of the medians to rtdl's default. What would need more memory than --max-gib is not measured, and its row says
 so. A step is forward, backward and AdamW, with the networks' own default sizes and the same optimizer. "Own tokens" is
 what this project does on tables of up to 8,192 rows and 1,000 columns; above, members share their tokens. Restartable:
-a setting (columns, kind, batch size) that the result file holds is not measured again.
+a setting (columns, kind, batch size) that the result file holds is not measured again, unless with --stale and by other
+code.
 """
 
 import argparse
@@ -17,16 +18,17 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.machine import describe_machine
+from experiments.machine import ROOT
+from experiments.result_file import ResultFile, add_result_arguments
 
-RESULT = Path(__file__).parent / "results" / "speed.csv"
-ROOT = Path(__file__).parent.parent
+COMMAND = "python -m experiments.speed --peers-python PYTHON; medians"
 BASELINE = "rtdl, default"
 OURS = ("tabattn, 1 member", "tabattn, 8 members", "tabattn, 8 members, own tokens")
 RTDL = ("rtdl, default", "rtdl, same width")
@@ -45,7 +47,7 @@ RTDL_LAYERS = 3
 TENSORS_KEPT = 4
 N_MEMBERS = 8
 D_TOKEN = 64
-SETTING = ["columns", "kind", "batch_size"]
+SETTING = ("columns", "kind", "batch_size")
 
 
 class Worker:
@@ -145,7 +147,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--peers-python", help="interpreter of the environment of experiments/peers.txt")
@@ -154,38 +156,34 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=BATCH_SIZES)
     parser.add_argument("--what", nargs="+", default=WHATS, choices=WHATS)
     parser.add_argument("--max-gib", type=float, default=6.0)
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
+    parser.add_argument("--models", nargs="+", choices=[*OURS, *RTDL, *PEERS], help="all that can run if not given")
+    add_result_arguments(parser, "speed.csv")
+    options = parser.parse_args(arguments)
     contenders = [(sys.executable, name) for name in (*OURS, *RTDL)]
-    if arguments.peers_python:
-        contenders += [(arguments.peers_python, name) for name in PEERS]
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    done = pd.read_csv(arguments.out, comment="#") if arguments.out.exists() else pd.DataFrame(columns=SETTING)
-    rows: list[Any] = done.to_dict("records")
+    if options.peers_python:
+        contenders += [(options.peers_python, name) for name in PEERS]
+    results = ResultFile(options.out, COMMAND, SETTING, options.stale)
     settings = [
         {"columns": columns, "kind": kind, "batch_size": batch_size}
-        for batch_size in arguments.batch_sizes
-        for kind in arguments.kinds
-        for columns in arguments.columns
-        if (columns, kind, batch_size) not in set(done[SETTING].itertuples(index=False, name=None))
+        for batch_size in options.batch_sizes
+        for kind in options.kinds
+        for columns in options.columns
+        if not results.is_measured(columns, kind, batch_size)
     ]
-    workers = [Worker(python, name) for python, name in contenders]
+    workers = [Worker(python, name) for python, name in contenders if not options.models or name in options.models]
     try:
         for setting in settings:
-            for what in arguments.what:
+            rows: list[dict[str, Any]] = []
+            for what in options.what:
                 asked = [worker for worker in workers if what != "attention" or worker.name in OURS]
-                rows += measure(asked, setting, what, arguments.max_gib)
-                print(pd.DataFrame(rows[-len(asked) :]).to_string(index=False, header=False), flush=True)
+                rows += measure(asked, setting, what, options.max_gib)
             for worker in workers:
                 worker.ask(**setting, what=None, n=0)
-            table = pd.DataFrame(rows)
-            note = f"# python -m experiments.speed --peers-python PYTHON; medians; {describe_machine()}\n"
-            csv = table.to_csv(index=False, lineterminator="\n")
-            arguments.out.write_text(note + csv, encoding="utf-8")
+            results.keep(rows)
     finally:
         for worker in workers:
             worker.stop()
-    plot(pd.DataFrame(rows), arguments.out.with_suffix(".png"))
+    plot(results.read(), results.beside(".png"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Where the real tables for measuring are: `--data DIR`, or the environment variable TABATTN_DATA.
 
-The directory holds `catalog.csv` (columns name, file, target, task) and the files that it names.
+The directory holds `catalog.csv` (columns name, file, target, task) and the files that it names;
+`python -m experiments.fetch --out DIR` writes one.
 """
 
 import os
@@ -12,6 +13,8 @@ import pandas as pd
 
 from tabattn.table.problem import Task
 from tabattn.table.reading import read_table
+
+CATALOG = "catalog.csv"
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,18 @@ def add_data_argument(parser: ArgumentParser) -> None:
         "--data",
         type=Path,
         default=os.environ.get("TABATTN_DATA"),
-        help="directory with catalog.csv; TABATTN_DATA if not given",
+        help=f"directory with {CATALOG}; TABATTN_DATA if not given; `python -m experiments.fetch --out DIR` writes one",
     )
 
 
 def load_catalog(directory: Path | None) -> dict[str, MeasuredTable]:
     """Return all tables of a directory by name."""
-    if directory is None or not (Path(directory) / "catalog.csv").is_file():
-        raise SystemExit(f"--data (or TABATTN_DATA) must be a directory with catalog.csv, got {directory}.")
-    catalog = pd.read_csv(Path(directory) / "catalog.csv")
+    if directory is None or not (Path(directory) / CATALOG).is_file():
+        raise SystemExit(
+            f"--data (or TABATTN_DATA) must be a directory with {CATALOG}, got {directory}. "
+            "Name a folder that has one, or write one with `python -m experiments.fetch --out DIR`."
+        )
+    catalog = pd.read_csv(Path(directory) / CATALOG)
     return {
         record["name"]: MeasuredTable(
             name=record["name"],

@@ -16,38 +16,38 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from experiments.fit_worker import CONTENDERS
-from experiments.machine import describe_machine
+from experiments.machine import ROOT
+from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from experiments.splits import split_table
 from experiments.tables import add_data_argument, load_catalog
 
-RESULT = Path(__file__).parent / "results" / "whole_fit.csv"
-ROOT = Path(__file__).parent.parent
+COMMAND = "python -m experiments.whole_fit --data DIR --peers-python PYTHON"
+KEYS = ("model",)
 TABLE = "california_housing"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit what is not measured yet, and keep each result at once."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_data_argument(parser)
     parser.add_argument("--peers-python", help="interpreter of the environment of experiments/peers.txt")
     parser.add_argument("--table", default=TABLE)
     parser.add_argument("--models", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
-    table = split_table(load_catalog(arguments.data)[arguments.table])
+    add_result_arguments(parser, "whole_fit.csv")
+    options = parser.parse_args(arguments)
+    table = split_table(load_catalog(options.data)[options.table])
     rows = table.problem.X.assign(**{str(table.problem.y.name): table.problem.y})
-    done = pd.read_csv(arguments.out, comment="#").to_dict("records") if arguments.out.exists() else []
+    results = ResultFile(options.out, with_sizes(COMMAND, parser, options, ["table"]), KEYS, options.stale)
     with tempfile.TemporaryDirectory() as directory:
         for part, positions in {"train": table.train, "validation": table.validation, "test": table.test}.items():
             rows.iloc[positions].to_csv(Path(directory) / f"{part}.csv", index=False)
-        for model in arguments.models:
-            python = sys.executable if model.startswith("tabattn") else arguments.peers_python
-            if python is None or model in {record["model"] for record in done}:
+        for model in options.models:
+            python = sys.executable if model.startswith("tabattn") else options.peers_python
+            if python is None or results.is_measured(model):
                 continue
             command = [python, "-m", "experiments.fit_worker", model, directory]
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -55,12 +55,8 @@ def main() -> None:
                 command, cwd=directory, env=environment, stdout=subprocess.PIPE, text=True, check=True
             ).stdout
             fitted = json.loads(answer.splitlines()[-1])
-            done.append({"model": model, "seconds": round(fitted["seconds"], 1), "rmse": round(fitted["rmse"], 4)})
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            note = f"# python -m experiments.whole_fit --data DIR --peers-python PYTHON; {describe_machine()}\n"
-            csv = pd.DataFrame(done).to_csv(index=False, lineterminator="\n")
-            arguments.out.write_text(note + csv, encoding="utf-8")
-    print(pd.DataFrame(done).to_string(index=False))
+            results.keep({"model": model, "seconds": round(fitted["seconds"], 1), "rmse": round(fitted["rmse"], 4)})
+    print(results.read().to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from experiments import stale
+from experiments.machine import CODE, COMMIT
+from experiments.stale import Staleness, staleness
+from tests.experiments.helpers import OTHER_CODE
+
+
+def test_rows_are_counted_by_their_code(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    rows = [f"1,aaaaaa1,{CODE}", f"2,bbbbbb2+,{OTHER_CODE}", "3,cccccc3,", "4,,", f"5,unknown,{CODE}"]
+    head = "# python -m some --n 1000000; machine; ddddddd4e with eeeeee5"
+    path.write_text("\n".join([head, "value,commit,code", *rows, ""]), encoding="utf-8")
+    known = {"aaaaaa1", "cccccc3", "eeeeee5"}
+    expected = Staleness("some.csv", present=2, other=1, unknown=2, lost_commits=("bbbbbb2", "ddddddd4e", "unknown"))
+    assert staleness(path, known.__contains__) == expected
+
+
+def test_results_without_hashes_are_of_unknown_code(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("value\n1\n2\n", encoding="utf-8")
+    assert staleness(path) == Staleness("some.csv", present=0, other=0, unknown=2, lost_commits=())
+
+
+@pytest.mark.skipif(COMMIT == "unknown", reason="no git checkout")
+def test_the_history_is_asked_for_commits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commit = COMMIT.rstrip("+")
+    path = tmp_path / "some.csv"
+    path.write_text(f"value,commit,code\n1,{commit},{CODE}\n1,{'0' * 39}1,{CODE}\n", encoding="utf-8")
+    assert staleness(path).lost_commits == ("0" * 39 + "1",)
+    stale.main([str(path)])
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("some.csv")]
+    assert line.split() == ["some.csv", "2", "0", "0", "0" * 39 + "1"]
