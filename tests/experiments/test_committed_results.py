@@ -6,6 +6,7 @@ import pytest
 
 from experiments import accuracy, agreement, ground_truth, holes, kinds
 from experiments.result_file import RESULTS, read_rows
+from experiments.stale import staleness
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.csv")), ids=lambda path: path.name)
@@ -37,3 +38,12 @@ def test_committed_summaries_follow_from_their_cells(
     computed = summarize(read_rows(RESULTS / cells, ["feature"])).set_index(keys).sort_index().replace("", None)
     committed = read_rows(RESULTS / summary).set_index(keys).sort_index()
     pd.testing.assert_frame_equal(computed[committed.columns], committed, check_dtype=False, rtol=0, atol=6e-4)
+
+
+def test_the_readme_says_when_its_numbers_are_stale() -> None:
+    files = [each for each in map(staleness, sorted(RESULTS.glob("*.csv"))) if each.file != "same_results.csv"]
+    is_stale = any(each.other + each.unknown for each in files)
+    readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert ("numbers are stale" in readme) == is_stale
+    lost = {commit for each in files for commit in each.lost_commits}
+    assert all(commit in readme for commit in lost), "what can't be looked up is named"
