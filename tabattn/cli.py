@@ -1,4 +1,4 @@
-"""The command line: arguments in, `rank`, words and an exit code out.
+"""The command line: parses arguments, calls `rank`, `explain` or `text_attention`, prints results, sets the exit code.
 
 Exit codes: 0 done; 2 the user's input is at fault, with one line on the standard error stream; 1 a defect of ours.
 """
@@ -87,7 +87,7 @@ def rank_command(
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Rank a column as part of a group; repeat for its other columns."),
     ] = None,
-    test_fraction: Annotated[float, typer.Option(help="Share of rows to hold out, between 0 and 1.")] = 0.2,
+    test_fraction: Annotated[float, typer.Option(help="Fraction of rows to hold out, between 0 and 1.")] = 0.2,
     max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
     task: Annotated[TaskChoice, typer.Option(help="What to do with the target.")] = "auto",
     loss: Annotated[
@@ -99,7 +99,7 @@ def rank_command(
     ] = "squared",
     quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
 ) -> None:
-    """Rank the columns of TABLE by how much they drive the target, and set permutation importance beside it.
+    """Rank the columns of TABLE by how much they drive the target, next to their permutation importance.
 
     Writes importance.csv, comparison.csv, training_attention.csv and plots/ to the output directory.
     """
@@ -146,7 +146,7 @@ def explain_command(
         typer.Option(metavar="NAME=COLUMN", help="Score a column as part of a group; repeat for its other columns."),
     ] = None,
 ) -> None:
-    """Let a saved MODEL read the new rows of TABLE: predictions, why, and whether it looks at them as in training.
+    """Explain the predictions of a saved MODEL for the new rows of TABLE, and compare its attention with training.
 
     Writes predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv and plots/ to the output
     directory.
@@ -235,7 +235,7 @@ def _drift_table(drift: pd.DataFrame) -> Table:
 
 
 def _kinds(options: list[str]) -> dict[str, str]:
-    """Split COLUMN=KIND at the last sign."""
+    """Split COLUMN=KIND at the last equals sign."""
     for option in options:
         if "=" not in option:
             raise ParameterError(f"--kind must be COLUMN=KIND, got {option!r}.")
@@ -243,7 +243,7 @@ def _kinds(options: list[str]) -> dict[str, str]:
 
 
 def _groups(options: list[str]) -> dict[str, list[str]]:
-    """Split NAME=COLUMN at the first sign, and put the columns of a name together."""
+    """Split NAME=COLUMN at the first equals sign, and collect the columns of each name."""
     groups: dict[str, list[str]] = {}
     for option in options:
         name, sign, column = option.partition("=")

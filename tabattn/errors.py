@@ -12,11 +12,11 @@ N_SHOWN = 5
 
 
 class TabAttnError(ValueError):
-    """The input is at fault; the message says what was required, what was given and what to do."""
+    """The input is at fault; the message states what was required, what was given and what to do."""
 
 
 def in_one_line(error: Exception) -> str:
-    """Return what an error of another package says, to be quoted in one of ours."""
+    """Return the message of another package's error on one line, to be quoted in one of ours."""
     return " ".join(str(error).split())
 
 
@@ -31,7 +31,7 @@ def quoted(names: Sequence[object], n_shown: int = N_SHOWN) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name that is most like one that is not known, or else at the known names.
+    """Return a hint: the known name most similar to an unknown one, or else the known names.
 
     Example:
         >>> nearest("Heet", ["heat", "line"]), nearest("x", ["heat", "line"])
@@ -84,7 +84,7 @@ class UnparsedCellsWarning(TabAttnWarning):
 
 
 class UnknownLevelsWarning(TabAttnWarning):
-    """None of the cells of a categorical column is a level that training has seen."""
+    """None of the cells of a categorical column is a level that was seen in training."""
 
 
 class AmbiguousNumbersWarning(TabAttnWarning):

@@ -1,4 +1,4 @@
-"""scikit-learn's interface: constructors, tags, checks of X and y; all else is asked of the `FittedModel`."""
+"""scikit-learn's interface: constructors, tags, checks of X and y; all else is done by the `FittedModel`."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             self.fitted_model_ = fit_model(self, encoder, rows, previous)
         except BaseException as error:
             self.__dict__ = before
-            if not self.warm_start and isinstance(error, Exception):  # a model of other rows would be worse than none
+            if not self.warm_start and isinstance(error, Exception):  # keep no model of other rows
                 self.__dict__.pop("fitted_model_", None)
             raise
         if self.fitted_model_.history.was_interrupted:
@@ -151,21 +151,21 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
 
         Args:
             X: Rows to read, best ones that the model was not trained on.
-            y: Their target. Without it the target is taken to be as the model predicts: then the scores say what moves
-                the prediction, right or wrong. "norm", "mean" and "rollout" do not look at it.
+            y: Their target. Without it the prediction is taken as the target: then the scores measure what moves the
+                prediction, right or wrong. "norm", "mean" and "rollout" do not use it.
             method: "contribution": increase in loss if what attention reads from the column came from another row;
                 "knockout": increase in loss if the column's token came from another row; "gradient": attention times
                 its gradient; "norm": attention times the norm of what it carries; "mean": attention alone; "rollout":
                 attention, later layers counting more. See `tabattn.importance`.
             groups: Names of columns by the name of their group. A group is scored as one: for "contribution" and
                 "knockout" all of its columns come from the other row, for the others their scores are added up.
-            permutation: Permutation importance on the same rows and of the same groups, to be set beside.
+            permutation: Permutation importance on the same rows and of the same groups, added to the table.
 
         Returns:
             The ImportanceTable described in `tabattn.importance.table`.
 
         Raises:
-            ParameterError: There is no such method, or groups are not of columns of the table.
+            ParameterError: The method is unknown, or groups are not of columns of the table.
             TargetError: y holds what fit has not seen or can't be used.
         """
         rows = self.read(X, y)
@@ -177,7 +177,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
     ) -> PermutationScores:
         """Measure how much worse the model gets when one column at a time is permuted.
 
-        These are the numbers of scikit-learn's `permutation_importance`, but cells are read and embedded once.
+        The results equal those of scikit-learn's `permutation_importance`, but cells are read and embedded once.
 
         Args:
             X: Rows that the model was not trained on.
@@ -187,8 +187,8 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             random_state: Seed of the permutations.
 
         Returns:
-            The fall of the score that belongs to the loss (R^2, D^2, or minus the log loss) at each repeat, columns in
-            the order of the table.
+            The decrease in the score that belongs to the loss (R^2, D^2, or minus the log loss) at each repeat,
+            columns in the order of the table.
 
         Raises:
             ParameterError: `n_repeats` is less than 1, or groups are not of columns of the table.
@@ -211,7 +211,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             training rows if few rows are asked for, with one from 4,096 rows on.
 
         Raises:
-            ParameterError: There is no such method, or groups are not of columns of the table.
+            ParameterError: The method is unknown, or groups are not of columns of the table.
             TargetError: y holds what fit has not seen or can't be used.
         """
         rows = self.read(X, y)
@@ -232,7 +232,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             X: Rows to read.
 
         Returns:
-            One row per layer and head (both counted from 1), one column per feature; rows sum to 1, but not where the
+            One row per layer and head (both counted from 1), one column per feature; rows sum to 1, except where the
             state that predicts attends to itself too.
         """
         return self._model.mean_attention(self.read(X))
@@ -290,7 +290,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         self._model.to_onnx(Path(path))
 
     def onnx_inputs(self, X: Any) -> dict[str, Array]:
-        """Return what the graph of `to_onnx` takes for rows of a table.
+        """Return the inputs of the graph of `to_onnx` for rows of a table.
 
         Args:
             X: Rows with the columns of `fit`.
@@ -322,7 +322,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         return self.fitted_model_.on(self.device)
 
     def with_model(self, fitted: FittedModel) -> Self:
-        """Become as if `fit` had fitted this model, and return this estimator.
+        """Set a model as if `fit` had fitted it, and return this estimator.
 
         Args:
             fitted: The model.
@@ -334,7 +334,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         return self
 
     def read(self, X: Any, y: Any = None) -> Rows:
-        """Check and read rows, once for everything that `fitted_model_` may be asked about them.
+        """Check and encode rows, once for all methods of `fitted_model_`.
 
         Args:
             X: Rows with the columns of `fit`.
@@ -349,7 +349,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             refuse_duplicate_names(X)
             n_strings = sum(isinstance(name, str) for name in X.columns)
-            if 0 < n_strings < len(X.columns):  # scikit-learn knows columns by strings, or by their places
+            if 0 < n_strings < len(X.columns):  # scikit-learn accepts only strings, or no strings
                 X = X.set_axis(X.columns.map(str), axis=1)
         try:
             if not isinstance(X, pd.DataFrame):
@@ -384,23 +384,23 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         n_heads: Heads per layer.
         n_members: Independent readers of the columns whose predictions are averaged; "auto" for 8 in the encoder
             "class", and 1 in the others, where each costs as much as the first.
-        attention_dropout: Share of attention weights dropped while training, in [0, 1).
-        ffn_dropout: Share of hidden feed-forward units dropped while training, in [0, 1).
+        attention_dropout: Fraction of attention weights dropped while training, in [0, 1).
+        ffn_dropout: Fraction of hidden feed-forward units dropped while training, in [0, 1).
         learning_rate: Step size of AdamW.
         weight_decay: Weight decay of AdamW.
         batch_size: Rows per training step; "auto" chooses by the number of rows.
         max_epochs: Passes over the training rows at most.
         patience: Epochs without a better validation loss before training stops.
-        validation_fraction: Share of rows that each member holds out in `fit`, greater than 0 and less than 1; at most
-            2,048 rows are held out.
+        validation_fraction: Fraction of rows that each member holds out in `fit`, greater than 0 and less than 1; at
+            most 2,048 rows are held out.
         pretrain: "auto" learns columns from columns first, by the task of the encoder (see
             `tabattn.training.pretraining`); "none" does not.
         pretrain_epochs: Passes over the rows of pretraining; "auto" for 20, and for "roberta" 40 with larger batches.
         column_order: Names of columns in the order in which "gpt" reads them; others follow in that of the table.
         warm_start: Whether a further `fit` goes on from the weights, kinds of columns and scales of the last one, and
-            does not pretrain again. On the same rows every member goes on to hold out the same; with others give
-            `eval_set`, or it may judge by rows that it has learned from.
-        device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" where they say.
+            does not pretrain again. On the same rows every member goes on to hold out the same; with others pass
+            `eval_set`, or it may validate on rows that it has learned from.
+        device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" on that device.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show a line of progress.
 

@@ -1,4 +1,4 @@
-"""The inference view in one call: a saved model reads new rows, and says why, and whether it looks as in training."""
+"""The inference view in one call: predictions of a saved model for new rows, column scores, and drift of attention."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What a model makes of new rows.
+    """Predictions, scores and attention of a model for new rows.
 
     Args:
         predictions: One row per row of the table: `prediction` (one column for each target or label, if there are
@@ -52,7 +52,7 @@ class Explanation:
     drift: pd.DataFrame
 
     def write(self, directory: str | Path) -> None:
-        """Write all tables and plots, whole or not at all.
+        """Write all tables and plots, or none of them.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
@@ -87,12 +87,12 @@ def explain(
     method: Method = DEFAULT_METHOD,
     groups: Groups = None,
 ) -> Explanation:
-    """Let a fitted model read new rows.
+    """Explain the predictions of a fitted model for new rows.
 
     Args:
         model: A fitted estimator, or the path of a saved one.
         data: The table, or the path of its file, with the columns that the model was fitted on; others are left out.
-        target: Name of the column with the true target, if it is known; None to ask what moves the predictions.
+        target: Name of the column with the true target, if it is known; None to score what moves the predictions.
         method: How attention becomes scores, see `TabAttnRegressor.importance_table`.
         groups: Columns scored as one, as for `TabAttnRegressor.importance_table`.
 
@@ -100,7 +100,7 @@ def explain(
         The explanation.
 
     Raises:
-        TabAttnError: The model, the table or an argument is at fault; the message says what to do.
+        TabAttnError: The model, the table or an argument is at fault; the message states what to do.
 
     Example:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Output files are written whole or not at all."""
+"""Atomic writes: output files are complete or not written at all."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from tabattn.errors import OutputError
 
 
 def check_writable(directory: Path) -> None:
-    """Refuse a directory that can't be made or written to, before any work is done for it.
+    """Check that a directory can be made and written to, before any work is done for it.
 
     Args:
         directory: Where results are to go; need not exist.
@@ -31,8 +31,8 @@ def check_writable(directory: Path) -> None:
         ) from error
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file beside its place, then move it there in one step.
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a temporary file in the same directory, then move it into place in one step.
 
     Args:
         path: Where the file is to be; replaced if it exists.
@@ -45,7 +45,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_all(directory: Path, writers: Mapping[str, Callable[[Path], None]]) -> None:
-    """Write several files; none is put in its place before all are written.
+    """Write several files; none is moved into place before all are written.
 
     Args:
         directory: Where the files are to be; made if it does not exist.

@@ -16,7 +16,7 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
     """Read an estimator that `save` wrote.
 
     Nothing is unpickled and nothing in the file is run. On the same machine the estimator predicts and reads attention
-    bit by bit as the one that was saved.
+    bit for bit as the one that was saved.
 
     Args:
         path: The file.
@@ -47,7 +47,7 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
         loaded = estimator(**parameters)
         check_parameters(loaded.get_params(deep=False))
         if isinstance(fitted.encoder.target, NumberEncoding) != isinstance(loaded, TabAttnRegressor):
-            raise ValueError("the target is not one of this estimator")
+            raise ValueError("the target does not belong to this estimator")
     except ModelFileError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError) as error:

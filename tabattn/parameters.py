@@ -1,4 +1,4 @@
-"""Arguments of the estimators: each named once, what it may be, and a refusal in words where it is not."""
+"""Arguments of the estimators: their types, defaults and ranges."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ORDERED: tuple[EncoderKind, ...] = ("gpt",)
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Parameters:
-    """The arguments that both estimators take; `TabAttnRegressor` says what they mean."""
+    """The arguments that both estimators take; `TabAttnRegressor` documents them."""
 
     encoder: EncoderKind = "class"
     kinds: Mapping[str, str] | None = None
@@ -51,7 +51,7 @@ def check_parameters(given: Mapping[str, Any]) -> None:
         given: The arguments of an estimator's constructor, by name.
 
     Raises:
-        ParameterError: One of them is.
+        ParameterError: An argument is outside its range.
     """
     if given["encoder"] not in ENCODERS:
         raise ParameterError(f"encoder must be one of {', '.join(ENCODERS)}, got {given['encoder']!r}.")

@@ -15,7 +15,7 @@ _turn = threading.RLock()
 
 @contextmanager
 def exclusive() -> Iterator[None]:
-    """Keep other threads out of what is shared; the same thread may enter again."""
+    """Hold the lock on what threads share; the same thread may enter again."""
     with _turn:
         yield
 

@@ -1,4 +1,4 @@
-"""The whole job in one call: split, fit, rank, compare, and write it all down."""
+"""The whole analysis in one call: split, fit, rank, compare, write results."""
 
 import difflib
 import warnings
@@ -30,7 +30,7 @@ from tabattn.errors import (
     warn_all,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.files import write_whole
+from tabattn.files import write_atomic
 from tabattn.fitted.fit import FitRows, fit_model
 from tabattn.fitted.model import FittedModel
 from tabattn.importance.comparison import Agreement, compare_rankings
@@ -56,7 +56,7 @@ N_SHOWN = 10
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Everything that `rank` found out.
+    """Results of `rank`.
 
     Args:
         table: The ImportanceTable, see `tabattn.importance.table`.
@@ -68,7 +68,7 @@ class Ranking:
         problem: Features and target as they were used.
         n_train: Number of rows fitted.
         n_held_out: Number of rows that scores and rankings come from.
-        n_repeats: Shuffles per column that permutation importance is the mean of.
+        n_repeats: Permutations per column that permutation importance is the mean of.
     """
 
     table: ImportanceTable
@@ -104,7 +104,7 @@ class Ranking:
         )
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the table as UTF-8 CSV, whole or not at all.
+        """Write the table as UTF-8 CSV, atomically.
 
         Args:
             path: Where to.
@@ -112,7 +112,7 @@ class Ranking:
         Raises:
             OutputError: The file can't be written.
         """
-        write_whole(Path(path), csv_writer(self.table))
+        write_atomic(Path(path), csv_writer(self.table))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the ranking as bars.
@@ -126,7 +126,7 @@ class Ranking:
         return plot_importance(self.table, ax)
 
     def write(self, directory: str | Path) -> None:
-        """Write all tables and plots and the model, whole or not at all.
+        """Write all tables and plots and the model, or none of them.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
@@ -168,7 +168,7 @@ def rank(
     verbose: bool = False,
     **parameters: Any,
 ) -> Ranking:
-    """Rank the columns of a table by how much they drive its target, and say how far to trust it.
+    """Rank the columns of a table by how much they drive its target, and measure how far the ranking can be trusted.
 
     A part of the rows is held out. A `TabAttnRegressor` or `TabAttnClassifier` is fitted on the others; attention,
     permutation importance and the scores of the model, of a constant and of gradient boosting come from the held-out
@@ -180,7 +180,7 @@ def rank(
         drop: Names of columns to leave out.
         kinds: Kinds of columns by name, where they are not to be inferred: "numeric", "boolean", "categorical",
             "datetime", "duration" or "text".
-        groups: Names of columns by the name of their group; the columns of a group are ranked as one, and shuffled
+        groups: Names of columns by the name of their group; the columns of a group are ranked as one, and permuted
             together for permutation importance.
         task: "regression", "classification", or "auto" to choose by the target.
         method: How attention becomes importance, see `TabAttnRegressor.importance_table`.
@@ -189,9 +189,9 @@ def rank(
         loss: What a regression learns: "squared", "absolute", "poisson" or "pinball", see `TabAttnRegressor`. Both
             rankings go by it.
         quantile: Which quantile "pinball" is for.
-        test_fraction: Share of rows to hold out, greater than 0 and less than 1.
-        n_repeats: Shuffles per column for permutation importance, at least 1; "auto" for 10, and for fewer above 250
-            columns, see `tabattn.importance.permutation.auto_repeats`.
+        test_fraction: Fraction of rows to hold out, greater than 0 and less than 1.
+        n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, and for fewer above
+            250 columns, see `tabattn.importance.permutation.auto_repeats`.
         max_epochs: Passes over the training rows at most.
         random_state: Seed; the same seed gives the same ranking on the same machine.
         verbose: Whether to show a line of progress.
@@ -201,7 +201,7 @@ def rank(
         The ranking.
 
     Raises:
-        TabAttnError: The table or an argument is at fault; the message says what to do.
+        TabAttnError: The table or an argument is at fault; the message states what to do.
 
     Warns:
         UntrustedRankingWarning: A constant predicts the held-out rows as well as the model does.
@@ -210,8 +210,8 @@ def rank(
         DroppedRowsWarning: Some rows have no target.
         IdentifierWarning: Some columns seem to number or name the rows.
         LeakWarning: A column alone predicts the held-out rows nearly perfectly.
-        UnreadCellsWarning: Some cells are not what their column holds, and count as missing.
-        AmbiguousNumbersWarning: Numbers can be read in two ways, and nothing tells which is meant.
+        UnparsedCellsWarning: Some cells are not what their column holds, and count as missing.
+        AmbiguousNumbersWarning: Numbers can be read in two ways, and no cell decides which is meant.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -256,12 +256,14 @@ def rank(
     rows = SplitRows(table, design, problem, train, held_out)
     layout = fitted.model.shape.layout
     boosting = gradient_boosting(problem.task, layout, random_state, loss, quantile)
-    rivals = {"dummy": dummy(problem.task, loss, quantile), "hist_gradient_boosting": boosting}
+    baselines = {"dummy": dummy(problem.task, loss, quantile), "hist_gradient_boosting": boosting}
     y_train, y_held_out = problem.y.iloc[train], problem.y.iloc[held_out]
     outputs = {"tabattn": fitted.predict(held_out_rows)}
-    for name, rival in rivals.items():
-        rival.fit(design[train], y_train)
-        outputs[name] = (rival.predict_proba if problem.task == "classification" else rival.predict)(design[held_out])
+    for name, baseline in baselines.items():
+        baseline.fit(design[train], y_train)
+        outputs[name] = (baseline.predict_proba if problem.task == "classification" else baseline.predict)(
+            design[held_out]
+        )
     classes = estimator.classes_ if isinstance(estimator, TabAttnClassifier) else None
     models = pd.DataFrame(
         [
@@ -309,7 +311,7 @@ def _fit(
     """Fit some rows of a table that was parsed, and encode the others.
 
     Returns:
-        The model, which is the estimator's then; the held-out rows; and the design matrix of all rows.
+        The model, which the estimator then holds; the held-out rows; and the design matrix of all rows.
     """
     loss = estimator.loss if isinstance(estimator, TabAttnRegressor) else None
     y = check_classes(problem.y, len(table)) if loss is None else check_numbers(problem.y, loss, len(table))
@@ -344,7 +346,7 @@ def _fit(
 def _split(problem: Problem, test_fraction: float, random_state: int) -> tuple[Positions, Positions]:
     """Return positions of the rows to fit and of those to hold out.
 
-    Classes have equal shares in both where rows suffice, and at least one row among those to fit.
+    Classes have the same frequencies in both where rows suffice, and at least one row among those to fit.
     """
     n_rows = len(problem.y)
     n_held_out = min(max(2, round(test_fraction * n_rows)), n_rows - 2)

@@ -1,4 +1,4 @@
-"""The same reading for text: attention of Hugging Face's encoders, decoders and encoder-decoders, with words as the X.
+"""The same for text: attention of Hugging Face's encoders, decoders and encoder-decoders, with words as columns.
 
 Needs `pip install 'tabattn[text]'`. Nothing is downloaded unless it is asked for, and only safetensors files are read.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TextMethod = Literal["mean", "rollout", "gradient"]
-WORD_MARKS = ("▁", "Ġ")
+WORD_PREFIXES = ("▁", "Ġ")
 REFUSED: Mapping[str, str] = {
     "norm": "it needs the value projections, which models of this library do not return",
     "contribution": "it needs a target and other sentences to compare with",
@@ -36,7 +36,7 @@ REFUSED: Mapping[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class TextReading:
-    """What a model read in a sentence.
+    """Attention of a model to the words of a sentence.
 
     Args:
         maps: Attention of the state that reads to the words, and of words to words; one row, one member.
@@ -47,7 +47,7 @@ class TextReading:
     table: ImportanceTable
 
     def write(self, directory: str | Path) -> None:
-        """Write the tables and plots, whole or not at all.
+        """Write the tables and plots, or none of them.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
@@ -86,8 +86,8 @@ def text_attention(
         tokenizer: Its fast tokenizer.
         sentence: The text.
         method: "mean": attention, averaged over layers and heads; "rollout": what is left of each word in the state
-            that reads; "gradient": attention times the gradient of what the model says (the log probability of its
-            most probable output, or its only output), over all states; not for models without outputs.
+            that reads; "gradient": attention times the gradient of what the model predicts (the log probability of
+            its most probable output, or its only output), over all states; not for models without outputs.
         keep_special: Whether to keep tokens that the tokenizer added.
         merge_words: Whether to add up the pieces of a word: attention to a word is that to all of its pieces, attention
             of a word the mean over them.
@@ -96,8 +96,8 @@ def text_attention(
         Maps and table. Attention to tokens that are left out is not given to others.
 
     Raises:
-        ParameterError: There is no such method, the method is not one for text, the tokenizer is slow, or the sentence
-            has no words.
+        ParameterError: The method is unknown or not one for text, the tokenizer is slow, or the sentence has no
+            words.
 
     Source: as in `tabattn.importance`; merging of word pieces: Clark et al. 2019 (arXiv 1906.04341), section 4.1.
     """
@@ -149,7 +149,7 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
         Model, in eval mode, with the head that it was saved with, and tokenizer.
 
     Raises:
-        ParameterError: transformers is not installed, or there is no such model.
+        ParameterError: transformers is not installed, or the model does not exist.
     """
     try:
         import transformers
@@ -178,7 +178,7 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
 def _model_class(config: Any) -> Any:
     """Return the class that a model was saved from, with its head, if transformers has it; else choose by the config.
 
-    The name comes out of a file, so nothing but a model class is accepted: the name may be that of anything.
+    The name comes out of a file, so nothing but a model class is accepted: it could name any object.
     """
     import transformers
 
@@ -190,7 +190,7 @@ def _model_class(config: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Read:
-    """Weights of one sentence, layer by layer, and what the model says."""
+    """Weights of one sentence, layer by layer, and the gradients of what the model predicts."""
 
     attention: tuple[Float[Tensor, "1 head token"], ...]
     between: tuple[Float[Tensor, "1 head query token"], ...]
@@ -200,7 +200,7 @@ class _Read:
 
 
 def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient: bool) -> _Read:
-    """Run the model in eval mode with attention that returns its weights, and leave it as it was."""
+    """Run the model in eval mode with attention that returns its weights, and restore it."""
     ids = inputs["input_ids"][0]
     is_encoder_decoder = bool(model.config.is_encoder_decoder)
     if is_encoder_decoder:
@@ -219,7 +219,7 @@ def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient
             cross: tuple[Tensor, ...] = output.cross_attentions if is_encoder_decoder else ()
             gradients: tuple[Tensor | None, ...] = ()
             if with_gradient:
-                objective = _said(output, 0 if is_encoder_decoder else place)
+                objective = _objective(output, 0 if is_encoder_decoder else place)
                 gradients = torch.autograd.grad(objective, (*own, *cross), allow_unused=True)
     finally:
         model.set_attn_implementation(implementation)
@@ -229,24 +229,24 @@ def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient
     return _Read(attention, between, cross, place, gradients)
 
 
-def _said(output: Any, place: int) -> Float[Tensor, ""]:
-    """The log probability of the most probable output of a state, or its only output."""
+def _objective(output: Any, place: int) -> Float[Tensor, ""]:
+    """Return the log probability of the most probable output of a state, or its only output."""
     logits = getattr(output, "logits", None)
     if logits is None:
         raise ParameterError(
             "method must be 'mean' or 'rollout' for a model without outputs, got 'gradient': there is nothing to "
             "differentiate. Load the model with its head."
         )
-    said: Tensor = logits[0, place] if logits.ndim == 3 else logits[0]
-    return said.squeeze() if said.numel() == 1 else said.log_softmax(dim=-1).amax()
+    outputs: Tensor = logits[0, place] if logits.ndim == 3 else logits[0]
+    return outputs.squeeze() if outputs.numel() == 1 else outputs.log_softmax(dim=-1).amax()
 
 
 def _rollout(read: _Read) -> Float[Tensor, "1 token"]:
     left = rollout_matrix(tuple(each[None] for each in read.between))[0]
     if not read.cross:
         return left[:, read.place]
-    shares = [0.5 ** (len(read.cross) - layer) for layer in range(len(read.cross))]
-    by_layer = [share * each[:, :, 0].mean(dim=1) for share, each in zip(shares, read.cross, strict=True)]
+    layer_weights = [0.5 ** (len(read.cross) - layer) for layer in range(len(read.cross))]
+    by_layer = [factor * each[:, :, 0].mean(dim=1) for factor, each in zip(layer_weights, read.cross, strict=True)]
     return (torch.stack(by_layer).sum(dim=0)[:, None] @ left)[:, 0]
 
 
@@ -268,7 +268,7 @@ def _tokens(
     keep_special: bool,
     merge_words: bool,
 ) -> list[tuple[str, list[int]]]:
-    """Names of words or tokens, each with the positions of its tokens."""
+    """Return names of words or tokens, each with the positions of its tokens."""
     pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())
     words, spans = encoded.word_ids(0), offsets.tolist()
     found: list[tuple[str, list[int]]] = []
@@ -283,7 +283,7 @@ def _tokens(
         is_new = not is_blank and (
             last < 0
             or words[position] != words[last]
-            or piece.startswith(WORD_MARKS)
+            or piece.startswith(WORD_PREFIXES)
             or sentence[spans[last][1] : start + 1][:1].isspace()
         )
         last = position
@@ -299,7 +299,7 @@ def _tokens(
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
-    """Number the words that were there before."""
+    """Make names unique: number the repetitions of a word."""
     seen: dict[str, int] = {}
     numbered = []
     for name in names:
@@ -309,12 +309,12 @@ def _unique(names: list[str]) -> tuple[str, ...]:
 
 
 def _to_groups(values: Tensor, groups: list[list[int]]) -> Tensor:
-    """Add up what is paid to the tokens of each group, on the last axis."""
+    """Sum attention to the tokens of each group, on the last axis."""
     return torch.stack([values[..., positions].sum(dim=-1) for positions in groups], dim=-1)
 
 
 def _from_groups(values: Tensor, groups: list[list[int]]) -> Tensor:
-    """Average what the tokens of each group pay, on the last axis but one."""
+    """Average attention of the tokens of each group, on the last axis but one."""
     return torch.stack([values[..., positions, :].mean(dim=-2) for positions in groups], dim=-2)
 
 
@@ -326,7 +326,7 @@ def _titled(ax: "Axes", title: str) -> "Axes":
 def _n_places(model: Any) -> int | None:
     """Return how many tokens a model has places for; None if there is no such limit.
 
-    RoBERTa and its kin count places from behind that of padding.
+    RoBERTa and similar models count places from the one after padding's.
     """
     n_places = getattr(model.config, "max_position_embeddings", None)
     if n_places is None or n_places <= 0:

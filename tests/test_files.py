@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tabattn.errors import OutputError
-from tabattn.files import check_writable, write_all, write_whole
+from tabattn.files import check_writable, write_all, write_atomic
 
 
 def text(content: str) -> Callable[[Path], None]:
@@ -27,7 +27,7 @@ def test_files_are_written_and_replaced(tmp_path: Path) -> None:
 
 
 def test_nothing_is_replaced_when_one_file_fails(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a.txt", text("old"))
+    write_atomic(tmp_path / "a.txt", text("old"))
 
     def fail(path: Path) -> None:
         path.write_text("half")

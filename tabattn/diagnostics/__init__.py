@@ -1,1 +1,1 @@
-"""May this be trusted?"""
+"""Checks of whether a ranking can be trusted: baselines, identifiers, leaks."""

@@ -1,4 +1,4 @@
-"""What the model is compared with: a constant, and scikit-learn's gradient boosting."""
+"""Models that the fitted model is compared with: a constant, and scikit-learn's gradient boosting."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -26,7 +26,7 @@ BOOSTED: Mapping[LossName, str] = {
 
 
 def dummy(task: Task, loss: LossName = "squared", quantile: float = 0.5) -> DummyClassifier | DummyRegressor:
-    """Return a model that predicts the same whatever the row: the best constant, or the shares of the classes.
+    """Return a model that predicts the same for every row: the best constant, or the frequencies of the classes.
 
     Args:
         task: Regression or classification.
@@ -75,9 +75,9 @@ def gradient_boosting(
 
 
 def single_column_model(task: Task, n_rows: int) -> HistGradientBoostingRegressor | HistGradientBoostingClassifier:
-    """Return gradient boosting that finds out how well one column alone predicts, finer than usual in small tables.
+    """Return gradient boosting to measure how well one column alone predicts, with smaller leaves in small tables.
 
-    Levels of categories are numbers to it, because scikit-learn's splits of categories leave out all of fewer than ten
+    Levels of categories are read as numbers, because scikit-learn's categorical splits ignore levels of fewer than ten
     rows.
 
     Args:

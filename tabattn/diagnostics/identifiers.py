@@ -1,4 +1,4 @@
-"""Columns that number or name the rows: what they say of the target can't be true of other rows."""
+"""Columns that number or name the rows: what is learned from them does not generalize to other rows."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def identifier_names(table: TypedTable, schema: TableSchema) -> list[str]:
     Returns:
         Names of columns of strings without a level that occurs twice, and of columns of integers none of which occurs
         twice, if they count up or down from row to row in steps that are mostly equal, if they fill their range so well
-        that numbers drawn at random would repeat, or if all have as many digits, seven at least.
+        that numbers drawn at random would repeat, or if all have the same number of digits, at least seven.
 
     Example:
         >>> import pandas as pd

@@ -1,4 +1,4 @@
-"""Columns that say the target alone: they may have been known after it only."""
+"""Columns that alone predict the target: they may have become known only after it."""
 
 from dataclasses import dataclass
 
@@ -40,17 +40,18 @@ class SplitRows:
 def leaking_names(
     rows: SplitRows, schema: TableSchema, layout: CellLayout, importance: ImportanceTable, units: Units
 ) -> list[str]:
-    """Name the columns that say the target alone: numbers in its order, and others by which it can be predicted.
+    """Name the columns that alone determine the target: numbers in its order, and others that predict it.
 
-    Only the first of a ranking are asked for a prediction. A numeric target is predicted by its ranks, so that no
-    outlier hides a leak, and from the rows in which the column has a value; a missing cell may give a class away.
+    Prediction is tested for the first columns of a ranking only. A numeric target is predicted by its ranks, so that no
+    outlier hides a leak, and from the rows in which the column has a value; classes from all rows, because a
+    missing cell may give a class away.
 
     Args:
         rows: All rows.
         schema: The columns, as learned from the rows that were fitted.
         layout: Where their values stand.
         importance: The ranking.
-        units: What it ranks.
+        units: The units that it ranks.
     """
     is_first = (importance["rank"] <= N_LEAKS) | (importance["permutation_rank"] <= N_LEAKS)
     firsts = {units.names.index(name) for name in importance["feature"][is_first & (importance["importance"] > 0)]}

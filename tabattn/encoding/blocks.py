@@ -1,4 +1,4 @@
-"""Dates and texts to numbers: a block of several per column, which becomes one token."""
+"""Dates and texts to numbers: a block of several numbers per column, which becomes one token."""
 
 import json
 from abc import ABC, abstractmethod
@@ -30,12 +30,12 @@ class PartsEncoder(ABC):
 
     @abstractmethod
     def transform(self, cells: AnySeries) -> Block:
-        """Return the numbers of each cell; what those of a missing cell are does not matter."""
+        """Return the numbers of each cell; those of a missing cell are arbitrary."""
 
     @property
     @abstractmethod
     def arrays(self) -> dict[str, Array]:
-        """All that was learned, as arrays by name."""
+        """Everything that was learned, as arrays by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class DateEncoder(PartsEncoder):
             times: Training rows.
         """
         with filters_restored():
-            from skrub import DatetimeEncoder  # half a second that numbers and categories don't pay
+            from skrub import DatetimeEncoder  # takes half a second, needed for dates only
 
         encoder = DatetimeEncoder(
             add_total_seconds=False, add_weekday=True, add_day_of_year=True, periodic_encoding="circular"
@@ -80,13 +80,13 @@ class DateEncoder(PartsEncoder):
 
     @classmethod
     def from_n_parts(cls, n_parts: int) -> Self:
-        """Return the encoder that gives so many numbers.
+        """Return the encoder that returns so many numbers per cell.
 
         Args:
             n_parts: Numbers per cell.
 
         Raises:
-            ValueError: There is none.
+            ValueError: No encoder does.
         """
         for times in (HOURS, DAYS):
             encoder = cls.learned(times)
@@ -103,7 +103,7 @@ class TextEncoder(PartsEncoder):
         vectorizer: Fitted; texts to weights of n-grams.
         components: Singular components of the weights, shape (component, n-gram); None for the first n-grams
             themselves, where training has too few rows or n-grams.
-        scale: What components are divided by, so that their total variance among the training texts is 1.
+        scale: Divisor of the components, such that their total variance among the training texts is 1.
 
     Source: latent semantic analysis, Deerwester et al. 1990; settings and scale of skrub's StringEncoder.
     """
@@ -209,7 +209,7 @@ class BlockEncoder:
             parts: PartsEncoder = (DateEncoder if isinstance(cells, Times) else TextEncoder).learned(cells.values)
             block = parts.transform(cells.values)
         is_kept = np.ptp(block[~cells.missing], axis=0) > 0
-        if not is_kept.any():  # missing or not is all that varies
+        if not is_kept.any():  # only whether cells are missing varies
             is_kept[0] = True
         learned = cls(parts, is_kept)
         return learned, learned._kept(block, cells)
@@ -225,7 +225,7 @@ class BlockEncoder:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """All that was learned, as arrays by name."""
+        """Everything that was learned, as arrays by name."""
         return {"is_kept": self.is_kept, **self.parts.arrays}
 
     @classmethod
@@ -241,10 +241,10 @@ class BlockEncoder:
         """
         is_kept = arrays["is_kept"].astype(bool)
         if is_kept.ndim != 1 or not is_kept.any():
-            raise ValueError("there must be a mark for each number of the block")
+            raise ValueError("there must be a flag for each number of the block")
         if kind is Kind.DATETIME:
             return cls(DateEncoder.from_n_parts(len(is_kept)), is_kept)
         texts = TextEncoder.from_arrays(arrays)
         if is_kept.shape != (texts.n_parts,):
-            raise ValueError("there must be a mark for each number of the block")
+            raise ValueError("there must be a flag for each number of the block")
         return cls(texts, is_kept)

@@ -1,7 +1,7 @@
-"""An order of rows that depends on nothing but their cells: what is fitted depends on what a table says, not on how.
+"""An order of rows that depends on their cells only, so that a fit depends on the content of a table, not its layout.
 
-Neither the order of the rows of a table, nor whether a row is written twice or once with weight two, then changes what
-is learned.
+Neither the order of the rows of a table nor whether a row occurs twice or once with weight two then changes what is
+learned.
 """
 
 from contextlib import suppress
@@ -17,7 +17,7 @@ from tabattn.errors import TableError
 from tabattn.table.cells import AnySeries, Floats, factorized, level_name
 from tabattn.table.numbers import MAX_EXACT_INTEGER
 
-MAX_WRITTEN_OUT = 1_000_000
+MAX_REPEATED_ROWS = 1_000_000
 NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na", "decimal"})
 Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
 Keys = np.ndarray[tuple[int], np.dtype[np.uint64]]
@@ -83,13 +83,13 @@ class OrderedRows:
 
 
 def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Floats) -> tuple[Positions, Floats]:
-    """Put rows in an order that depends on their cells only, and write out those that count several times.
+    """Put rows in an order that depends on their cells only, and repeat those with integer weights.
 
     Args:
         X: Features; columns with the same cell in all rows don't matter.
         y: Target, shape (row,) or (row, output).
-        weight: Positive weight of each row. If all are whole numbers, up to a million in all or as many as there are
-            rows, a row of weight w is written out w times.
+        weight: Positive weight of each row. If all are integers, and their sum is at most a million or the number of
+            rows, a row of weight w is repeated w times.
 
     Returns:
         Positions of rows in the table, and their weights.
@@ -107,7 +107,7 @@ def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Flo
     order = keys.argsort(kind="stable")
     weight = weight[order]
     with np.errstate(over="ignore"):
-        is_too_long = weight.sum() > max(MAX_WRITTEN_OUT, len(weight))
+        is_too_long = weight.sum() > max(MAX_REPEATED_ROWS, len(weight))
     if is_too_long or (weight != np.floor(weight)).any():
         return order, weight
     return np.repeat(order, weight.astype(np.intp)), np.ones(int(weight.sum()))
@@ -123,13 +123,13 @@ def in_order(X: pd.DataFrame) -> pd.DataFrame:
 
 
 def _keys(column: AnySeries) -> Keys:
-    """A number for each cell, the same for the same numbers, names and times, whatever the type of the column."""
+    """Return a hash of each cell, equal for equal numbers, names and times, whatever the type of the column."""
     if pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
-        with suppress(OverflowError):  # integers beyond all floats are told apart by their digits
-            numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # there is one zero, and one NaN
+        with suppress(OverflowError):  # integers beyond the range of floats are hashed as strings
+            numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # makes -0.0 and 0.0 equal
             if not (pd.api.types.is_integer_dtype(column) and (np.abs(numbers) > MAX_EXACT_INTEGER).any()):
                 return pd.util.hash_array(np.where(np.isnan(numbers), np.nan, numbers))
-    if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named each for itself
+    if pd.api.types.is_object_dtype(column):  # 1 and True are equal, but distinct levels
         column = column.map(level_name, na_action="ignore")
     positions, values = factorized(column)
     names = np.array([*(level_name(value) for value in values), ""], dtype=object)

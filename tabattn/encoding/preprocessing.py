@@ -49,7 +49,7 @@ class Preprocessor:
     Args:
         schema: The columns.
         blocks: Encoders of the columns of dates and texts.
-        scores: The map of all numbers; None if there are none.
+        scores: The transform of all numbers; None if there are no numbers.
 
     Example:
         >>> import pandas as pd
@@ -123,7 +123,7 @@ class Preprocessor:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """All that was learned, as arrays by name."""
+        """Everything that was learned, as arrays by name."""
         arrays = {f"block_{i}.{name}": array for i, each in self._by_position() for name, array in each.arrays.items()}
         return arrays if self.scores is None else arrays | {"quantiles": self.scores.quantiles}
 

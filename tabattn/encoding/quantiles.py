@@ -21,8 +21,8 @@ class NormalScores:
             (quantile, number).
 
     Source: quantile transform as in Gorishniy et al. 2021 (arXiv 2106.11959), appendix E; ranks by interpolation in
-        both directions, so that a value that is several quantiles gets the middle of theirs, as in scikit-learn's
-        `QuantileTransformer`, whose own normal output takes all numbers within 1e-7 of the smallest for the smallest.
+        both directions, so that a value equal to several quantiles gets the middle of their ranks, as in scikit-learn's
+        `QuantileTransformer`, whose own normal output treats all numbers within 1e-7 of the smallest as the smallest.
 
     Example:
         >>> scores = NormalScores.learned(np.array([[1.0], [2.0], [3.0], [np.nan]]))

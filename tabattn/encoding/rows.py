@@ -1,4 +1,4 @@
-"""Rows of a table, read once, for everything that a fitted model is asked about them."""
+"""Rows of a table, parsed and encoded once for all computations of a fitted model."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -22,7 +22,7 @@ class Rows:
         raw: Their numbers and codes.
         cells: The same as the model reads them.
         index: Labels of the rows.
-        y: Their target as it was given; None if it is not known.
+        y: Their target as it was passed; None if it is not known.
         target: The same as the loss takes it.
         warnings: What to warn of.
     """
@@ -43,8 +43,8 @@ class RowEncoder:
     """How tables become rows.
 
     Args:
-        preprocessor: What the columns hold.
-        target: What the target is.
+        preprocessor: Encoding of the columns.
+        target: Encoding of the target.
     """
 
     preprocessor: Preprocessor
@@ -57,12 +57,12 @@ class RowEncoder:
 
     @classmethod
     def learned(cls, table: TypedTable, y: Array, target: TargetEncoding) -> tuple[Self, Rows]:
-        """Learn what the columns hold.
+        """Learn the encoding of the columns.
 
         Args:
-            table: Training rows; their schema says which columns vary.
+            table: Training rows; their schema states which columns vary.
             y: Their target, checked.
-            target: What it is.
+            target: Its encoding.
 
         Returns:
             The encoder and the training rows.

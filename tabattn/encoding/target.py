@@ -1,7 +1,7 @@
-"""A target as the model learns it, and back: numbers on a scale of their own, codes of classes, labels.
+"""Encodings of a target for the model, and back: standardized numbers, codes of classes, binary labels.
 
-Every encoding is learned once, from the rows that are fitted, and is numbers and text, so that a saved model can hold
-it.
+Every encoding is learned once, from the rows that are fitted, and consists of numbers and text, which a saved model can
+hold.
 """
 
 from abc import ABC, abstractmethod
@@ -70,7 +70,7 @@ class TargetEncoding(ABC):
         """Return the encoding whose `settings` these are.
 
         Raises:
-            ValueError, KeyError, TypeError: They are none.
+            ValueError, KeyError, TypeError: They are not those of an encoding.
         """
 
 
@@ -80,9 +80,9 @@ class NumberEncoding(TargetEncoding):
 
     Args:
         mean: Subtracted from each output.
-        scale: What it is divided by, positive.
+        scale: Positive divisor of each output.
         is_single: Whether the target was one column, so that predictions are too.
-        loss: Which loss it is learned by.
+        loss: The loss that it is learned by.
         quantile: Of the loss "pinball".
     """
 
@@ -99,11 +99,11 @@ class NumberEncoding(TargetEncoding):
         Args:
             values: What `check_numbers` returned.
             weight: Weight of each row.
-            loss: Which loss it is learned by.
+            loss: The loss that it is learned by.
             quantile: Of the loss "pinball".
 
         Raises:
-            TargetError: The variance is not finite, or there are no counts above 0 where there have to be.
+            TargetError: The variance is not finite, or the loss is "poisson" and no count is above 0.
         """
         columns = values.reshape(len(values), -1)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -158,7 +158,7 @@ class NumberEncoding(TargetEncoding):
             raise ValueError("there must be a mean and a scale of each output")
         loss = settings["loss"]
         if loss not in NUMBER_LOSSES:
-            raise ValueError("there is no such loss of numbers")
+            raise ValueError("the loss is not one of numbers")
         return cls(mean, scale, is_single, loss, float(settings["quantile"]))
 
 
@@ -230,23 +230,23 @@ class ClassEncoding(TargetEncoding):
 
 @dataclass(frozen=True)
 class LabelEncoding(TargetEncoding):
-    """Labels that a row has or not, any number of them.
+    """Binary labels, any number per row.
 
     Args:
-        n_labels: How many there are.
+        n_labels: Number of labels.
     """
 
     n_labels: int
 
     @classmethod
     def learned(cls, values: Array) -> Self:
-        """Learn how many there are.
+        """Learn the number of labels.
 
         Args:
             values: What `check_classes` returned, 0 or 1 for each row and label.
 
         Raises:
-            TargetError: No label tells rows apart.
+            TargetError: Every label is the same in all rows.
         """
         if (values == values[0]).all():
             raise TargetError("y must have at least two classes or a label that varies, got the same in every row.")
@@ -284,18 +284,18 @@ class LabelEncoding(TargetEncoding):
 
 
 def check_numbers(y: Any, loss: LossName, n_rows: int) -> Array:
-    """Refuse what can't be a target of regression.
+    """Check a target of regression.
 
     Args:
         y: Numbers: one for each row, or one for each row and target.
-        loss: Which loss it is learned by; "poisson" is for counts.
+        loss: The loss that it is learned by; "poisson" is for counts.
         n_rows: How many rows X has.
 
     Returns:
         Array of shape (row,) or (row, target).
 
     Raises:
-        TargetError: These are times, or no numbers, or some are missing or infinite, or negative where they are counts.
+        TargetError: y holds times, other values that are not numbers, missing or infinite ones, or negative counts.
     """
     _refuse_times(y)
     try:
@@ -315,7 +315,7 @@ def check_numbers(y: Any, loss: LossName, n_rows: int) -> Array:
 
 
 def check_classes(y: Any, n_rows: int) -> Array:
-    """Refuse what can't be a target of classification.
+    """Check a target of classification.
 
     Args:
         y: One class for each row, or 0 or 1 for each row and label.
@@ -325,7 +325,7 @@ def check_classes(y: Any, n_rows: int) -> Array:
         Array of shape (row,) or (row, label).
 
     Raises:
-        TargetError: These are times, or no classes, or some are missing, or of several types.
+        TargetError: y holds times, other values that are not classes, missing ones, or ones of several types.
     """
     _refuse_times(y)
     try:
@@ -342,7 +342,7 @@ def check_classes(y: Any, n_rows: int) -> Array:
         raise
     except ValueError as error:
         raise TargetError(
-            f"y must hold classes (strings, booleans or whole numbers): {in_one_line(error)} Turn y into strings, or "
+            f"y must hold classes (strings, booleans or integers): {in_one_line(error)} Turn y into strings, or "
             "use a regressor."
         ) from error
     except TypeError as error:

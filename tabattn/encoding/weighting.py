@@ -18,7 +18,7 @@ ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
 
 
 def check_weights(sample_weight: Any, n_rows: int) -> Array:
-    """Refuse what can't be weights of rows.
+    """Check weights of rows.
 
     Args:
         sample_weight: Weight of each row, one for all, or None for 1.
@@ -28,7 +28,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> Array:
         Finite weights of at least 0, not all 0.
 
     Raises:
-        ParameterError: They are something else.
+        ParameterError: sample_weight does not hold such weights.
     """
     try:
         given = 1.0 if sample_weight is None else sample_weight
@@ -44,7 +44,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> Array:
 
 
 def class_weights(setting: ClassWeight, values: Array, weight: Array) -> Array:
-    """Return what the weight of each row is multiplied by for the sake of its class.
+    """Return the factor that each row's weight is multiplied by, which depends on its class.
 
     Args:
         setting: None for 1, "balanced" for the same weight of all classes together, or a weight for each class.
@@ -55,7 +55,7 @@ def class_weights(setting: ClassWeight, values: Array, weight: Array) -> Array:
         Factors, not negative.
 
     Raises:
-        ParameterError: The setting is none of these, or rows have several labels.
+        ParameterError: The setting is not one of these, or rows have several labels.
 
     Example:
         >>> class_weights("balanced", np.array(["a", "b", "b", "b"]), np.ones(4)).round(2).tolist()
@@ -83,7 +83,7 @@ def class_weights(setting: ClassWeight, values: Array, weight: Array) -> Array:
 
 
 def draw_rows(weight: Float[Tensor, " row"], n_drawn: int, generator: torch.Generator) -> Int[Tensor, " drawn"]:
-    """Draw rows by their weights, none of them twice.
+    """Draw rows without replacement, in proportion to their weights.
 
     Args:
         weight: Positive weight of each row.

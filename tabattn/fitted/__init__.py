@@ -1,1 +1,1 @@
-"""What a fit has learned, in memory and in files."""
+"""Fitted models, in memory and in files."""

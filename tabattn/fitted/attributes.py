@@ -1,4 +1,4 @@
-"""What scikit-learn's users look for on a fitted estimator, read from its `FittedModel`."""
+"""Fitted attributes by scikit-learn's conventions, read from the `FittedModel` of an estimator."""
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ class FittedAttributes:
 
 
 class ClassifierAttributes(FittedAttributes):
-    """The same of a classifier."""
+    """The fitted attributes of a classifier."""
 
     @property
     def classes_(self) -> Array:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tabattn.errors import ModelFileError, OutputError
-from tabattn.files import write_whole
+from tabattn.files import write_atomic
 from tabattn.fitted.format_1 import upgraded
 from tabattn.version import __version__
 
@@ -27,7 +27,7 @@ HEADER = "tabattn"
 
 @dataclass(frozen=True)
 class SavedState:
-    """What a file holds.
+    """Content of a file.
 
     Args:
         settings: All that is not an array: numbers, text, lists and dictionaries of them.
@@ -39,7 +39,7 @@ class SavedState:
 
 
 def write_state(path: Path, state: SavedState) -> None:
-    """Write a file, whole or not at all.
+    """Write a file atomically.
 
     Args:
         path: The file; replaced if it exists.
@@ -61,7 +61,7 @@ def write_state(path: Path, state: SavedState) -> None:
 
     if not path.name:
         raise OutputError(f"The model must be written to a file, got the directory {str(path)!r}. Name a file in it.")
-    write_whole(path, write)
+    write_atomic(path, write)
 
 
 def read_state(path: Path) -> SavedState:
@@ -76,7 +76,7 @@ def read_state(path: Path) -> SavedState:
         What it holds.
 
     Raises:
-        ModelFileError: There is no such file, it is not one of ours, it was damaged, or a later version wrote it.
+        ModelFileError: The file does not exist, is not a saved model, was damaged, or was written by a later version.
     """
     try:
         if not path.is_file():
@@ -87,7 +87,7 @@ def read_state(path: Path) -> SavedState:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(
-            f"The model must be a file that est.save() wrote, got {str(path)!r}, which is not, or not whole."
+            f"The model must be a file that est.save() wrote, got {str(path)!r}, which is not one, or is incomplete."
         ) from error
     try:
         written, version = int(header["format"]), str(header["version"])
@@ -102,12 +102,12 @@ def read_state(path: Path) -> SavedState:
         expected, settings = str(header.pop("sha256")), dict(header["settings"])
         with safe_open(path, framework="pt") as file:
             arrays = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # no view of the file
-        is_whole = expected == checksum(header, arrays)
-        if is_whole and written == 1:
+        is_intact = expected == checksum(header, arrays)
+        if is_intact and written == 1:
             settings, arrays = upgraded(settings, arrays)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError) as error:
         raise _damaged(path) from error
-    if not is_whole:
+    if not is_intact:
         raise _damaged(path)
     return SavedState(settings, arrays)
 

@@ -28,7 +28,7 @@ from tabattn.training.pretraining import pretrain
 from tabattn.training.sizes import auto_batch_size, has_own_tokens
 
 CLASS_MEMBERS = 8
-PRETRAIN_EPOCHS, LONGER = 20, 2
+PRETRAIN_EPOCHS, ROBERTA_FACTOR = 20, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,23 +58,23 @@ def fit_model(
     """Fit a model: the same arguments give the same model on the same machine.
 
     Args:
-        settings: How; checked.
-        encoder: What encoded the rows.
+        settings: Parameters of the estimator, checked.
+        encoder: The encoder of the rows.
         rows: The rows.
-        previous: A model to go on from, which has the same encoder; None for a new one.
+        previous: A model to continue from, which has the same encoder; None for a new one.
 
     Returns:
         The model; `history.was_interrupted` is True if it is that of the best epoch before Ctrl-C.
 
     Raises:
-        ParameterError: `column_order` names no column, or the sizes are not those of the previous model.
+        ParameterError: `column_order` names an unknown column, or the sizes are not those of the previous model.
         TrainingError: The validation loss was finite in no epoch.
         KeyboardInterrupt: Training was interrupted in the first epoch, or while pretraining.
     """
     seed = int(check_random_state(settings.random_state).randint(np.iinfo(np.int32).max))
     shape = _model_shape(settings, encoder, len(rows.rows), previous)
     hold_out_seed = seed if previous is None else previous.hold_out_seed
-    # a warm start goes on to hold out the same rows, so that none validates that was learned from before
+    # a warm start holds out the same rows again, so that no row validates that was learned from before
     generator = torch.Generator().manual_seed(hold_out_seed if rows.validation is None else seed)
     training, row_weight = _training_rows(settings, shape, rows, generator)
     start, losses = (
@@ -127,8 +127,8 @@ def _held_out_importances(
 ) -> tuple[Array, bool]:
     """Score the columns on the held-out rows, and return whether Ctrl-C cut that short.
 
-    Each row is scored by the members that hold it out. The model is fitted by then: after Ctrl-C fewer rows, which are
-    in an order by chance, do for its scores.
+    Each row is scored by the members that hold it out. The model is fitted by then: after Ctrl-C its scores come from
+    fewer rows, which are in random order.
     """
     units = units_of(schema)
 
@@ -152,16 +152,14 @@ def _held_out_importances(
 def _pretrained(
     settings: Parameters, shape: ModelShape, rows: FitRows, seed: int
 ) -> tuple[TabAttnModel | None, dict[str, Array]]:
-    """Learn columns from columns, if that is asked for, and return the losses too."""
+    """Pretrain a model, if that is asked for, and return it with its losses."""
     if settings.pretrain == "none":
         return None, {}
     cells = rows.rows.cells if rows.unlabelled is None else Cells.joined(rows.rows.cells, rows.unlabelled.cells)
-    n_times = LONGER if settings.encoder == "roberta" else 1
+    factor = ROBERTA_FACTOR if settings.encoder == "roberta" else 1
     training = _training_settings(settings, len(cells), seed)
-    n_epochs = PRETRAIN_EPOCHS * n_times if settings.pretrain_epochs == "auto" else settings.pretrain_epochs
-    pretrained = pretrain(
-        shape, cells, replace(training, max_epochs=n_epochs, batch_size=training.batch_size * n_times)
-    )
+    n_epochs = PRETRAIN_EPOCHS * factor if settings.pretrain_epochs == "auto" else settings.pretrain_epochs
+    pretrained = pretrain(shape, cells, replace(training, max_epochs=n_epochs, batch_size=training.batch_size * factor))
     return pretrained.model, {mode: np.array(losses) for mode, losses in pretrained.history.items()}
 
 

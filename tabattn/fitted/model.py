@@ -1,4 +1,4 @@
-"""What a fit has learned, and everything that can be asked of it: rows in by one door, predictions and scores out."""
+"""A fitted model: everything that a fit has learned, and what is computed from it for rows that are read once."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -34,14 +34,14 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True, eq=False)
 class FitHistory:
-    """What was seen while fitting.
+    """Record of a fit.
 
     Args:
         attention: Mean attention to each column of the table, by mode ("train", "eval"), shape (epoch, column).
         pretraining: Loss of each epoch of pretraining, by mode ("train", "validation"); empty if there was none.
         best_epoch: Epoch of the weights, counted from 1.
         best_loss: Validation loss at that epoch.
-        was_interrupted: Whether Ctrl-C ended the fit before its time.
+        was_interrupted: Whether Ctrl-C ended the fit early.
     """
 
     attention: Mapping[str, Array]
@@ -58,13 +58,13 @@ class FitHistory:
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """All that a fit has learned.
+    """Everything that a fit has learned.
 
     Args:
         encoder: How tables become rows.
         model: The trained model, on the CPU, in eval mode.
         background: Rows that others are compared with.
-        history: What was seen while fitting.
+        history: Record of the fit.
         importances: Importance of each column of the table on the held-out rows, sums to 1.
         hold_out_seed: Determines which rows each member holds out.
         feature_names: Names of the columns that fit was given, None for an array.
@@ -101,7 +101,7 @@ class FittedModel:
         return replace(self, device=device)
 
     def refuse_other_kinds(self, kinds: Mapping[str, str]) -> None:
-        """Refuse to go on from this model with columns of other kinds.
+        """Refuse to continue from this model with columns of other kinds.
 
         Args:
             kinds: Kinds of columns by name.
@@ -118,7 +118,7 @@ class FittedModel:
                 )
 
     def rows(self, X: pd.DataFrame, y: Array | None = None) -> Rows:
-        """Read rows: parse, warn and encode, once for everything that is asked about them.
+        """Read rows: parse, warn and encode, once for all other methods.
 
         Args:
             X: Rows with the columns of the schema, in its order.
@@ -146,12 +146,12 @@ class FittedModel:
         """Score units of columns on some rows; memory does not grow with their number.
 
         Args:
-            rows: The rows. Without a target it is taken to be as the model predicts.
+            rows: The rows. Without a target the prediction is taken as the target.
             method: How to score.
             units: What to score.
 
         Raises:
-            ParameterError: There is no such method.
+            ParameterError: The method is unknown.
         """
         return self.reader.scores(rows.cells, rows.target, method, units)
 
@@ -159,7 +159,7 @@ class FittedModel:
         """Score units of columns for every row.
 
         Args:
-            rows: The rows. Without a target it is taken to be as the model predicts.
+            rows: The rows. Without a target the prediction is taken as the target.
             method: How to score.
             units: What to score.
 
@@ -167,7 +167,7 @@ class FittedModel:
             One row per row, one column per unit.
 
         Raises:
-            ParameterError: There is no such method.
+            ParameterError: The method is unknown.
         """
         parts = self.reader.member_scores(rows.cells, rows.target, method, units=units.joined)
         scores = normalize_rows(torch.cat([each.sum(dim=1) for each in parts]).numpy())
@@ -176,19 +176,19 @@ class FittedModel:
     def permutation(self, rows: Rows, units: Units, n_repeats: int, random_state: int | None = 0) -> PermutationScores:
         """Measure how much worse the model gets when one unit of columns at a time is permuted.
 
-        These are the numbers of scikit-learn's own function, but cells are embedded once, and not again for every
-        column and repeat, where their tokens fit into a gigabyte.
+        The results equal those of scikit-learn's `permutation_importance`, but cells are embedded once, and not again
+        for every column and repeat, where their tokens fit into a gigabyte.
 
         Args:
             rows: The rows, with their target.
-            units: What is permuted together.
+            units: The columns that are permuted together.
             n_repeats: Permutations of each unit, at least 1.
             random_state: Seed of the permutations.
 
         Raises:
             ParameterError: `n_repeats` is less than 1.
         """
-        assert rows.y is not None, "whoever asks for it knows the target"
+        assert rows.y is not None, "permutation importance needs a target"
         y, loss, target = rows.y, self.model.shape, self.encoder.target
         scoring, classes = SCORINGS[loss.loss], target.classes if isinstance(target, ClassEncoding) else None
         predict = self._predictor_with_swaps(rows.cells)
@@ -261,7 +261,7 @@ class FittedModel:
 
         Args:
             path: The file; replaced if it exists.
-            about: What else to keep, as JSON can hold it.
+            about: What else to store, as JSON can hold it.
 
         Raises:
             OutputError: The file can't be written.
@@ -300,7 +300,7 @@ class FittedModel:
         return self.encoder.target.decode(self.model.loss.average(outputs.double()).numpy())
 
     def _predictor_with_swaps(self, cells: Cells) -> Callable[[Sequence[int], Array], Array]:
-        """Return what predicts rows with some columns from other rows."""
+        """Return a function that predicts rows with some columns from other rows."""
         reader, layout = self.reader, self.model.shape.layout
         embedded = reader.embed(cells)
 
@@ -330,5 +330,5 @@ def _named(names: tuple[str, ...]) -> "pd.Index[str]":
 
 def _between(model: TabAttnModel, batch: Cells, rows: slice) -> Tensor:  # noqa: ARG001  # as Reader.read calls it
     weights = model.encoder.between(model.embed(batch))
-    assert weights is not None, "only encoders that mix columns are asked for it"
+    assert weights is not None, "only encoders that mix columns have it"
     return weights

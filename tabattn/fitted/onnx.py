@@ -2,10 +2,10 @@
 
 A graph takes "numbers" (float64, shape (row, number), NaN where missing) and "codes" (int64, shape (row, categorical),
 -1 where missing, 0 for levels that are rare or new), each only where there are such columns. Numbers are those of the
-table: the graph contains the transform; but integers beyond 2**53 are minus the "offset" that the metadata has, and
-dates and texts, which are turned into several numbers each by libraries that a graph can't hold, are those of
-`model_inputs`. It returns "prediction", as `predict` or `predict_proba` do, and "attention", as `attention` does. Its
-metadata has names and kinds of the columns, the code of each level, and the classes.
+table: the graph contains the transform. But the "offset" in the metadata must be subtracted from columns with integers
+beyond 2**53, and dates and texts, which libraries that a graph can't hold turn into several numbers each, must come
+from `model_inputs`. It returns "prediction", as `predict` or `predict_proba` do, and "attention", as `attention` does.
+Its metadata has names and kinds of the columns, the code of each level, and the classes.
 """
 
 import json
@@ -23,7 +23,7 @@ from tabattn.encoding.quantiles import NormalScores
 from tabattn.encoding.rows import RowEncoder
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
 from tabattn.errors import OutputError
-from tabattn.files import write_whole
+from tabattn.files import write_atomic
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import LIMIT, CellLayout, Cells
 from tabattn.process_state import loggers_quiet, warnings_ignored
@@ -35,7 +35,7 @@ OPSET = 18
 CENTRAL = 0.425
 CENTRAL_SQUARE = 0.180625
 TAIL_START = 1.6
-CENTRAL_ABOVE = (
+CENTRAL_NUMERATOR = (
     3.3871328727963666080e0,
     1.3314166789178437745e2,
     1.9715909503065514427e3,
@@ -45,7 +45,7 @@ CENTRAL_ABOVE = (
     3.3430575583588128105e4,
     2.5090809287301226727e3,
 )
-CENTRAL_BELOW = (
+CENTRAL_DENOMINATOR = (
     1.0,
     4.2313330701600911252e1,
     6.8718700749205790830e2,
@@ -55,7 +55,7 @@ CENTRAL_BELOW = (
     2.8729085735721942674e4,
     5.2264952788528545610e3,
 )
-TAIL_ABOVE = (
+TAIL_NUMERATOR = (
     1.42343711074968357734e0,
     4.63033784615654529590e0,
     5.76949722146069140550e0,
@@ -65,7 +65,7 @@ TAIL_ABOVE = (
     2.27238449892691845833e-2,
     7.74545014278341407640e-4,
 )
-TAIL_BELOW = (
+TAIL_DENOMINATOR = (
     1.0,
     2.05319162663775882187e0,
     1.67638483018380384940e0,
@@ -92,9 +92,9 @@ def normal_scores(p: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """
     centred = p - 0.5
     square = CENTRAL_SQUARE - centred.clamp(-CENTRAL, CENTRAL).square()
-    central = centred * _polynomial(CENTRAL_ABOVE, square) / _polynomial(CENTRAL_BELOW, square)
+    central = centred * _polynomial(CENTRAL_NUMERATOR, square) / _polynomial(CENTRAL_DENOMINATOR, square)
     depth = (-torch.minimum(p, 1 - p).log()).sqrt() - TAIL_START
-    tail = centred.sign() * _polynomial(TAIL_ABOVE, depth) / _polynomial(TAIL_BELOW, depth)
+    tail = centred.sign() * _polynomial(TAIL_NUMERATOR, depth) / _polynomial(TAIL_DENOMINATOR, depth)
     return torch.where(centred.abs() <= CENTRAL, central, tail)
 
 
@@ -109,7 +109,7 @@ class QuantileScores(nn.Module):
     """The transform of `NormalScores` by operations that ONNX has.
 
     Args:
-        scores: What was learned.
+        scores: The fitted transform.
     """
 
     def __init__(self, scores: NormalScores) -> None:
@@ -125,7 +125,7 @@ class QuantileScores(nn.Module):
     def forward(self, x: Float[Tensor, "batch number"]) -> Float[Tensor, "batch number"]:
         """Return scores between -3 and 3.
 
-        A number between two quantiles has a rank between theirs; one that is several quantiles, the middle of theirs.
+        A number between two quantiles has a rank between theirs; one equal to several, the middle of theirs.
         """
         n_last = self.quantiles.shape[1] - 1
         by_number = x.t().contiguous()[..., None]
@@ -220,7 +220,7 @@ def model_inputs(raw: RawCells) -> dict[str, Array]:
 
 
 def write_onnx(path: Path, model: TabAttnModel, encoder: RowEncoder) -> None:
-    """Write a fitted model as ONNX graph, whole or not at all.
+    """Write a fitted model as an ONNX graph, atomically.
 
     Args:
         path: The file; replaced if it exists.
@@ -265,11 +265,11 @@ def write_onnx(path: Path, model: TabAttnModel, encoder: RowEncoder) -> None:
     def write(staged: Path) -> None:
         staged.write_bytes(graph.SerializeToString())
 
-    write_whole(path, write)
+    write_atomic(path, write)
 
 
 def _description(encoder: RowEncoder, layout: CellLayout) -> dict[str, Any]:
-    """What a reader of the graph must know of its inputs and outputs."""
+    """Return the metadata of the graph: its inputs and outputs."""
     schema, target = encoder.preprocessor.schema, encoder.target
     numbered = [schema.columns[i] for i in schema.number_positions + schema.block_positions]
     categories = [schema.columns[i] for i in schema.code_positions]

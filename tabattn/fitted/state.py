@@ -121,8 +121,8 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
 def restored_model(sizes: Mapping[str, Any], weights: Mapping[str, Tensor]) -> TabAttnModel:
     """Build a model from its sizes and weights.
 
-    Sizes are compared with the weights before anything is built from them, so that no small file can ask for a large
-    model.
+    Sizes are compared with the weights before anything is built from them, so that no small file can make us allocate
+    a large model.
 
     Args:
         sizes: Fields of its `ModelShape`.
@@ -200,7 +200,7 @@ def _as_number(value: Any) -> Any:
 
 
 def _below(prefix: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the arrays whose names begin so, without it."""
+    """Return the arrays whose names begin with a prefix, by their names without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 

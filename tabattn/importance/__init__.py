@@ -1,1 +1,1 @@
-"""Attention to scores, scores to a ranked table, the table against permutation importance."""
+"""Attention to scores, scores to a ranked table, and its comparison with permutation importance."""

@@ -15,7 +15,7 @@ def join(values: Float[Tensor, "*axes column"], units: Int[Tensor, " column"] | 
 
     Args:
         values: One for each column, on the last axis.
-        units: The unit of each column, from 0 on; None where every column stands for itself.
+        units: The unit of each column, from 0 on; None where every column is a unit.
 
     Example:
         >>> join(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 1, 0])).tolist()
@@ -47,11 +47,11 @@ def norm_scores(
     attention: tuple[Float[Tensor, "batch member head column"], ...],
     value_norms: tuple[Float[Tensor, "batch member head column"], ...],
 ) -> Float[Tensor, "batch member column"]:
-    """Score columns by attention times the length of what it carries, averaged over layers and heads.
+    """Score columns by attention times the norm of the value it carries, averaged over layers and heads.
 
     Args:
         attention: Weights layer by layer.
-        value_norms: Lengths of the transformed values layer by layer.
+        value_norms: Norms of the transformed values layer by layer.
 
     Returns:
         Non-negative scores.
@@ -73,13 +73,13 @@ def rollout_scores(
         attention: Weights layer by layer.
 
     Returns:
-        Scores in [0, 1] that sum to 1 over the columns: what is left of the first CLS state is no column's.
+        Scores in [0, 1] that sum to 1 over the columns: what is left of the first CLS state is left out.
 
     Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3; here only CLS attends.
     """
-    shares = torch.tensor([0.5 ** (len(attention) - layer) for layer in range(len(attention))])
+    layer_weight = torch.tensor([0.5 ** (len(attention) - layer) for layer in range(len(attention))])
     by_layer = torch.stack([weights.mean(dim=2) for weights in attention])
-    scores: Tensor = torch.tensordot(shares.to(by_layer) / shares.sum(), by_layer, dims=1)
+    scores: Tensor = torch.tensordot(layer_weight.to(by_layer) / layer_weight.sum(), by_layer, dims=1)
     return scores
 
 
@@ -92,7 +92,7 @@ def rollout_matrix(
         between: Weights of states to states, layer by layer; heads are averaged.
 
     Returns:
-        Shares in [0, 1] that sum to 1 over the last axis.
+        Fractions in [0, 1] that sum to 1 over the last axis.
 
     Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3.
     """
@@ -112,8 +112,8 @@ def mixed_rollout_scores(
     Every layer keeps one half of each state and adds what attention mixes into it, heads averaged.
 
     Args:
-        between: Weights of states to states, layer by layer; without a decoder, the last state predicts and is no
-            column.
+        between: Weights of states to states, layer by layer; without a decoder, the last state predicts and is not
+            a column.
         cross: Weights of a decoder to the columns, layer by layer; its first state predicts.
 
     Returns:
@@ -123,8 +123,10 @@ def mixed_rollout_scores(
     """
     left = rollout_matrix(between)
     if cross:
-        shares = [0.5 ** (len(cross) - layer) for layer in range(len(cross))]
-        by_layer = [share * weights[:, :, :, 0].mean(dim=2) for share, weights in zip(shares, cross, strict=True)]
+        layer_weights = [0.5 ** (len(cross) - layer) for layer in range(len(cross))]
+        by_layer = [
+            factor * weights[:, :, :, 0].mean(dim=2) for factor, weights in zip(layer_weights, cross, strict=True)
+        ]
         read = torch.stack(by_layer).sum(dim=0)
         scores = (read[:, :, None] @ left)[:, :, 0]
     else:
@@ -137,9 +139,9 @@ class Scores:
     """Importance of each column on some rows.
 
     Args:
-        raw: The mean score; may be negative where the target is looked at, and orders the columns.
-        importance: The same, negative ones as 0, on a scale on which it sums to 1.
-        std: Standard deviation over members of the importance that the share of each would give; NaN for one member.
+        raw: The mean score; may be negative where the target is used; determines the ranks.
+        importance: The same, negative ones as 0, normalized to sum to 1.
+        std: Standard deviation over members of the importance that each alone would give; NaN for one member.
     """
 
     raw: Vector
@@ -148,10 +150,10 @@ class Scores:
 
 
 def normalize_scores(raw: Float[np.ndarray, "member column"]) -> Scores:
-    """Sum the shares of the members in the mean scores and put them on a scale on which they sum to 1.
+    """Sum the parts of the members in the mean scores and normalize the sums so that they add up to 1.
 
     Args:
-        raw: Share of each member in the score of each column, averaged over rows.
+        raw: Part of each member in the score of each column, averaged over rows.
 
     Returns:
         The scores. Where no score is positive, all columns are equally important.
@@ -161,13 +163,13 @@ def normalize_scores(raw: Float[np.ndarray, "member column"]) -> Scores:
         [0.375, 0.625, 0.0]
     """
     total = raw.sum(axis=0)
-    alone = np.stack([_to_shares(member) for member in raw])
+    alone = np.stack([_normalized(member) for member in raw])
     std = alone.std(axis=0, ddof=1) if len(raw) > 1 else np.full(len(total), np.nan)
-    return Scores(raw=total, importance=_to_shares(total), std=std)
+    return Scores(raw=total, importance=_normalized(total), std=std)
 
 
 def normalize_rows(raw: Float[np.ndarray, "row column"]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Put the scores of rows on a scale on which their mean over rows is the importance.
+    """Scale the scores of rows so that their mean over rows is the importance.
 
     Args:
         raw: One score per row and column.
@@ -183,6 +185,6 @@ def normalize_rows(raw: Float[np.ndarray, "row column"]) -> np.ndarray[tuple[int
     return raw / total if total > 0 else np.full(raw.shape, 1 / raw.shape[1])
 
 
-def _to_shares(scores: Vector) -> Vector:
+def _normalized(scores: Vector) -> Vector:
     positive = np.clip(scores, 0.0, None)
     return positive / positive.sum() if positive.any() else np.full(len(scores), 1 / len(scores))

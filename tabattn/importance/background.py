@@ -19,9 +19,9 @@ class Background:
     """Rows that others are compared with, as the model reads them.
 
     Args:
-        probe: How the encoder is taken apart.
+        probe: Probe of the encoder.
         tokens: Their column tokens, normalized.
-        weights: The attention that was paid to them, rows on the second axis.
+        weights: Attention to them, rows on the second axis.
         typical: The mean over rows of the part of each column in what it acts through.
         averaged: The prediction of the ensemble: numbers, rates or probabilities.
     """
@@ -60,7 +60,7 @@ def loss_gradients(
 
     Args:
         model: The model.
-        read: What it made of the rows, with gradients enabled.
+        read: Its trace of the rows, computed with gradients enabled.
         target: As the loss takes it.
         member_weight: Weight of each member in the average of a row, not all zero in any row.
     """

@@ -16,9 +16,9 @@ class Agreement(TypedDict):
 
     Keys:
         spearman: Rank correlation, in [-1, 1].
-        kendall: Share of pairs in the same order less share in opposite order (tau-b), in [-1, 1].
+        kendall: Fraction of pairs in the same order minus the fraction in opposite order (tau-b), in [-1, 1].
         weighted_kendall: The same with more weight on pairs near the top, in [-1, 1].
-        top_k_overlap: Share of the first k columns that both rankings have in their first k, in [0, 1].
+        top_k_overlap: Fraction of the first k columns that both rankings have in their first k, in [0, 1].
         ndcg: Normalized discounted cumulative gain of the first ranking, the second being the truth, in [0, 1].
         p_value: Probability of a Spearman correlation at least as far from 0 if the rankings were independent.
     """
@@ -38,7 +38,7 @@ def compare_rankings(
 
     Args:
         scores: One finite score per column, higher is more important.
-        reference: The scores to be met, for example permutation importance; negative ones count as 0 in `ndcg`.
+        reference: The scores to compare with, for example permutation importance; negative ones count as 0 in `ndcg`.
 
     Returns:
         All measures. With one column, or where all scores are equal, correlations are NaN.

@@ -6,17 +6,17 @@ in another row, an output f of the model would change by about
     D_i = sum over layers and streams of  g . (a'_i E'_i - a_i E_i)
 
 with ' for the other row and g the gradient of f with respect to what the streams read. Let f be the prediction, or log
-averaged (see `tabattn.nn.losses` for the scale on which changes add up). Then the loss rises by
+averaged (see `tabattn.nn.losses` for the scale on which changes add up). Then the loss increases by
 ``L(f + D_i) - L(f)``, which is
 
     L' D_i  +  divergence(f, f + D_i)
 
 with the divergence being the squared difference for squared errors, and that of Kullback and Leibler for log loss.
-Averaged over rows the first term says how the column's part in the prediction goes with the errors (below zero: it does
-harm), the second how much it moves the prediction. The mean of D_i over other rows is known better than from one of
-them: in the first term it is the tangent at the row itself, with the mean of ``a'_i E'_i``. In the second the gradient
-is taken halfway between the two rows, because that at the row itself misses what saturates. Columns that are scored as
-one come from the other row together: their D_i are added.
+Averaged over rows the first term measures how the column's part in the prediction goes with the errors (below zero: it
+does harm), the second how much it moves the prediction. The mean of D_i over other rows is known better than from one
+of them: in the first term it is the tangent at the row itself, with the mean of ``a'_i E'_i``. In the second the
+gradient is taken halfway between the two rows, because that at the row itself misses what saturates. Columns that are
+scored as one come from the other row together: their D_i are added.
 
 Far from the row a gradient promises changes that the model never makes: no prediction is moved beyond the least and the
 greatest that it gives to background rows.
@@ -47,20 +47,20 @@ def contribution_scores(
     member_weight: Float[Tensor, "batch member"],
     units: Int[Tensor, " column"] | None = None,
 ) -> Float[Tensor, "batch member unit"]:
-    """Score columns by the rise of the loss if what is read from them came from another row.
+    """Score columns by the increase in loss if what is read from them came from another row.
 
     Args:
         model: The model.
         background: Rows to compare with.
-        baseline_rows: Numbers of the background rows that each row is compared with.
+        baseline_rows: Indices of the background rows that each row is compared with.
         cells: Rows to read.
-        target: As the loss takes it; None to take the target to be as the model predicts, which leaves
-            the divergence.
+        target: As the loss takes it; None to take the prediction as the target, which leaves the
+            divergence.
         member_weight: Weight of each member in the average of a row, not all zero in any row.
         units: The unit of each column, from 0 on, where some are scored as one: all of them come from the other row.
 
     Returns:
-        The share of each member in the score of each row and unit; their sum is the score.
+        The part of each member in the score of each row and unit; their sum is the score.
 
     Source: attention times gradient, Chefer et al. 2021 (arXiv 2103.15679), section 3; the difference to another row to
         first order, Syed et al. 2023 (arXiv 2310.10348), section 3; the gradient between the two rows, integrated

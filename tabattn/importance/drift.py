@@ -1,12 +1,12 @@
-"""Attention at inference against attention in training: does the model look at new rows as it did at those it knows?"""
+"""Attention at inference compared with attention in training: does the model read new rows as it did training rows?"""
 
 import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, ks_2samp
 
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
-MAX_FALSE_SHARE = 0.05
-# products are rounded in another way in batches of another size, which must not break ties
+MAX_FALSE_DISCOVERY_RATE = 0.05
+# how products are rounded depends on the size of a batch, which must not break ties
 N_DIGITS = 5  # of the largest attention to a column in training
 
 
@@ -20,9 +20,9 @@ def attention_drift(training: Matrix, inference: Matrix, feature_names: tuple[st
 
     Returns:
         One row per column, the largest difference first: `training` and `inference` (mean attention), `change` (the
-        second less the first), `statistic` (largest distance of the two distribution functions, in [0, 1]), `p_value`
+        second minus the first), `statistic` (largest distance of the two distribution functions, in [0, 1]), `p_value`
         (of the two-sample test of Kolmogorov and Smirnov, adjusted for the number of columns), `drifted` (p_value of at
-        most .05: of the columns named, that share at most is expected to be named wrongly).
+        most .05, which bounds the expected fraction of false discoveries among these columns).
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def attention_drift(training: Matrix, inference: Matrix, feature_names: tuple[st
             "change": inference.mean(axis=0) - training.mean(axis=0),
             "statistic": [float(test.statistic) for test in tests],
             "p_value": p_values,
-            "drifted": p_values <= MAX_FALSE_SHARE,
+            "drifted": p_values <= MAX_FALSE_DISCOVERY_RATE,
         }
     )
     return table.sort_values("statistic", ascending=False, kind="stable", ignore_index=True)

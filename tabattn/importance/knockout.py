@@ -1,12 +1,12 @@
-"""What the loss is with a column from another row.
+"""The increase in loss when a column comes from another row.
 
-The column's token is exchanged inside the model: all layers pay attention to the new one, and pay attention anew to all
-others. Tokens are embedded once, and all swaps of a row are computed together, which makes this cheaper than
-predicting a table for every column. Every token is one that the model knows: no value is invented.
+The column's token is swapped inside the model: all layers attend to the new one, and their attention to all others is
+computed again. Tokens are embedded once, and all swaps of a row are computed together, which makes this cheaper than
+predicting a table for every column. Every token is that of a real cell: no value is invented.
 
 A row would have to be compared with many others, because in one of them the column happens to suit the target, in the
-next it does not. To first order that is known for all of them at once, so it is taken from the rise of the loss with
-the one row, and its mean over all background rows is put in its place. A few comparisons are enough then.
+next it does not. To first order that is known for all of them at once, so it is subtracted from the increase in loss
+with the one row, and its mean over all background rows is added instead. A few comparisons are enough then.
 """
 
 from collections.abc import Iterator
@@ -35,21 +35,21 @@ def knockout_scores(
     units: Int[Tensor, " column"] | None = None,
     max_weights: int = MAX_WEIGHTS,
 ) -> Float[Tensor, "batch member unit"]:
-    """Score columns by the rise of the loss when they come from another row.
+    """Score columns by the increase in loss when they come from another row.
 
     Args:
         model: The model.
         background: Rows that columns are taken from.
-        baseline_rows: Numbers of the background rows that each row is compared with.
+        baseline_rows: Indices of the background rows that each row is compared with.
         cells: Rows to read.
-        target: As the loss takes it; None to take the target to be as the model predicts.
+        target: As the loss takes it; None to take the prediction as the target.
         member_weight: Weight of each member in the average of a row, not all zero in any row.
         units: The unit of each column, from 0 on, where some are scored as one: all of them come from the other row.
-        max_weights: How many numbers the swaps that are computed together may take.
+        max_weights: Largest number of elements of the swaps that are computed together.
 
     Returns:
-        The share of each member in the score of each row and unit: the rise of its own loss, and an equal part of
-        what that of the ensemble differs from the mean of these. Their sum is the score.
+        The part of each member in the score of each row and unit: its weight times the sum of the increase in its
+        own loss and the excess of the ensemble's increase over the mean of the members'. Their sum is the score.
 
     Source: one column from another row, Breiman 2001 (Random Forests), section 10; the same inside a network,
         interchange interventions, Geiger et al. 2021 (arXiv 2106.02997), section 3; a term whose mean is known as
@@ -59,7 +59,7 @@ def knockout_scores(
     probe = background.probe
     with torch.set_grad_enabled(target is not None):
         read = probe.trace(tokens)
-    whole = read.prediction.detach()
+    unswapped = read.prediction.detach()
     units = torch.arange(model.shape.n_columns, device=tokens.device) if units is None else units
     n_units = int(units.max()) + 1
     scores = tokens.new_zeros(len(cells), model.shape.n_members, n_units)
@@ -75,63 +75,63 @@ def knockout_scores(
             columns = ((units >= start) & (units < stop)).nonzero().flatten()
             changed = model.swap_columns(tokens, others, ColumnSwaps(columns, units[columns] - start, stop - start))
             scores[:, :, start:stop] += (
-                _shares(model.loss, changed, whole, target, member_weight) / baseline_rows.shape[1]
+                _member_parts(model.loss, changed, unswapped, target, member_weight) / baseline_rows.shape[1]
             )
     return scores
 
 
 def _blocks(model: TabAttnModel, n_rows: int, n_units: int, max_weights: int) -> Iterator[tuple[int, int]]:
-    """Blocks of units whose swaps fit into memory together, first and beyond the last."""
+    """Yield blocks of units whose swaps fit into memory together, as start and stop."""
     shape = model.shape
     n_swaps = max(1, max_weights // (n_rows * shape.n_numbers_per_swap))
     for start in range(0, n_units, n_swaps):
         yield start, min(start + n_swaps, n_units)
 
 
-def _shares(
+def _member_parts(
     loss: Loss,
     changed: Float[Tensor, "batch swap member output"],
-    whole: Float[Tensor, "batch member output"],
+    unswapped: Float[Tensor, "batch member output"],
     target: Target | None,
     member_weight: Float[Tensor, "batch member"],
-) -> Float[Tensor, "batch member exchanged"]:
-    """The rise of the loss of the ensemble, divided among members as `knockout_scores` says."""
-    own, rise = _rises(loss, changed, whole, target, member_weight)
-    share = (member_weight / member_weight.sum(dim=1, keepdim=True))[:, None]
-    rest = rise - (own * share).sum(dim=2)
-    return (share * (own + rest[:, :, None])).transpose(1, 2)
+) -> Float[Tensor, "batch member swap"]:
+    """Divide the increase in loss of the ensemble among members, see `knockout_scores`."""
+    own, increase = _increases(loss, changed, unswapped, target, member_weight)
+    fraction = (member_weight / member_weight.sum(dim=1, keepdim=True))[:, None]
+    rest = increase - (own * fraction).sum(dim=2)
+    return (fraction * (own + rest[:, :, None])).transpose(1, 2)
 
 
-def _rises(
+def _increases(
     loss: Loss,
     changed: Float[Tensor, "batch swap member output"],
-    whole: Float[Tensor, "batch member output"],
+    unswapped: Float[Tensor, "batch member output"],
     target: Target | None,
     member_weight: Float[Tensor, "batch member"],
 ) -> tuple[Float[Tensor, "batch swap member"], Float[Tensor, "batch swap"]]:
-    """How much the losses of members and of the ensemble rise."""
+    """Return the increase in loss of each member and of the ensemble."""
     n_swaps = changed.shape[1]
     repeated_weight, flat = member_weight.repeat_interleave(n_swaps, dim=0), changed.flatten(0, 1)
     repeated_target = None if target is None else target.repeat_interleave(n_swaps, dim=0)
-    repeated_whole = whole.repeat_interleave(n_swaps, dim=0)
-    own, losses = _losses(loss, flat, repeated_whole, repeated_target, repeated_weight)
-    own_whole, losses_whole = _losses(loss, whole, whole, target, member_weight)
+    repeated_unswapped = unswapped.repeat_interleave(n_swaps, dim=0)
+    own, losses = _losses(loss, flat, repeated_unswapped, repeated_target, repeated_weight)
+    own_before, losses_before = _losses(loss, unswapped, unswapped, target, member_weight)
     return (
-        own.unflatten(0, (-1, n_swaps)) - own_whole[:, None],
-        losses.unflatten(0, (-1, n_swaps)) - losses_whole[:, None],
+        own.unflatten(0, (-1, n_swaps)) - own_before[:, None],
+        losses.unflatten(0, (-1, n_swaps)) - losses_before[:, None],
     )
 
 
 def _losses(
     loss: Loss,
     prediction: Float[Tensor, "batch member output"],
-    whole: Float[Tensor, "batch member output"],
+    unswapped: Float[Tensor, "batch member output"],
     target: Target | None,
     member_weight: Float[Tensor, "batch member"],
 ) -> tuple[Float[Tensor, "batch member"], Float[Tensor, " batch"]]:
-    """The losses of members and of the ensemble; without a target, as far as the whole model's belief goes."""
+    """Return the losses of members and of the ensemble; without a target, against the unswapped prediction."""
     averaged = loss.average(prediction, member_weight)
     if target is not None:
         return loss.of_members(prediction, target), loss.of_average(averaged, target)
-    self_target = loss.natural(whole).to(prediction.dtype)
-    return loss.of_members(prediction, self_target), loss.of_average(averaged, loss.average(whole, member_weight))
+    self_target = loss.natural(unswapped).to(prediction.dtype)
+    return loss.of_members(prediction, self_target), loss.of_average(averaged, loss.average(unswapped, member_weight))

@@ -16,7 +16,7 @@ class AttentionMaps:
 
     Args:
         weights: Array of shape (row, member, layer, head, column): what the state that predicts pays to the columns;
-            sums to 1 over them, but in encoders where it attends to itself too.
+            sums to 1 over them, except in encoders where it attends to itself too.
         feature_names: Names of the columns, one for each entry of the last axis.
         between: Array of shape (row, member, layer, head, column, column): what each column (the first of the two)
             pays to the columns, for encoders that mix them; else None.
@@ -69,7 +69,7 @@ class AttentionMaps:
 
 
 def _mean_or_one(weights: np.ndarray[Any, Any], *places: int | None) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Take a place of each of the first axes, or the mean over it."""
+    """Index each of the first axes, or average over it."""
     for place in places:
         weights = weights.mean(axis=0, dtype=np.float64) if place is None else weights[place]
     return weights.astype(np.float64)

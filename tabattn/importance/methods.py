@@ -1,6 +1,6 @@
 """The scoring methods by name: what each reads from some rows.
 
-All answer alike: the part of each member in the score of each row and column, or unit of columns. The sum over members
+All return the part of each member in the score of each row and column, or unit of columns. The sum over members
 is the local score of the row, its mean over rows the global one.
 """
 
@@ -32,12 +32,12 @@ class ScoringInputs:
 
     Args:
         cells: The rows.
-        target: As the loss takes it; None to take the target to be as the model predicts.
+        target: As the loss takes it; None to take the prediction as the target.
         member_weight: Weight of each member in each row, not all zero in any row.
         background: Returns the background rows; called only by the methods that compare.
-        baseline_rows: Numbers of the background rows that each row is compared with; "knockout", which needs fewer,
+        baseline_rows: Indices of the background rows that each row is compared with; "knockout", which needs fewer,
             takes every fourth.
-        units: The unit of each column, from 0 on, where some are scored as one; None where none are.
+        units: The unit of each column, from 0 on, where some are scored as one; None where every column is a unit.
     """
 
     cells: Cells
@@ -49,8 +49,8 @@ class ScoringInputs:
 
 
 def _divide(scores: Float[Tensor, "batch member column"], inputs: ScoringInputs) -> Tensor:
-    share = inputs.member_weight / inputs.member_weight.sum(dim=1, keepdim=True)
-    return join(scores * share[..., None], inputs.units)
+    fraction = inputs.member_weight / inputs.member_weight.sum(dim=1, keepdim=True)
+    return join(scores * fraction[..., None], inputs.units)
 
 
 def _contribution(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
@@ -65,7 +65,7 @@ def _knockout(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
 
 
 def gradient_scores(model: TabAttnModel, inputs: ScoringInputs) -> Float[Tensor, "batch member unit"]:
-    """Score columns by the length of attention times its gradient, summed over layers and heads.
+    """Score columns by the absolute value of attention times its gradient, summed over layers and heads.
 
     Args:
         model: The model.
@@ -73,10 +73,10 @@ def gradient_scores(model: TabAttnModel, inputs: ScoringInputs) -> Float[Tensor,
             probability of the most probable class) instead of the loss.
 
     Returns:
-        The share of each member in the score of each row and unit, not negative.
+        The part of each member in the score of each row and unit, not negative.
 
-    Source: Chefer et al. 2021 (arXiv 2103.15679), section 3; without its clamp, so that columns that speak against the
-        target count too.
+    Source: Chefer et al. 2021 (arXiv 2103.15679), section 3; without its clamp at 0, so that columns whose gradient is
+        negative count too.
     """
     probe, tokens = probe_of(model), model.embed(inputs.cells)
     with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""Permutation importance, the reference of every other score: of any estimator, or of one that swaps columns inside."""
+"""Permutation importance, the reference for all other scores: of any estimator, or of one that swaps columns itself."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from tabattn.arrays import Array
 from tabattn.errors import ParameterError
 from tabattn.nn.losses import LossName
 
-N_REPEATS, MIN_REPEATS, MAX_SHUFFLES = 10, 2, 2_500
+N_REPEATS, MIN_REPEATS, MAX_PERMUTATIONS = 10, 2, 2_500
 Scoring: TypeAlias = Literal["r2", "d2_absolute", "d2_pinball", "d2_poisson", "neg_log_loss"]
 
 
@@ -30,7 +30,7 @@ class PermutationScores:
     """Permutation importance of each column, in the order of the table.
 
     Args:
-        repeats: Fall of the score at each repeat, shape (column, repeat).
+        repeats: Decrease in the score at each repeat, shape (column, repeat).
         scoring: Name of the score, see `score_of`.
     """
 
@@ -39,7 +39,7 @@ class PermutationScores:
 
     @property
     def mean(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Mean fall of the score; negative where permuting helped."""
+        """Mean decrease in the score; negative where permuting helped."""
         mean: np.ndarray[tuple[int], np.dtype[np.float64]] = self.repeats.mean(axis=1)
         return mean
 
@@ -60,7 +60,7 @@ def permutation_scores(
     scoring: Scoring | None = None,
     quantile: float = 0.5,
 ) -> PermutationScores:
-    """Measure how much worse a fitted estimator gets when one column at a time is shuffled.
+    """Measure how much worse a fitted estimator gets when one column at a time is permuted.
 
     The score is the estimator's own loss with its sign turned, on a fixed scale: R² for regression by squared errors,
     negative log loss for classification, which sees changes that accuracy does not.
@@ -69,13 +69,13 @@ def permutation_scores(
         estimator: Any fitted scikit-learn regressor, or classifier with `predict_proba`.
         X: Rows that the estimator was not trained on.
         y: Their target.
-        n_repeats: Shuffles per column, at least 1.
-        random_state: Seed of the shuffles.
+        n_repeats: Permutations per column, at least 1.
+        random_state: Seed of the permutations.
         scoring: The score, see `score_of`; None for "r2" of regressors and "neg_log_loss" of classifiers.
         quantile: Of the score "d2_pinball".
 
     Returns:
-        The fall of the score at each repeat.
+        The decrease in the score at each repeat.
 
     Raises:
         ParameterError: `n_repeats` is less than 1.
@@ -118,8 +118,8 @@ def permuted_scores(
     the one before once more, and all columns are permuted alike.
 
     Args:
-        score: Gets the number of a column, or None for none, and for each row the row that its cell comes from; returns
-            the score.
+        score: Takes the position of a column, or None for no column, and for each row the row that its cell comes
+            from; returns the score.
         scoring: Name of the score.
         n_rows: Number of rows.
         n_columns: Number of columns.
@@ -127,7 +127,7 @@ def permuted_scores(
         random_state: Seed of the permutations.
 
     Returns:
-        The fall of the score at each repeat.
+        The decrease in the score at each repeat.
 
     Raises:
         ParameterError: `n_repeats` is less than 1.
@@ -142,9 +142,9 @@ def permuted_scores(
         draw.shuffle(order)
         source = source[order]
         sources.append(source)
-    whole = score(None, np.arange(n_rows))
-    falls = [[whole - score(column, each) for each in sources] for column in range(n_columns)]
-    return PermutationScores(repeats=np.array(falls), scoring=scoring)
+    unpermuted = score(None, np.arange(n_rows))
+    decreases = [[unpermuted - score(column, each) for each in sources] for column in range(n_columns)]
+    return PermutationScores(repeats=np.array(decreases), scoring=scoring)
 
 
 def _check_repeats(n_repeats: int) -> None:
@@ -153,10 +153,10 @@ def _check_repeats(n_repeats: int) -> None:
 
 
 def auto_repeats(n_columns: int) -> int:
-    """Return how often to shuffle each column of a table: 10 times, fewer times above 250 columns, at least twice.
+    """Return how often to permute each column of a table: 10 times, fewer times above 250 columns, at least twice.
 
-    Each shuffle is a prediction of the table, which takes the longer the more columns there are, so that the time for
-    all of them grows with the square of the number of columns, and that for fitting only in proportion.
+    Each permutation is a prediction of the table, which takes the longer the more columns there are, so that the time
+    for all of them grows with the square of the number of columns, and that for fitting only in proportion.
 
     Args:
         n_columns: Number of columns, or of groups of columns.
@@ -165,7 +165,7 @@ def auto_repeats(n_columns: int) -> int:
         >>> [auto_repeats(n) for n in (8, 250, 500, 7_000)]
         [10, 10, 5, 2]
     """
-    return int(np.clip(MAX_SHUFFLES // n_columns, MIN_REPEATS, N_REPEATS))
+    return int(np.clip(MAX_PERMUTATIONS // n_columns, MIN_REPEATS, N_REPEATS))
 
 
 def score_of(
@@ -195,14 +195,14 @@ def score_of(
         if known.ndim == 1:
             return -float(log_loss(known, predicted, labels=classes))
         pairs = zip(known.T, predicted.T, strict=True)
-        return -float(np.mean([log_loss(label, share, labels=[0, 1]) for label, share in pairs]))
+        return -float(np.mean([log_loss(label, probability, labels=[0, 1]) for label, probability in pairs]))
     score = partial(d2_pinball_score, alpha=quantile) if scoring == "d2_pinball" else NUMBER_SCORES[scoring]
     columns = zip(known.reshape(len(known), -1).T, predicted.reshape(len(known), -1).T, strict=True)
     return float(np.mean([_score_or_0(score, *pair) for pair in columns]))
 
 
 def _score_or_0(score: Callable[[Array, Array], float], known: Array, predicted: Array) -> float:
-    """A target that no constant misses has no deviance to be explained."""
+    """Return a score, or 0 where it is undefined because the target is constant."""
     with np.errstate(invalid="ignore", divide="ignore"):
         try:
             value = float(score(known, predicted))

@@ -1,4 +1,4 @@
-"""What can be taken out of an encoder, alike for those that read unmixed columns and for those that mix them.
+"""Encoder probes: what scoring reads from an encoder, in one interface for those that mix columns and those that don't.
 
 A *site* is what columns act through: in the class-attention encoder what each stream reads, the sum of ``a_i E_i``, of
 which the part of column i is known; in the others the tokens at the entrance, because behind it columns are mixed.
@@ -22,7 +22,7 @@ from tabattn.nn.model import TabAttnModel
 
 @dataclass(frozen=True)
 class Trace:
-    """Some rows, predicted, with everything that gradients can be taken of.
+    """Predictions of some rows, with the tensors that gradients are taken with respect to.
 
     Args:
         prediction: Outputs of each member.
@@ -36,7 +36,7 @@ class Trace:
 
 
 class EncoderProbe(ABC):
-    """How a kind of encoder is taken apart."""
+    """Probe of one kind of encoder."""
 
     @abstractmethod
     def trace(self, tokens: Float[Tensor, "group batch column d"]) -> Trace:
@@ -91,7 +91,7 @@ class EncoderProbe(ABC):
     def attributed(
         self, objective: Float[Tensor, ""], trace: Trace, tokens: Float[Tensor, "group batch column d"]
     ) -> Float[Tensor, "batch member column"]:
-        """Return the length of attention times its gradient, summed over layers, heads and attending states.
+        """Return the absolute value of attention times its gradient, summed over layers, heads and attending states.
 
         Args:
             objective: What is differentiated.
@@ -105,7 +105,7 @@ class EncoderProbe(ABC):
 
     @abstractmethod
     def norm(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
-        """Score columns by attention times the length of what it carries."""
+        """Score columns by attention times the norm of the value it carries."""
 
     @abstractmethod
     def rollout(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member column"]:
@@ -113,7 +113,7 @@ class EncoderProbe(ABC):
 
 
 class ClassProbe(EncoderProbe):
-    """Of the class-attention encoder.
+    """Probe of the class-attention encoder.
 
     Args:
         model: The model.
@@ -187,7 +187,7 @@ class ClassProbe(EncoderProbe):
 
 
 class MixingProbe(EncoderProbe):
-    """Of the encoders that mix columns; the weights are those of all states to all states.
+    """Probe of the encoders that mix columns; the weights are those of all states to all states.
 
     Args:
         model: The model.
@@ -257,7 +257,7 @@ class MixingProbe(EncoderProbe):
 
 
 def probe_of(model: TabAttnModel) -> EncoderProbe:
-    """Return how the encoder of a model is taken apart.
+    """Return the probe of the encoder of a model.
 
     Args:
         model: The model.

@@ -55,7 +55,7 @@ class EmbeddedRows:
     n_read_rows: int
 
     def predict(self, columns: Sequence[int], rows: Int[Tensor, " row"]) -> Float[Tensor, "row member output"]:
-        """Predict the rows with some columns from other rows, bit by bit as `Reader.predict` does.
+        """Predict the rows with some columns from other rows, bit for bit as `Reader.predict` does.
 
         Args:
             columns: Places of the columns in the order of the model.
@@ -97,7 +97,7 @@ class Reader:
 
         Args:
             cells: The rows.
-            function: Gets the model, a batch on its device, and which rows these are.
+            function: Takes the model, a batch on its device, and which rows these are.
 
         Yields:
             What the function returned, on the CPU.
@@ -160,7 +160,7 @@ class Reader:
 
         Args:
             cells: The rows.
-            target: As the loss takes it; None to take the target to be as the model predicts.
+            target: As the loss takes it; None to take the prediction as the target.
             method: How to score.
             member_weight: Weight of each member in each row; None for equal weights.
             units: The unit of each column, from 0 on; None where every column is a unit.
@@ -169,7 +169,7 @@ class Reader:
             Batch by batch the part of each member in the score of each row and unit, in double precision.
 
         Raises:
-            ParameterError: There is no such method.
+            ParameterError: The method is unknown.
         """
         if method not in METHODS:
             raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
@@ -215,7 +215,7 @@ class Reader:
 
         Args:
             cells: The rows.
-            target: As the loss takes it; None to take the target to be as the model predicts.
+            target: As the loss takes it; None to take the prediction as the target.
             method: How to score.
             units: What to score.
             member_weight: Weight of each member in each row; None for equal weights.
@@ -225,7 +225,7 @@ class Reader:
             Scores in the order of the units.
 
         Raises:
-            ParameterError: There is no such method.
+            ParameterError: The method is unknown.
         """
         weight = torch.ones(len(cells), dtype=torch.float64) if row_weight is None else row_weight
         parts = self.member_scores(cells, target, method, member_weight=member_weight, units=units.joined)
@@ -241,7 +241,7 @@ class Reader:
         )
 
     def _n_read_rows(self) -> int:
-        """Number of rows that are read at once: the weights of all layers and a few arrays as wide as tokens fit."""
+        """Return how many rows are read at once, so that all weights and a few arrays as wide as tokens fit."""
         shape = self.model.shape
         n_elements = 4 * self._n_token_elements() + shape.n_weights_per_row
         n_rows = min(self.limits.max_rows, max(1, self.limits.max_elements // n_elements))
@@ -256,5 +256,5 @@ class Reader:
 def _full(cells: Cells) -> Cells:
     """Repeat rows until all blocks are full."""
     n_rows = len(cells)
-    n_missing = -n_rows % BLOCK_ROWS
-    return cells.take(torch.arange(n_rows + n_missing) % n_rows) if n_missing else cells
+    n_padding = -n_rows % BLOCK_ROWS
+    return cells.take(torch.arange(n_rows + n_padding) % n_rows) if n_padding else cells

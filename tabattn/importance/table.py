@@ -1,4 +1,4 @@
-"""ImportanceTable: the DataFrame in which names of columns meet their scores; everything downstream takes it.
+"""ImportanceTable: the DataFrame of column names and their scores that files and plots are made from.
 
 Columns, in this order:
 
@@ -7,8 +7,8 @@ Columns, in this order:
 - ``importance``: score by the chosen method; not negative, sums to 1.
 - ``std``: its standard deviation over the members of the model; empty for a model with one member.
 - ``ci_low``, ``ci_high``, ``p_value``, ``selected``: reserved for the tests of significance, empty for now.
-- ``permutation_mean``, ``permutation_std``: fall of the held-out score when the column is shuffled, mean and
-  standard deviation over repeats; empty if not measured.
+- ``permutation_mean``, ``permutation_std``: decrease in the held-out score when the column is permuted, mean
+  and standard deviation over repeats; empty if not measured.
 - ``permutation_rank``: rank by ``permutation_mean``.
 """
 

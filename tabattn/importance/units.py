@@ -1,4 +1,4 @@
-"""What gets a score: every column for itself, or some of them as one."""
+"""Units that get a score: single columns, or groups of columns as one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Units:
     """Columns and groups of columns, in the order of the table; a group is where its first column is.
 
     Args:
-        names: Names of the columns that stand for themselves, and of the groups.
+        names: Names of the columns outside of groups, and of the groups.
         kinds: Kind of each column, or "group".
         of_column: For each column of the table, the number of the unit that it is in.
         of_model: For each column that the model reads, in its order, the place of its unit in `scored`.
@@ -48,7 +48,7 @@ class Units:
 
         Args:
             values: The values.
-            unread: What stands at units that the model does not read.
+            unread: Value of units that the model does not read.
         """
         return spread(values, self.scored, len(self.names), unread)
 
@@ -63,7 +63,7 @@ def units_of(schema: TableSchema, groups: Groups = None) -> Units:
 
     Args:
         schema: The columns.
-        groups: Names of columns by the name of their group; None or empty for none.
+        groups: Names of columns by the name of their group; None or empty for no groups.
 
     Returns:
         The units.
@@ -106,7 +106,7 @@ def spread(values: Array, positions: Sequence[int], n: int, absent: float = 0.0)
         values: The values.
         positions: Where they go.
         n: How many positions there are.
-        absent: What stands at the others.
+        absent: Value at the others.
 
     Example:
         >>> spread(np.array([1.0, 2.0]), (2, 0), 3).tolist()

@@ -20,8 +20,8 @@ class ColumnSwaps(NamedTuple):
     """Which columns come from another row, in each of several swaps.
 
     Args:
-        columns: A column that is exchanged.
-        numbers: The exchange that this is done in, from 0 on; one exchange may take several columns.
+        columns: A column that is swapped.
+        numbers: The swap that it is part of, from 0 on; one swap may take several columns.
         n_swaps: How many swaps there are.
     """
 
@@ -81,13 +81,13 @@ def read_swapped(
 ) -> Float[Tensor, "batch swap stream d"]:
     """What streams read from rows in which some columns at a time are those of another row.
 
-    All swaps of a row are one product with its tokens, and only the scores of exchanged columns are put right.
+    All swaps of a row are one product with its tokens, and only the scores of swapped columns are corrected.
 
     Args:
-        query: Queries in token space, for each exchange.
+        query: Queries in token space, for each swap.
         tokens: Column tokens.
         others: Column tokens of the other rows.
-        swaps: What to exchange.
+        swaps: Which columns to swap.
 
     Returns:
         What each stream read, in token space.
@@ -98,9 +98,9 @@ def read_swapped(
     scores = torch.bmm(tokens, query.flatten(1, 2).transpose(1, 2)).mul_(scale).unflatten(2, query.shape[1:3])
     scores[:, columns, numbers] = torch.einsum("bpsd,bpd->bps", query[:, numbers], theirs) * scale
     weights = scores.softmax(dim=1)
-    to_exchanged = weights[:, columns, numbers]
+    to_swapped = weights[:, columns, numbers]
     mixture = read_columns(weights.flatten(2).transpose(1, 2), tokens).unflatten(1, query.shape[1:3])
-    changed: Tensor = mixture.index_add(1, numbers, to_exchanged[..., None] * (theirs - own)[:, :, None])
+    changed: Tensor = mixture.index_add(1, numbers, to_swapped[..., None] * (theirs - own)[:, :, None])
     return changed
 
 
@@ -127,7 +127,7 @@ def carried_along(
 def value_norms(
     tokens: Float[Tensor, "batch column d"], w_output: Float[Tensor, "stream d d"]
 ) -> Float[Tensor, "batch stream column"]:
-    """Length of what each column would add to the CLS state if it got all the attention: ``||W_o E_i||``.
+    """Norm of what each column would add to the CLS state if it got all the attention: ``||W_o E_i||``.
 
     Args:
         tokens: Column tokens.

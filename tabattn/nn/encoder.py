@@ -40,7 +40,7 @@ class MemberLinear(nn.Module):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """What a model asks of its encoder, of whatever kind."""
+    """Interface of all kinds of encoder."""
 
     def predict(
         self, tokens: Float[Tensor, "group batch column d"]
@@ -101,11 +101,11 @@ class Reading(NamedTuple):
 class ClassAttentionLayer(nn.Module):
     """Attention of the CLS states to the columns, then a feed-forward network, both residual.
 
-    A head's query matrix and output matrix are whole ``d x d`` matrices: they contain the key and the value projection,
+    A head's query matrix and output matrix are full ``d x d`` matrices: they contain the key and the value projection,
     see `tabattn.nn.attention`.
 
     Args:
-        n_groups: Number of groups of members; each reads tokens of its own.
+        n_groups: Number of groups of members; each reads its own tokens.
         n_members: Number of members, a multiple of `n_groups`; the first members are the first group.
         n_heads: Heads per member.
         d_token: Width of tokens and CLS states.
@@ -163,7 +163,7 @@ class ClassAttentionLayer(nn.Module):
         """Return the new CLS states of rows in which some columns at a time are those of another row.
 
         Args:
-            state: CLS states, for each row one per exchange; one for all where they do not differ yet.
+            state: CLS states, for each row one per swap; one for all where they do not differ yet.
             tokens: Column tokens.
             others: Column tokens of the other rows.
             swaps: Which columns.
@@ -190,7 +190,7 @@ class ClassAttentionLayer(nn.Module):
         return by_head
 
     def value_norms(self, tokens: Float[Tensor, "group batch column d"]) -> Float[Tensor, "batch member head column"]:
-        """Return the length of what each column would add to the CLS state, see `tabattn.nn.attention.value_norms`."""
+        """Return the norm of what each column would add to the CLS state, see `tabattn.nn.attention.value_norms`."""
         d_token = tokens.shape[-1]
         matrices = self.output.weight.reshape(self.n_groups, -1, d_token, d_token)
         norms = torch.cat([value_norms(*pair) for pair in zip(tokens, matrices, strict=True)], dim=1)
@@ -214,7 +214,7 @@ class ClassAttentionEncoder(nn.Module):
 
     Args:
         n_layers: Number of layers.
-        n_groups: Number of groups of members; each reads tokens of its own.
+        n_groups: Number of groups of members; each reads its own tokens.
         n_members: Number of members, a multiple of `n_groups`.
         n_heads: Heads per member and layer.
         d_token: Width of tokens and CLS states.
@@ -314,7 +314,7 @@ class ClassAttentionEncoder(nn.Module):
     def value_norms(
         self, tokens: Float[Tensor, "group batch column d"]
     ) -> tuple[Float[Tensor, "batch member head column"], ...]:
-        """Return, layer by layer, the length of what each column would add to the CLS states."""
+        """Return, layer by layer, the norm of what each column would add to the CLS states."""
         return tuple(layer.value_norms(tokens) for layer in self.class_layers())
 
     def class_layers(self) -> Iterator[ClassAttentionLayer]:

@@ -1,6 +1,6 @@
 """Losses: what a prediction costs, for each member, for the ensemble that members make together, and after a change.
 
-A loss also says what the outputs of a model mean. Members are averaged where averages mean something: numbers, rates
+A loss also defines what the outputs of a model mean. Members are averaged where averages mean something: numbers, rates
 and probabilities, not logarithms of them. Changes are followed where they add up: numbers, logarithms of rates, log
 odds and log probabilities, the *canonical* outputs.
 """
@@ -48,7 +48,7 @@ class Loss(ABC):
 
         Args:
             outputs: Outputs of the model.
-            target: As the class says.
+            target: In the form that the class documents.
 
         Returns:
             Losses, not negative but for Poisson's.
@@ -60,7 +60,7 @@ class Loss(ABC):
 
         Args:
             averaged: What `average` returned.
-            target: As the class says.
+            target: In the form that the class documents.
         """
 
     @abstractmethod
@@ -74,12 +74,12 @@ class Loss(ABC):
 
     @abstractmethod
     def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
-        """Return by how much more than its tangent the loss rises, which does not depend on most losses' target.
+        """Return how much the loss increases beyond its tangent, which for most losses does not depend on the target.
 
         Args:
             canonical: Canonical outputs.
             change: What is added to them.
-            target: As the class says; None to take the outputs themselves for true.
+            target: In the form that the class documents; None to take the outputs themselves as the target.
 
         Returns:
             Not negative, because losses are convex in canonical outputs.
@@ -91,14 +91,14 @@ class Loss(ABC):
 
     @abstractmethod
     def self_target_objective(self, averaged: Averaged) -> ByRow:
-        """Return one number for each row that stands for the prediction where there is no target."""
+        """Return one number for each row, the prediction to differentiate where there is no target."""
 
     def ensemble(self, outputs: Outputs, target: Target, member_weight: ByMember) -> ByRow:
         """Return the loss of the averaged prediction.
 
         Args:
             outputs: Outputs of the model.
-            target: As the class says.
+            target: In the form that the class documents.
             member_weight: Weight of each member in the average of a row, not all zero in any row.
         """
         return self.of_average(self.average(outputs, member_weight), target)
@@ -116,17 +116,17 @@ class Loss(ABC):
         values = self.natural(outputs)
         if member_weight is None:
             return values.mean(dim=1)
-        share = member_weight * (member_weight.shape[1] / member_weight.sum(dim=1, keepdim=True))
-        return (values * share[..., None]).mean(dim=1)
+        relative_weight = member_weight * (member_weight.shape[1] / member_weight.sum(dim=1, keepdim=True))
+        return (values * relative_weight[..., None]).mean(dim=1)
 
     def followed(self, averaged: Averaged) -> Followed:
-        """Choose the outputs whose changes are followed: all of them, where there is no reason to choose."""
+        """Choose the outputs whose changes are followed: all of them by default."""
         return torch.arange(averaged.shape[1], device=averaged.device).expand(averaged.shape)
 
     def limits(
         self,
         others: Float[Tensor, "row output"],
-        followed: Followed,  # noqa: ARG002  # of classes alone not all are followed
+        followed: Followed,  # noqa: ARG002  # only `ClassLoss` follows a subset
     ) -> tuple[Limit, Limit]:
         """Return the least and the greatest canonical outputs of other rows.
 
@@ -139,7 +139,7 @@ class Loss(ABC):
 
 
 class _NumberLoss(Loss):
-    """Numbers, and a cost of what is between them and the target."""
+    """Losses of numbers: a cost of the difference between them and the target."""
 
     @abstractmethod
     def cost(self, error: Errors) -> Errors:
@@ -187,7 +187,7 @@ class _KinkedLoss(_NumberLoss):
 
     @abstractmethod
     def slope(self, error: Errors) -> Errors:
-        """Return the derivative of the cost; 0 where there is none."""
+        """Return the derivative of the cost; 0 where it does not exist."""
 
     @override
     def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
@@ -231,9 +231,9 @@ class PinballLoss(_KinkedLoss):
 
 
 class PoissonLoss(Loss):
-    """Minus the log likelihood of counts, without the part that the prediction has no part in; outputs are log rates.
+    """Minus the log likelihood of counts, up to a term that does not depend on the prediction; outputs are log rates.
 
-    Source: McCullagh and Nelder 1989 (Generalized Linear Models), section 6.2; half the deviance, up to that part.
+    Source: McCullagh and Nelder 1989 (Generalized Linear Models), section 6.2; half the deviance, up to that term.
     """
 
     @override
@@ -266,7 +266,7 @@ class PoissonLoss(Loss):
 
 
 class LabelLoss(Loss):
-    """Cross-entropy, in nats, of labels that a row has or not, each for itself; outputs are log odds.
+    """Cross-entropy, in nats, of independent binary labels; outputs are log odds.
 
     Probabilities are kept in double precision, in which those near 1 differ from 1.
     """
@@ -358,8 +358,8 @@ class ClassLoss(Loss):
         if canonical.shape[1] == 1:
             return _divergence_of_odds(before, change).squeeze(1)
         probability = before.exp()
-        rise = (before + change).logsumexp(dim=1) - before.logsumexp(dim=1)
-        return rise - (probability * change).sum(dim=1) / probability.sum(dim=1)
+        increase = (before + change).logsumexp(dim=1) - before.logsumexp(dim=1)
+        return increase - (probability * change).sum(dim=1) / probability.sum(dim=1)
 
     @override
     def curvature(self, canonical: Canonical) -> Canonical:
@@ -371,7 +371,7 @@ class ClassLoss(Loss):
 
 
 def loss_of(name: LossName, quantile: float = 0.5) -> Loss:
-    """Return the loss of a name.
+    """Return a loss by its name.
 
     Args:
         name: Which.
@@ -394,7 +394,7 @@ LOSSES: Mapping[LossName, Loss] = {
 
 
 def _by_member(target: Tensor) -> Tensor:
-    """Numbers of each member, or the same numbers for all."""
+    """Return the target with an axis of members, which broadcasts where all have the same."""
     return target if target.ndim == 3 else target[:, None]
 
 

@@ -4,7 +4,7 @@ After the first layer the state of column i holds something of other columns too
 X_i alone. That is the price of the shape, and the reason why it is not the default.
 
 Members are independent encoders side by side, applied in batched products. Where nobody reads the weights, attention is
-torch's fused one; the weights of the one query that is recorded while training are computed beside it.
+torch's fused one; the weights of the one query that is recorded while training are computed separately.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Sizes:
 
 
 class Mixed(NamedTuple):
-    """What a mixing encoder made of some rows.
+    """States and attention of a mixing encoder for some rows.
 
     Args:
         state: The state that predicts.
@@ -58,7 +58,7 @@ class Mixed(NamedTuple):
         between: Layer by layer, the weights of all states to all states, columns in the order that the body has them
             in and CLS last; empty where they were not asked for.
         cross: Layer by layer, the weights of a decoder to the columns, in the same order; empty where they were not
-            asked for, or there is no decoder.
+            asked for, or without a decoder.
         norms: Layer by layer, the norms of what each column adds to the predicting state if it gets all of its
             attention; empty where they were not asked for.
     """
@@ -72,7 +72,7 @@ class Mixed(NamedTuple):
 
 
 class MemberAttention(nn.Module):
-    """Multi-head attention of each member with weights of its own.
+    """Multi-head attention with separate weights for each member.
 
     Args:
         sizes: Sizes of the encoder.
@@ -170,7 +170,7 @@ class MemberAttention(nn.Module):
 
 
 def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_rate: float) -> Tensor:
-    """Attention without weights, members and rows on one axis: graphs of ONNX know no other."""
+    """Attention without weights, members and rows on one axis: ONNX supports no other."""
     n_members = query.shape[0]
     if mask is not None:
         mask = mask[0] if mask.shape[1] == 1 else mask.expand(n_members, -1, -1, -1, -1).flatten(0, 1)
@@ -238,7 +238,7 @@ class ColumnMixer(nn.Module):
     """Self-attention over columns and a CLS state: BERT's and RoBERTa's, GPT's and XLNet's shape.
 
     BERT, RoBERTa and XLNet let every state attend to all; GPT lets column j attend to those up to j in an order. CLS
-    stands last, so that it sees all columns in GPT too; where there is no order, its place is of no account. The two
+    stands last, so that it sees all columns in GPT too; without an order, its place does not matter. The two
     streams of XLNet are for pretraining.
 
     Args:
@@ -293,12 +293,12 @@ class ColumnMixer(nn.Module):
     ) -> tuple[Float[Tensor, "member batch column d"], Float[Tensor, "member batch column d"]]:
         """Return the last states of the content stream and of the query stream.
 
-        Column i of the content stream knows the columns up to i in the order, itself included; that of the query stream
+        Column i of the content stream sees the columns up to i in the order, itself included; that of the query stream
         those before i, and of itself only which column it is.
 
         Args:
             tokens: Column tokens.
-            places: What says which column it is, without what is in it.
+            places: Tokens that identify the column, without its cell.
             rank: Place of each column in the order of each row.
 
         Source: Yang et al. 2019 (arXiv 1906.08237), section 2.3.
@@ -419,7 +419,7 @@ class MixingEncoder(nn.Module):
 
     Args:
         body: The shape.
-        n_groups: Number of groups of members; each reads tokens of its own.
+        n_groups: Number of groups of members; each reads its own tokens.
         n_members: Number of members, a multiple of `n_groups`.
         order: Columns in the order that the body has them in; empty for their own.
     """

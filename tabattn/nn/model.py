@@ -33,7 +33,7 @@ class ModelShape:
         d_token: Width of a token.
         attention_dropout: Fraction of attention weights dropped while training, in [0, 1).
         ffn_dropout: Fraction of hidden feed-forward units dropped while training, in [0, 1).
-        order: Columns in the order in which an encoder that knows an order has them; empty for their own.
+        order: Columns in the order in which an encoder that depends on it reads them; empty for their own.
     """
 
     encoder: EncoderKind

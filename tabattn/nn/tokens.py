@@ -90,7 +90,7 @@ class Cells:
     Args:
         numeric: Transformed numbers; 0 where missing.
         codes: Level codes of the categorical columns, 0 for a level that is rare or was not seen in training.
-        missing: Which cells are missing; None when none is.
+        missing: Which cells are missing; None if no cell is.
     """
 
     numeric: Float[Tensor, "batch part"]
@@ -144,10 +144,10 @@ class Cells:
 
 
 class NumericEmbeddings(nn.Module):
-    """Numbers to tokens: periodic and piecewise-linear features, then a linear map, all of them each column's own.
+    """Numbers to tokens: periodic and piecewise-linear features, then a linear map, with separate weights per column.
 
-    Periodic features are sines and cosines of learned frequencies. Piecewise-linear features say how far a number
-    has come through each of `N_BINS` intervals; numbers arrive as normal scores, so intervals between quantiles of the
+    Periodic features are sines and cosines of learned frequencies. Piecewise-linear features are the fraction of
+    each of `N_BINS` intervals below the number; numbers arrive as normal scores, so intervals between quantiles of the
     normal distribution hold equally many training rows of a continuous column. Written column first, so that all
     columns are one batched product and the bias is the vector of the column.
 
@@ -184,14 +184,14 @@ class NumericEmbeddings(nn.Module):
 
 
 class ColumnTokens(nn.Module):
-    """Embed every cell and add to it the vector of its column, for each group of members anew.
+    """Embed every cell and add to it the vector of its column, separately for each group of members.
 
     Numbers go through `NumericEmbeddings`, level codes through a look-up, missing cells become a learned vector of
     their column. A block is a column of several numbers, whose embeddings are added up. The vector of code 0 starts at
-    zero, so that new levels say nothing where training has no rare ones.
+    zero, so that new levels have no effect where training has no rare ones.
 
     Args:
-        n_groups: Number of groups; each has embeddings of its own.
+        n_groups: Number of groups; each has its own embeddings.
         layout: The columns.
         d_token: Width of a token.
 

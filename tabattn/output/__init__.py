@@ -1,1 +1,1 @@
-"""Tables and plots for people."""
+"""Tables and plots in files."""

@@ -21,7 +21,7 @@ MAX_BARS = 30
 MAX_HEAT_COLUMNS = 60
 MAX_LINES = 8
 MAX_LABEL_LENGTH = 40
-MAX_NEGATIVE_SHARE = 0.3
+MAX_NEGATIVE_FRACTION = 0.3
 BAR_COLORS = ("#2f6f9f", "#d98c2b")
 FALLBACK_FONTS = (
     "Malgun Gothic",
@@ -38,7 +38,7 @@ FALLBACK_FONTS = (
 
 
 def plot_importance(table: ImportanceTable, ax: Axes | None = None) -> Axes:
-    """Draw ranked bars of importance, with permutation importance beside them on its own axis.
+    """Draw ranked bars of importance, with permutation importance next to them on its own axis.
 
     Args:
         table: An ImportanceTable; the first 30 columns are drawn.
@@ -67,7 +67,7 @@ def plot_importance(table: ImportanceTable, ax: Axes | None = None) -> Axes:
             )
         ]
         whiskers = "" if error is None else "; whiskers: standard deviation over members"
-        ax.set_xlabel(f"importance by attention (share{whiskers})", color=BAR_COLORS[0])
+        ax.set_xlabel(f"importance by attention (fraction{whiskers})", color=BAR_COLORS[0])
         ax.set_yticks(positions, [_label(name) for name in shown["feature"]])
         ax.set_ylim(-0.7, len(shown) - 0.3)
         ax.set_xlim(left=0)
@@ -84,7 +84,7 @@ def plot_importance(table: ImportanceTable, ax: Axes | None = None) -> Axes:
                     **style,
                 )
             )
-            twin.set_xlabel("permutation importance (fall of the held-out score)", color=BAR_COLORS[1])
+            twin.set_xlabel("permutation importance (decrease in the held-out score)", color=BAR_COLORS[1])
             _align_zero(ax, twin)
             ax.legend(handles=bars, loc="lower right")
         hidden = len(table) - len(shown)
@@ -238,10 +238,10 @@ def _new_axes(width: float, height: float) -> Axes:
 def _align_zero(ax: Axes, twin: Axes) -> None:
     """Give both axes the same place for 0, so that bars on either start at one line."""
     low, high = min(twin.dataLim.x0, 0.0), max(twin.get_xlim()[1], 0.0)
-    high = max(high, -low / MAX_NEGATIVE_SHARE)
-    share = -low / high if high > 0 else 0.0
-    twin.set_xlim(-share * high, high or 1.0)
-    ax.set_xlim(-share * ax.get_xlim()[1], ax.get_xlim()[1])
+    high = max(high, -low / MAX_NEGATIVE_FRACTION)
+    fraction = -low / high if high > 0 else 0.0
+    twin.set_xlim(-fraction * high, high or 1.0)
+    ax.set_xlim(-fraction * ax.get_xlim()[1], ax.get_xlim()[1])
 
 
 def _layer_boundaries(mean_attention: pd.DataFrame) -> list[int]:

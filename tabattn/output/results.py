@@ -1,4 +1,4 @@
-"""Tables and plots to the files of a directory: what `rank`, `explain` and the reading of text write alike."""
+"""Tables and plots to the files of a directory, for `rank`, `explain` and `text_attention`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,8 +26,8 @@ def write_results(
     Args:
         directory: Where to; made if it does not exist. Files of an earlier run are replaced.
         tables: By the name of the file, without its suffix.
-        plots: What draws each, by the name of the file below plots/, without its suffix.
-        others: What writes each other file, by its name.
+        plots: Functions that draw each, by the name of the file below plots/, without its suffix.
+        others: Functions that write each other file, by its name.
 
     Raises:
         OutputError: A file can't be written.
@@ -40,7 +40,7 @@ def write_results(
 
 
 def csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:
-    """Return what writes a table as UTF-8 CSV, without its index.
+    """Return a function that writes a table as UTF-8 CSV, without its index.
 
     Args:
         table: The table.

@@ -1,6 +1,6 @@
 """Cells of a column to values: numbers, booleans, levels, times and texts, as a person would read them.
 
-Nothing here warns: what could not be parsed is returned with the values, and whoever reads a table warns once.
+Nothing here warns: what could not be parsed is returned with the values, and the reader of a table warns once.
 """
 
 import datetime as dt
@@ -62,7 +62,7 @@ class Parsed(NamedTuple, Generic[Values]):
 
 
 def is_missing(column: AnySeries) -> Mask:
-    """Return which cells are missing: empty, blank, NaN, None, or a word for it such as "-", "N/A" or "없음".
+    """Return which cells are missing: empty, blank, NaN, None, or a word such as "-", "N/A" or "없음".
 
     Args:
         column: The cells.
@@ -75,14 +75,14 @@ def is_missing(column: AnySeries) -> Mask:
     if holds_strings(column):
         try:
             positions, values = factorized(column)
-        except ColumnError:  # whoever parses the cells refuses them
+        except ColumnError:  # refused where the cells are parsed
             return missing
         missing |= np.array([*(isinstance(value, str) and is_missing_word(value) for value in values), True])[positions]
     return missing
 
 
 def is_missing_word(text: str) -> bool:
-    """Return whether a text is blank, or a word for what is missing."""
+    """Return whether a text is blank, or a word for a missing value."""
     return text.strip().casefold() in MISSING_WORDS
 
 
@@ -105,7 +105,7 @@ def parse_numbers(column: AnySeries, name: str, number_format: NumberFormat | No
         Array of the same length.
 
     Raises:
-        ColumnError: A cell is infinite, or none is a number.
+        ColumnError: A cell is infinite, or no cell is a number.
     """
     number_format = number_format or NumberFormat()
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -193,7 +193,7 @@ def parse_levels(column: AnySeries) -> tuple[Positions, list[str]]:
     missing = is_missing(column)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    if pd.api.types.is_object_dtype(column):  # equal cells of two types, 1 and True, are named separately
+    if pd.api.types.is_object_dtype(column):  # 1 and True are equal, but distinct levels
         factorized(column)  # refuses lists and the like
         column = column.mask(missing, None).map(level_name, na_action="ignore")
     positions, values = factorized(column)
@@ -306,7 +306,7 @@ def factorized(column: AnySeries) -> tuple[Any, Any]:
     """
     try:
         return pd.factorize(column, use_na_sentinel=True)
-    except (TypeError, NotImplementedError) as error:  # Python's and PyArrow's words for lists and structures
+    except (TypeError, NotImplementedError) as error:  # raised for lists and structures by Python and PyArrow
         raise ColumnError(
             f"Column {str(column.name)!r} must hold numbers, strings, booleans or times, got {in_one_line(error)}. "
             "Drop the column."
@@ -369,7 +369,7 @@ def _is_not_numeric(column: AnySeries) -> bool:
 
 
 def _date_text(cell: object) -> str:
-    """Return a date without East Asian words, nothing for a time of day, which pandas takes for one of today."""
+    """Return a date without East Asian words, and "" for a time of day, which pandas reads as today."""
     text = plain_date(level_name(cell))
     return "" if is_duration([text]) else text
 
@@ -391,7 +391,7 @@ def _plain_seconds(cell: object, number_format: NumberFormat) -> float:
 
 
 def _duration(cell: object) -> object:
-    """Return what pandas reads as a duration, None for all else: it takes bare digits for nanoseconds."""
+    """Return what pandas reads as a duration, None for all else: it reads bare digits as nanoseconds."""
     if isinstance(cell, str):
         text = level_name(cell).strip()
         return plain_duration(text) if is_duration([text]) or any(map(str.isalpha, text)) else None
@@ -401,7 +401,7 @@ def _duration(cell: object) -> object:
 
 
 def _unparsed(column: AnySeries, is_unparsed: Mask, missing: Mask, name: str, what: str) -> UnparsedCellsWarning | None:
-    """Return what to warn of if some cells were not parsed, and refuse a column of which none was."""
+    """Return what to warn of if some cells were not parsed, and refuse a column in which no cell was."""
     if not is_unparsed.any():
         return None
     first = reprlib.repr(level_name(column[is_unparsed].iloc[0]))

@@ -6,7 +6,7 @@ from contextlib import suppress
 N_SAMPLED = 1 << 18
 MIN_PRINTABLE_FRACTION, MIN_ASCII_FRACTION, MIN_ZERO_FRACTION = 0.9, 0.01, 0.2
 MAX_ODD_HANGUL_FRACTION = 0.5
-FIRST_FOREIGN, FIRST_CHINESE, LAST_CHINESE = 0x80, 0x4E00, 0x9FFF
+FIRST_NON_ASCII, FIRST_CHINESE, LAST_CHINESE = 0x80, 0x4E00, 0x9FFF
 N_KOREAN_BYTES = 2  # the codec writes syllables of cp949 alone in eight
 
 
@@ -71,14 +71,14 @@ def _decode_utf_16(data: bytes) -> str:
 
 
 def _is_likely_korean(text: str) -> bool:
-    """Return whether most characters that are not ASCII are Hangul or signs of the older, smaller character set.
+    """Return whether most characters that are not ASCII are Hangul or others of the older, smaller character set.
 
     Source: KS X 1001, which has the 2,350 syllables that Korean is written with; cp949 adds 8,822 others.
     """
-    n_odd = n_foreign = 0
+    n_odd = n_non_ascii = 0
     for character, count in Counter(text).items():
-        if ord(character) >= FIRST_FOREIGN:
-            n_foreign += count
+        if ord(character) >= FIRST_NON_ASCII:
+            n_non_ascii += count
             is_chinese = FIRST_CHINESE <= ord(character) <= LAST_CHINESE
             n_odd += count * (is_chinese or len(character.encode("euc-kr", "ignore")) != N_KOREAN_BYTES)
-    return n_odd <= MAX_ODD_HANGUL_FRACTION * n_foreign
+    return n_odd <= MAX_ODD_HANGUL_FRACTION * n_non_ascii

@@ -124,7 +124,7 @@ def infer_date_format(strings: Sequence[str]) -> DateFormat | None:
     if not is_enough(len(dates), len(plain)):
         return None
     with filters_restored():
-        from skrub import ToDatetime  # half a second that tables without dates don't pay
+        from skrub import ToDatetime  # takes half a second, needed for dates only
 
     with warnings_ignored():
         series = pd.Series(dates, dtype="str")
@@ -136,7 +136,7 @@ def infer_date_format(strings: Sequence[str]) -> DateFormat | None:
             pattern = str(ToDatetime().fit(days.reset_index(drop=True)).format_)
         except ValueError:
             return mixed
-        if pattern.startswith("%m."):  # a point follows the day everywhere
+        if pattern.startswith("%m."):  # the day stands first where points separate
             day_first = DateFormat(pattern.replace("%m.%d.", "%d.%m."))
             return day_first if parse_dates(days, day_first).notna().all() else DateFormat(pattern)
     return DateFormat(pattern)
@@ -197,8 +197,8 @@ def infer_numeric_date_format(numbers: Sequence[float]) -> DateFormat | DateUnit
     Returns:
         A format of digits if they are calendar days (20240105), with a time (20240105083000), months (202401) or years
         (2024); days of Excel for numbers such as 45296; otherwise the unit that they count since 1970, by the size of
-        the largest; None if they are none of these. One cell in twenty may be something else, where there are more than
-        ten dates.
+        the largest; None if they match none of these. One cell in twenty may be something else, where there are more
+        than ten dates.
 
     Example:
         >>> infer_numeric_date_format([20240105, 20231231])

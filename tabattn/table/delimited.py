@@ -63,15 +63,15 @@ def read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.Data
         >>> read_text("code;n\n007;1,5\n008;2\n", ",", "t.csv")[1].to_dict("list")
         {'code': ['007', '008'], 'n': [1.5, 2.0]}
     """
-    if said := _SEPARATOR_LINE.match(text):  # Excel's own first line
-        usual, text = said[1], text[said.end() :]
+    if declared := _SEPARATOR_LINE.match(text):  # Excel's own first line
+        usual, text = declared[1], text[declared.end() :]
     if "\0" in text:
         raise ValueError("it is not text: it holds a zero byte")
-    separator = usual if said else find_separator(text, usual)
+    separator = usual if declared else find_separator(text, usual)
     is_spaced = f"{separator} " in text[:SAMPLED_CHARACTERS].split("\n", 1)[0]
     columns = _columns_of(_spread_lines(text), separator, is_spaced=is_spaced)
     votes = Counter(infer_decimal(cells) for cells in columns if infer_number_format(cells))
-    decimal = _elected(votes, separator)
+    decimal = _majority_decimal(votes, separator)
     options: dict[str, Any] = {"sep": separator, "index_col": False, "skipinitialspace": is_spaced}
     header = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, keep_default_na=False, **options)
     with exclusive(), warnings.catch_warnings():
@@ -88,13 +88,13 @@ def read_text(text: str, usual: str, file_name: str) -> tuple[list[str], pd.Data
 
 
 def _spread_lines(text: str) -> list[str]:
-    """Return the first line and up to so many others, spread evenly over the file."""
+    """Return the first line and a sample of others, spread evenly over the file."""
     lines = text.splitlines(keepends=True)
     return lines[:1] + lines[1 :: max(1, len(lines) // SPREAD_LINES)]
 
 
 def _keep_digits(table: pd.DataFrame, text: str, options: Mapping[str, Any]) -> None:
-    """Read columns again as strings whose digits a number would lose: 00012, and integers beyond 2**53."""
+    """Read columns again as strings where numbers would lose digits: codes such as 00012, integers beyond 2**53."""
     has_codes = _SOME_LEADING_ZERO.search(text) is not None
     doubtful = [i for i in range(table.shape[1]) if _may_lose_digits(table.iloc[:, i], has_codes=has_codes)]
     if not doubtful:
@@ -121,8 +121,8 @@ def _may_lose_digits(column: "pd.Series[Any]", *, has_codes: bool) -> bool:
         return has_codes
     numbers = column.to_numpy(dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
-    is_whole = len(numbers) > 0 and bool((numbers == np.floor(numbers)).all())
-    return is_whole and (has_codes or bool(MAX_EXACT_INTEGER <= np.abs(numbers).max() < MAX_READ_AGAIN))
+    are_integers = len(numbers) > 0 and bool((numbers == np.floor(numbers)).all())
+    return are_integers and (has_codes or bool(MAX_EXACT_INTEGER <= np.abs(numbers).max() < MAX_READ_AGAIN))
 
 
 def _with_decimal(table: pd.DataFrame, decimal: DecimalSeparator) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -171,7 +171,7 @@ def _columns_of(lines: Sequence[str], separator: str, *, is_spaced: bool) -> lis
     ]
 
 
-def _elected(votes: Counter[DecimalSeparator | None], separator: str) -> DecimalSeparator:
+def _majority_decimal(votes: Counter[DecimalSeparator | None], separator: str) -> DecimalSeparator:
     """Return the decimal separator of a file: that of most columns of numbers that can be read in one way only.
 
     Where commas separate cells it is a point, whatever quoted cells hold: their columns are read one by one.
@@ -182,7 +182,7 @@ def _elected(votes: Counter[DecimalSeparator | None], separator: str) -> Decimal
 
 
 def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
-    """Warn of numbers whose separator is understood by a guess, or by a single other column."""
+    """Warn of numbers whose separator is inferred from a guess, or from a single other column."""
     if ambiguous:
         name, number = next(iter(ambiguous.items()))
         warnings.warn(
@@ -195,12 +195,12 @@ def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
 
 
 def names_in(header: pd.DataFrame) -> list[str]:
-    """Return the names that a first row holds, "" where there is none."""
+    """Return the names in a first row, "" for an empty cell."""
     return [] if header.empty else ["" if pd.isna(name) else str(name).strip() for name in header.iloc[0]]
 
 
 def find_separator(text: str, usual: str) -> str:
-    r"""Infer what separates the cells of a line.
+    r"""Infer which character separates the cells of a line.
 
     Args:
         text: The file.

@@ -100,7 +100,7 @@ def infer_number_format(
 
 
 def is_enough(n_parsed: int, n_strings: int) -> bool:
-    """Return whether so many strings of one form make all of them a column of that form.
+    """Return whether enough strings have a form to read their column in that form.
 
     Args:
         n_parsed: How many have the form.
@@ -113,7 +113,7 @@ def is_enough(n_parsed: int, n_strings: int) -> bool:
 
 
 def is_likely(strings: Sequence[str], holds: Callable[[str], bool]) -> bool:
-    """Return whether half of up to a thousand strings, spread evenly, have a form: most columns fail at once.
+    """Return whether half of up to a thousand strings, spread evenly, have a form: most columns fail this check.
 
     Args:
         strings: All strings.
@@ -150,7 +150,7 @@ def infer_decimal(strings: Iterable[str]) -> DecimalSeparator | None:
         strings: Cells.
 
     Returns:
-        The separator of most numbers that can be read in one way only; None if there is none.
+        The separator of most numbers that can be read in one way only; None if neither has the majority.
 
     Example:
         >>> infer_decimal(["3,14", "17.027", "A"]), infer_decimal(["17.027", "2,309"])
@@ -202,7 +202,7 @@ def parse_integer(text: str) -> int | None:
 
 
 def are_codes(strings: Sequence[str]) -> bool:
-    """Return whether digits that begin with 0 are codes, which lose it as numbers: if many do, or all have one length.
+    """Return whether strings of digits are codes: many begin with 0, or one does and all have the same length.
 
     Args:
         strings: The distinct cells of a column, none missing.

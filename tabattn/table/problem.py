@@ -1,4 +1,4 @@
-"""Table to features and target, for the whole job: what `rank` requires of a table before it starts."""
+"""Table to features and target: what `rank` requires of a table before it starts."""
 
 import warnings
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def split_target(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
 
     Raises:
         TableError: Column names are not unique, no feature is left, or there are fewer than 20 rows.
-        TargetError: There is no such target, or nothing can be learned from it.
+        TargetError: The target is not a column, or nothing can be learned from it.
         ColumnError: A feature holds infinite values.
         ParameterError: A column to drop does not exist, or is the target.
 
@@ -81,7 +81,7 @@ def split_target(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
     table = table[is_known].reset_index(drop=True)
     X = table.drop(columns=[target, *drop])
     if X.shape[1] == 0:
-        raise TableError(f"The table must have at least one feature column beside the target {target!r}, got none.")
+        raise TableError(f"The table must have at least one feature column besides the target {target!r}, got none.")
     if len(table) < MIN_ROWS:
         raise TableError(f"The table must have at least {MIN_ROWS} rows with a target, got {len(table)}.")
     _refuse_infinite(X)
@@ -107,10 +107,10 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
             f"The target of a regression must be numeric, got {name!r} with values such as '{column.iloc[0]}'. "
             "Use classification."
         )
-    is_whole = numbers is not None and bool((numbers == numbers.round()).all())
-    is_exact = is_whole and numbers is not None and numbers.abs().max() < MAX_EXACT_INTEGER
+    are_integers = numbers is not None and bool((numbers == numbers.round()).all())
+    is_exact = are_integers and numbers is not None and numbers.abs().max() < MAX_EXACT_INTEGER
     is_few = numbers is not None and numbers.nunique() <= MAX_NUMERIC_CLASSES
-    if task == "regression" or (task == "auto" and numbers is not None and not (is_whole and is_few)):
+    if task == "regression" or (task == "auto" and numbers is not None and not (are_integers and is_few)):
         assert numbers is not None, "a regression without numbers was refused above"
         return numbers.astype(object).astype(float), "regression"
     classes = column.astype(object) if numbers is None else numbers.astype(int) if is_exact else numbers.astype(str)

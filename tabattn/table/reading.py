@@ -51,7 +51,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         The table, its column names as strings.
 
     Raises:
-        TableError: There is no such file, it is not such a table, or a column name occurs twice.
+        TableError: The file does not exist, it is not such a table, or a column name occurs twice.
 
     Warns:
         AmbiguousNumbersWarning: Separators in the numbers of a file may be those of decimals or of thousands.
@@ -83,7 +83,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise TableError(
             f"Reading {path.name!r} needs {package}. Install it with: pip install 'tabattn[{extra}]'"
         ) from error
-    except Exception as error:  # of syntax, of type, anything: parsers meet damaged bytes here
+    except Exception as error:  # parsers of damaged bytes raise errors of any type
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise TableError(
             f"{str(path)!r} must be a table with one line of column names: {reason.rstrip('.')}."
@@ -102,13 +102,13 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def as_pandas(data: Any) -> Any:
-    """Return any eager table that Narwhals knows (Polars, PyArrow, Modin, ...) as DataFrame, anything else unchanged.
+    """Return any eager table that Narwhals supports (Polars, PyArrow, Modin, ...) as DataFrame, all else unchanged.
 
     Args:
         data: A table, or something else.
 
     Raises:
-        TableError: The table is lazy, or its package can't hand it over.
+        TableError: The table is lazy, or its package can't convert it.
 
     Example:
         >>> as_pandas(pd.DataFrame({"a": [1]})).shape, as_pandas("table.csv")
@@ -132,7 +132,11 @@ def as_pandas(data: Any) -> Any:
             f"Reading a {type(data).__module__.split('.')[0]} table needs pyarrow. "
             "Install it with: pip install 'tabattn[parquet]'"
         ) from error
-    except (ValueError, TypeError, NotImplementedError) as error:  # PyArrow's are all of these, and it may be absent
+    except (
+        ValueError,
+        TypeError,
+        NotImplementedError,
+    ) as error:  # PyArrow's errors are of these types, and it may be absent
         raise TableError(
             f"A {type(data).__module__.split('.')[0]} table must have columns of types that pandas has, got: "
             f"{in_one_line(error)}. Turn such columns into numbers or strings."

@@ -1,4 +1,4 @@
-"""DataFrame to `TypedTable`: of what kind every column is, decided once, on training rows; and its cells as values."""
+"""DataFrame to `TypedTable`: the kind of every column, inferred once on training rows, and its cells as values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -92,7 +92,7 @@ class Column:
             Their values, and what to warn of if some could not be parsed.
 
         Raises:
-            ColumnError: None could be parsed, or some numbers are infinite.
+            ColumnError: No cell could be parsed, or some numbers are infinite.
         """
         match self.kind:
             case Kind.NUMERIC:
@@ -202,7 +202,7 @@ class TypedTable:
         schema: The columns.
         cells: The values of each column.
         index: Labels of the rows.
-        warnings: What to warn of; given by whoever was handed the table, once.
+        warnings: What to warn of; the caller gives them, once.
     """
 
     schema: TableSchema
@@ -237,7 +237,7 @@ class TypedTable:
 
 
 def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TypedTable:
-    """Infer of what kind each column is, and parse its cells.
+    """Infer the kind of each column, and parse its cells.
 
     Numbers are numeric, also those written as strings, with thousands separators or a decimal comma; strings of digits
     that begin with 0 are not. Booleans, also the strings "true" and "false", are boolean; other strings and pandas
@@ -254,8 +254,8 @@ def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Type
         thousands).
 
     Raises:
-        ColumnError: A column holds complex or infinite numbers, objects that can't be read, or not what `kinds` says.
-        ParameterError: `kinds` names no column of X, or an unknown kind.
+        ColumnError: A column holds complex or infinite numbers, objects that can't be read, or not what `kinds` states.
+        ParameterError: `kinds` names a column that X does not have, or an unknown kind.
     """
     given = _check_kinds(kinds or {}, [str(name) for name in X.columns])
     inferred = [_infer_column(str(name), X.iloc[:, i], given.get(str(name))) for i, name in enumerate(X.columns)]
@@ -265,7 +265,7 @@ def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Type
 
 
 def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TableSchema:
-    """Infer of what kind each column is, see `infer_table`.
+    """Infer the kind of each column, see `infer_table`.
 
     Args:
         X: Rows, features only.
@@ -278,7 +278,7 @@ def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Tab
         ColumnError, ParameterError: As `infer_table` does.
 
     Warns:
-        UnparsedCellsWarning, AmbiguousNumbersWarning: As `infer_table` says.
+        UnparsedCellsWarning, AmbiguousNumbersWarning: As `infer_table` returns them.
 
     Example:
         >>> schema = infer_schema(pd.DataFrame({"speed": [1.5, 2.0, None], "line": ["A", "A", "B"]}))
@@ -291,7 +291,7 @@ def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Tab
 
 
 def _learned(column: Column, cells: TypedCells) -> Column:
-    """Return a column with what its cells say of its categories, and whether it is constant."""
+    """Return a column with the categories of its cells, and whether it is constant."""
     categories: tuple[str, ...] = ()
     if column.kind is Kind.BOOLEAN:
         categories = BOOLEAN_NAMES
@@ -429,7 +429,7 @@ def _column_of(settings: dict[str, Any]) -> Column:
     elif "decimal" in held:
         how = NumberFormat(held["decimal"], held["thousands"], int(held["offset"]))
         if replace(how, offset=0) not in NUMBER_FORMATS:
-            raise ValueError("there is no such format of numbers")
+            raise ValueError("the format of numbers is unknown")
     else:
         pattern = held["pattern"]
         how = DateFormat(None if pattern is None else str(pattern), bool(held["day_first"]))

@@ -1,4 +1,4 @@
-"""What happens around training steps: attention recorded, best weights kept, progress shown."""
+"""Callbacks of training: record attention, keep the best weights, show progress."""
 
 from typing import Any, Literal
 
@@ -80,11 +80,11 @@ class BestWeights(lightning.Callback):
 class AverageWeights(lightning.Callback):
     """Validate, and so keep, an exponential moving average of the weights instead of the weights of the last step.
 
-    The average forgets faster at first: after step t it keeps ``min(decay, (1 + t) / (10 + t))`` of what it was. Put
+    The average forgets faster at first: after step t it keeps ``min(decay, (1 + t) / (10 + t))`` of its last value. Put
     this callback after `BestWeights`, which looks at the weights before they are swapped back.
 
     Args:
-        decay: Share of the average that stays at every step.
+        decay: Fraction of the average that is kept at every step.
 
     Source: Izmailov et al. 2018 (arXiv 1803.05407) for the averaging of weights; the warm-up is TensorFlow's
         `ExponentialMovingAverage`. Lightning's `WeightAveraging` puts the last average back at the end of training, not
@@ -125,8 +125,8 @@ class AverageWeights(lightning.Callback):
 class ClippedGradients(lightning.Callback):
     """Scale all gradients down together to a norm before each step.
 
-    Lightning's own clipping refuses to in mixed precision with a fused optimizer, for fear of gradients that are scaled
-    up; in bfloat16 none are.
+    Lightning's own clipping raises in mixed precision with a fused optimizer, because gradients could be scaled up; in
+    bfloat16 none are.
 
     Args:
         max_norm: The largest norm.

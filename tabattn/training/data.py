@@ -20,7 +20,7 @@ class TrainingRows:
         cells: The features.
         target: Class codes; else numbers, one for each output, as the loss takes them.
         weight: Non-negative weight of each row in the loss.
-        held_out: Which members must not learn from the row, and so may validate by it.
+        held_out: Which members must not learn from the row, and so may validate on it.
     """
 
     cells: Cells

@@ -23,7 +23,7 @@ from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, Training
 MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
-UNINTERESTING = ".*LeafSpec.*|GPU available but not used.*"
+IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*"
 AVERAGE_DECAY = 0.99
 
 
@@ -33,7 +33,7 @@ class TrainingSettings:
 
     Args:
         optimizer: Settings of AdamW.
-        batch_size: TrainingRows per training step.
+        batch_size: Rows per training step.
         max_epochs: Passes over the training rows at most.
         patience: Epochs without a better validation loss before training stops.
         seed: Determines initial weights, batches and dropout.
@@ -53,7 +53,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and what was seen while training.
+    """A trained model and the record of its training.
 
     Args:
         model: In eval mode, with the weights of the best epoch, on the CPU.
@@ -79,17 +79,17 @@ def train(
 ) -> Trained:
     """Build a model and train it until the validation loss stops falling.
 
-    The same arguments give the same weights on the same machine. The global random state is left as it was.
+    The same arguments give the same weights on the same machine. The global random state is restored.
 
     Args:
         shape: Sizes of the model.
-        rows: Rows to learn from, and, where members hold them out, to validate by; each member must hold out some
+        rows: Rows to learn from, and, where members hold them out, to validate on; each member must hold out some
             rows and learn from some. Only the ratios of their weights matter.
         settings: How to train.
         start: A model of the same sizes to go on from; None for new weights.
 
     Returns:
-        The trained model; if training was interrupted, as of the best epoch that was over.
+        The trained model; if training was interrupted, that of the best finished epoch.
 
     Raises:
         TrainingError: The validation loss was finite in no epoch.
@@ -145,7 +145,7 @@ def new_trainer(
     Args:
         device: Where to train.
         max_epochs: Passes over the rows at most.
-        callbacks: What else happens around steps.
+        callbacks: Further callbacks.
     """
     return lightning.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -176,13 +176,13 @@ def resolve_device(name: str) -> torch.device:
 
 
 def _validation_batch_size(shape: ModelShape) -> int:
-    """Bound the memory that the attention weights of a batch take, whatever the number of columns."""
+    """Return a batch size that bounds the memory of attention weights, whatever the number of columns."""
     return min(MAX_VALIDATION_ROWS, max(1, MAX_VALIDATION_WEIGHTS // shape.n_weights_per_row))
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Pass Ctrl-C on: Lightning turns it into an exit of the process and ignores it from then on."""
+    """Raise KeyboardInterrupt on Ctrl-C: Lightning turns it into SystemExit and ignores it from then on."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -195,7 +195,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
-    """Draw from a seed, and leave the global random state as it was; one thread at a time.
+    """Seed the global random state, and restore it afterwards; one thread at a time.
 
     Args:
         seed: The seed.
@@ -208,6 +208,6 @@ def reproducible(seed: int) -> Iterator[None]:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Hold back Lightning's remarks on hardware and services, and leave its loggers as they were."""
-    with loggers_quiet("lightning.pytorch", "lightning.fabric"), warnings_ignored(UNINTERESTING):
+    """Suppress Lightning's messages on hardware and services, and restore its loggers."""
+    with loggers_quiet("lightning.pytorch", "lightning.fabric"), warnings_ignored(IGNORED_WARNINGS):
         yield

@@ -1,4 +1,4 @@
-"""Which rows each member holds out, and so may judge by.
+"""Validation rows: which rows each member holds out.
 
 Members that share column tokens must hold out the same rows, because what one of them learns is in the tokens of all.
 """
@@ -16,12 +16,12 @@ def held_out_rows(
     """Draw the rows that each group of members holds out.
 
     The rows are put on a circle in random order, and every group holds out an arc of it; the arcs begin at equal
-    distances. Rows of a class are spread evenly over the circle, so that every arc has its share of every class.
+    distances. Rows of a class are spread evenly over the circle, so that every arc has classes in the same proportions.
 
     Args:
         target: Class codes (integer), or numbers (float).
         n_groups: Number of groups.
-        fraction: Share of the rows that each group holds out, in (0, 1); at most 2,048 rows, at least one, and at
+        fraction: Fraction of the rows that each group holds out, in (0, 1); at most 2,048 rows, at least one, and at
             least one row is left.
         generator: Source of randomness.
 

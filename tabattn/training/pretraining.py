@@ -36,7 +36,7 @@ KEEP, MASK, SWAP = 0, 1, 2
 
 
 class Reconstruction(nn.Module):
-    """States of columns to their cells, with what takes the place of cells that are hidden.
+    """Predict cells from states of columns; holds the tokens that replace hidden cells.
 
     Args:
         shape: Sizes of the model.
@@ -57,10 +57,10 @@ class Reconstruction(nn.Module):
         column_of = torch.tensor(layout.column_of_number, dtype=torch.long)
         widths = torch.tensor(layout.widths, dtype=torch.long)
         self.register_buffer("column_of", column_of)
-        self.register_buffer("number_share", 1 / widths[column_of].float())
+        self.register_buffer("number_fraction", 1 / widths[column_of].float())
 
     column_of: Tensor
-    number_share: Tensor
+    number_fraction: Tensor
 
     def loss(
         self, states: Float[Tensor, "member batch column d"], cells: Cells, predicted: Bool[Tensor, "batch column"]
@@ -76,7 +76,7 @@ class Reconstruction(nn.Module):
         total, n_members = states.new_zeros(()), states.shape[0]
         if len(self.column_of):
             read = torch.einsum("mbnd,mnd->mbn", states[:, :, self.column_of], self.number_weight) + self.number_bias
-            weight = known[:, self.column_of] * self.number_share
+            weight = known[:, self.column_of] * self.number_fraction
             total = total + ((read - cells.numeric).square() * weight).sum()
         for i, layer in enumerate(self.levels):
             column = self.first_level_column + i
@@ -114,7 +114,7 @@ def hidden_cells(n_rows: int, n_columns: int, generator: torch.Generator) -> Int
 def _masked_task(
     model: TabAttnModel, head: Reconstruction, cells: Cells, rows: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Predict hidden cells from the others; drawn anew at every step."""
+    """Predict hidden cells from the others; drawn again at every step."""
     action = hidden_cells(len(cells), model.shape.n_columns, generator).to(rows.device)
     return _predict_hidden(model, head, cells, action)
 
@@ -127,7 +127,7 @@ def _predict_hidden(model: TabAttnModel, head: Reconstruction, cells: Cells, act
 def _read_with_hidden(
     model: TabAttnModel, head: Reconstruction, tokens: Tensor, action: Tensor
 ) -> tuple[Float[Tensor, "member batch column d"], Float[Tensor, "member batch d"]]:
-    """States of the columns (of CLS, where columns have none), and of CLS, with cells hidden or swapped."""
+    """Return states of columns (of CLS, where columns have no states), and of CLS, with cells hidden or swapped."""
     swapped = tokens.roll(1, dims=1)
     by_action = torch.where((action == SWAP)[..., None], swapped, tokens)
     shown = torch.where((action == MASK)[..., None], normalize(head.hidden), by_action)
@@ -135,7 +135,7 @@ def _read_with_hidden(
 
 
 class BertTask:
-    """Predict cells that were hidden once for all epochs, and tell whether the halves of a row belong together.
+    """Predict cells that were hidden once for all epochs, and classify whether the halves of a row belong together.
 
     Args:
         n_rows: Number of rows.
@@ -274,13 +274,13 @@ TASKS: Mapping[EncoderKind, Task] = {
 
 
 class PretrainingModule(lightning.LightningModule):
-    """Learn columns from columns, and note the loss of each epoch.
+    """Learn columns from columns, and record the loss of each epoch.
 
     Args:
         model: The model.
         head: What predicts cells.
-        task: What to learn.
-        seed: Determines what is hidden from rows that judge.
+        task: Task to learn.
+        seed: Determines what is hidden, in validation rows the same in every epoch.
         learning_rate: Step size of AdamW.
         weight_decay: Weight decay of AdamW.
     """
@@ -313,11 +313,11 @@ class PretrainingModule(lightning.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Hide the same from the rows that judge in every epoch."""
+        """Hide the same cells of validation rows in every epoch."""
         self._validation_draws.manual_seed(self._seed)
 
     def validation_step(self, batch: TrainingRows, batch_idx: int) -> None:
-        """Note the loss of the task."""
+        """Record the loss of the task."""
         loss = self._task(self.model, self.head, batch.cells, batch.target, self._validation_draws)
         self._sums["validation"].append((float(loss), len(batch)))
 
@@ -336,7 +336,7 @@ class PretrainingModule(lightning.LightningModule):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model that knows columns by columns.
+    """A model that was pretrained to predict columns from columns.
 
     Args:
         model: The model, its head for the target still untrained.
@@ -353,7 +353,7 @@ class Pretrained:
 def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pretrained:
     """Pretrain a model on rows without a target.
 
-    The same arguments give the same weights on the same machine. The global random state is left as it was.
+    The same arguments give the same weights on the same machine. The global random state is restored.
 
     Args:
         shape: Sizes of the model.

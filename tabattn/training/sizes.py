@@ -9,11 +9,11 @@ MAX_OWN_TOKEN_ROWS, MAX_OWN_TOKEN_COLUMNS = 8_192, 1_000
 
 
 def has_own_tokens(n_rows: int, n_columns: int) -> bool:
-    """Choose whether every member gets column tokens of its own, or all members share theirs.
+    """Choose whether every member gets its own column tokens, or all members share them.
 
-    Members with tokens of their own hold out different rows: all rows are learned from, and all rows judge. That is
+    Members with their own tokens hold out different rows: all rows are learned from, and all rows validate. That is
     worth its price where rows are few. With shared tokens all members hold out the same rows, up to 2,048, which are
-    enough to judge by where rows are many, and the tokens are computed once.
+    enough to validate on where rows are many, and the tokens are computed once.
 
     Args:
         n_rows: Number of rows to fit.
@@ -46,5 +46,5 @@ def auto_batch_size(n_rows: int) -> int:
 
 
 def _power_of_two(limit: float) -> int:
-    """The largest power of two up to a limit, at least 1."""
+    """Return the largest power of two up to a limit, at least 1."""
     return 1 << int(math.log2(max(1.0, limit)))

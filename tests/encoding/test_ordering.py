@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn.encoding.ordering import MAX_WRITTEN_OUT, ordered_rows
+from tabattn.encoding.ordering import MAX_REPEATED_ROWS, ordered_rows
 
 
 def test_rows_have_the_same_order_however_the_table_is_written() -> None:
@@ -44,7 +44,7 @@ def test_missing_cells_are_equal_and_zero_has_no_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weight", "n_written"), [([1, 2, 3], 6), ([0.5, 2, 3], 3), ([1, 1, MAX_WRITTEN_OUT], 3), ([1, 1, 1], 3)]
+    ("weight", "n_written"), [([1, 2, 3], 6), ([0.5, 2, 3], 3), ([1, 1, MAX_REPEATED_ROWS], 3), ([1, 1, 1], 3)]
 )
 def test_rows_of_whole_weights_are_written_out(weight: list[float], n_written: int) -> None:
     X = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
@@ -60,9 +60,9 @@ def test_numbers_beyond_all_floats_are_ordered() -> None:
 
 def test_rows_are_written_out_up_to_the_limit_and_not_beyond() -> None:
     X, y = pd.DataFrame({"x": [1.0, 2.0]}), np.zeros(2)
-    most = np.array([MAX_WRITTEN_OUT - 1.0, 1.0])
+    most = np.array([MAX_REPEATED_ROWS - 1.0, 1.0])
     positions, written = ordered_rows(X, y, most)
-    assert len(positions) == MAX_WRITTEN_OUT
+    assert len(positions) == MAX_REPEATED_ROWS
     assert (written == 1).all()
     for more in (np.add(most, [0, 1]), most * 2, most * 1e300):
         positions, written = ordered_rows(X, y, more)
@@ -71,7 +71,7 @@ def test_rows_are_written_out_up_to_the_limit_and_not_beyond() -> None:
 
 
 def test_a_table_longer_than_the_limit_keeps_its_rows() -> None:
-    n_rows = MAX_WRITTEN_OUT + 1
+    n_rows = MAX_REPEATED_ROWS + 1
     X = pd.DataFrame({"x": np.arange(n_rows) % 7.0})
     positions, written = ordered_rows(X, np.zeros(n_rows), np.ones(n_rows))
     assert len(np.unique(positions)) == n_rows

@@ -237,7 +237,7 @@ def test_little_is_read_of_large_files_that_are_none_of_ours(tmp_path: Path) -> 
         with path.open("wb") as file:
             file.write(start)
             file.truncate(2**40)  # a terabyte that takes no place
-        with pytest.raises(ModelFileError, match="which is not, or not whole"):
+        with pytest.raises(ModelFileError, match="which is not one, or is incomplete"):
             load(path)
     ours = {"tabattn": json.dumps({"format": 2, "version": "0", "sha256": "", "settings": {}})}
     head = json.dumps(
@@ -246,9 +246,9 @@ def test_little_is_read_of_large_files_that_are_none_of_ours(tmp_path: Path) -> 
     with path.open("wb") as file:
         file.write(len(head).to_bytes(8, "little") + head)
         file.truncate(2**40 + 8 + len(head))
-    with pytest.raises(ModelFileError, match=r"which is not, or not whole|was changed"):
+    with pytest.raises(ModelFileError, match=r"which is not one, or is incomplete|was changed"):
         load(path)
-    with pytest.raises(ModelFileError, match=r"which is not, or not whole|existing file"):
+    with pytest.raises(ModelFileError, match=r"which is not one, or is incomplete|existing file"):
         load("n" * 300)
 
 

@@ -39,7 +39,7 @@ def test_whiskers_are_explained_where_there_are_some() -> None:
     table = make_table(6)
     assert "whiskers: standard deviation over members" in plot_importance(table).get_xlabel()
     of_one_member = plot_importance(table.assign(std=np.nan))
-    assert of_one_member.get_xlabel() == "importance by attention (share)"
+    assert of_one_member.get_xlabel() == "importance by attention (fraction)"
 
 
 def test_both_axes_have_zero_in_the_same_place() -> None:
