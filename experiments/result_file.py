@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.machine import CODE, COMMIT, describe_machine
-from tabattn.files import write_whole
+from tabattn.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 COMMENT = "#"
@@ -113,7 +113,7 @@ class ResultFile:
         def write(part: Path) -> None:
             part.write_text(text, encoding="utf-8")
 
-        write_whole(path, write)
+        write_atomic(path, write)
 
 
 def is_stale(rows: pd.DataFrame) -> "pd.Series[bool]":

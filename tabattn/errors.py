@@ -30,7 +30,7 @@ def quoted(names: Sequence[object], n_shown: int = N_SHOWN) -> str:
     return ", ".join(repr(name) for name in names[:n_shown]) + (", ..." if len(names) > n_shown else "")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], what: str = "columns") -> str:
     """Return a hint: the known name most similar to an unknown one, or else the known names.
 
     Example:
@@ -40,7 +40,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     by_folded = {each.casefold(): each for each in reversed(names)}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
-    return f"Did you mean {by_folded[close[0]]!r}?" if close else f"The columns are {quoted(names, 8)}."
+    return f"Did you mean {by_folded[close[0]]!r}?" if close else f"The {what} are {quoted(names, 8)}."
 
 
 class TableError(TabAttnError):

@@ -1,6 +1,5 @@
 """The whole analysis in one call: split, fit, rank, compare, write results."""
 
-import difflib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from tabattn.errors import (
     ParameterError,
     UninformativeColumnWarning,
     UntrustedRankingWarning,
+    nearest,
     quoted,
     warn_all,
 )
@@ -293,9 +293,10 @@ def _estimator(task: Task, settings: Mapping[str, Any]) -> TabAttnRegressor | Ta
     known = (TabAttnRegressor if task == "regression" else TabAttnClassifier)().get_params(deep=False)
     for name in settings:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else "Its documentation lists them."
-            raise ParameterError(f"Further arguments must be those of the estimator of a {task}, got {name!r}. {hint}")
+            raise ParameterError(
+                f"Further arguments must be those of the estimator of a {task}, got {name!r}. "
+                + nearest(name, known, "arguments")
+            )
     estimator = TabAttnRegressor(**settings) if task == "regression" else TabAttnClassifier(**settings)
     check_parameters(estimator.get_params(deep=False))
     return estimator

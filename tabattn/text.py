@@ -209,6 +209,7 @@ def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient
         inputs = inputs | {"decoder_input_ids": torch.tensor([[first]])}
     classes = [] if tokenizer.cls_token_id is None else (ids == tokenizer.cls_token_id).nonzero().flatten().tolist()
     place = classes[0] if classes else len(ids) - 1
+    # transformers has a public setter, but no public getter
     implementation, was_training = model.config._attn_implementation, model.training
     try:
         model.set_attn_implementation("eager")

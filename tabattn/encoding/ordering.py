@@ -14,12 +14,10 @@ import pandas as pd
 from tabattn.arrays import Array
 from tabattn.encoding.weighting import ClassWeight, check_weights, class_weights
 from tabattn.errors import TableError
-from tabattn.table.cells import AnySeries, Floats, factorized, level_name
+from tabattn.table.cells import INFERRED_NUMBERS, AnySeries, Floats, Positions, factorized, level_name
 from tabattn.table.numbers import MAX_EXACT_INTEGER
 
 MAX_REPEATED_ROWS = 1_000_000
-NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "integer-na", "decimal"})
-Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
 Keys = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
@@ -124,7 +122,7 @@ def in_order(X: pd.DataFrame) -> pd.DataFrame:
 
 def _keys(column: AnySeries) -> Keys:
     """Return a hash of each cell, equal for equal numbers, names and times, whatever the type of the column."""
-    if pd.api.types.infer_dtype(column, skipna=True) in NUMBERS:
+    if pd.api.types.infer_dtype(column, skipna=True) in INFERRED_NUMBERS | {"boolean", "integer-na"}:
         with suppress(OverflowError):  # integers beyond the range of floats are hashed as strings
             numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # makes -0.0 and 0.0 equal
             if not (pd.api.types.is_integer_dtype(column) and (np.abs(numbers) > MAX_EXACT_INTEGER).any()):

@@ -19,7 +19,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from tabattn.arrays import Array
-from tabattn.errors import TargetError, in_one_line
+from tabattn.errors import TargetError, in_one_line, quoted
 from tabattn.nn.losses import LossName
 
 NUMBER_LOSSES: frozenset[LossName] = frozenset({"squared", "absolute", "pinball", "poisson"})
@@ -203,7 +203,7 @@ class ClassEncoding(TargetEncoding):
             raise TargetError("y must hold one class for each row, as in fit, got several labels.")
         unknown = pd.unique(values[~np.isin(values, self.classes)])
         if len(unknown):
-            shown = ", ".join(repr(str(each)) for each in unknown[:5])
+            shown = quoted([str(each) for each in unknown])
             raise TargetError(f"y must hold classes that fit has seen, got {shown}. Leave these rows out.")
         return torch.from_numpy(np.searchsorted(self.classes, values).astype(np.int64))
 

@@ -46,6 +46,9 @@ MISSING_WORDS = frozenset(
     }
 )
 BOOLEAN_NAMES = ("False", "True")
+INFERRED_NUMBERS = frozenset(
+    {"integer", "floating", "mixed-integer-float", "decimal"}
+)  # of pandas.api.types.infer_dtype
 BEYOND_INTEGERS = 2**64
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError, nearest
-from tabattn.table.cells import AnySeries, holds_strings, is_missing, parse_numbers
+from tabattn.table.cells import INFERRED_NUMBERS, AnySeries, holds_strings, is_missing, parse_numbers
 from tabattn.table.numbers import MAX_EXACT_INTEGER, infer_number_format
 from tabattn.table.reading import refuse_duplicate_names
 
@@ -18,7 +18,6 @@ TaskChoice = Literal["auto", "regression", "classification"]
 MIN_ROWS = 20
 MAX_NUMERIC_CLASSES = 10
 MAX_MAGNITUDE = 1e150
-NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal"})
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,9 @@ def parse_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
         raise TargetError(
             f"The target must be numbers or classes, got {name!r} with {inferred} values. Turn it into numbers first."
         )
-    if holds_strings(column) and inferred not in NUMBERS:
+    if holds_strings(column) and inferred not in INFERRED_NUMBERS:
         return _parse_target_numbers(column, name)
-    if inferred not in NUMBERS:
+    if inferred not in INFERRED_NUMBERS:
         return None
     numbers = column.astype(float)
     n_infinite = int(np.isinf(numbers).sum())

@@ -11,6 +11,7 @@ import pandas as pd
 from tabattn.errors import AmbiguousNumbersWarning, ColumnError, ParameterError, TabAttnWarning, warn_all
 from tabattn.table.cells import (
     BOOLEAN_NAMES,
+    INFERRED_NUMBERS,
     AnySeries,
     distinct_numbers,
     factorized,
@@ -334,7 +335,7 @@ def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, Format, TabAttnWarn
         return Kind.BOOLEAN, None, None
     cells = column[~is_missing(column)]
     inferred = pd.api.types.infer_dtype(cells, skipna=True)
-    if inferred in {"integer", "floating", "mixed-integer-float", "decimal", "empty"}:
+    if inferred in INFERRED_NUMBERS | {"empty"}:
         return Kind.NUMERIC, NumberFormat(), None
     if inferred in {"datetime64", "datetime", "date", "period"}:
         return Kind.DATETIME, None, None

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tabattn.training.data import TrainingRows
 from tabattn.training.module import VALIDATION_LOSS
@@ -107,7 +108,7 @@ class AverageWeights(lightning.Callback):
         self._n_steps += 1
         kept = min(self._decay, (1 + self._n_steps) / (10 + self._n_steps))
         current = [parameter.detach() for parameter in pl_module.parameters()]
-        torch._foreach_lerp_(self._average, current, 1 - kept)
+        get_ema_multi_avg_fn(kept)(self._average, current, self._n_steps)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Put the average in."""
