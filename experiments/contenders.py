@@ -24,7 +24,8 @@ from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.nn.losses import loss_of
 from tabattn.nn.tokens import Cells
 from tabattn.table.columns import Levels, Numbers
-from tabattn.table.schema import TableSchema, infer_table
+from tabattn.table.inference import infer_table
+from tabattn.table.schema import TableSchema
 from tabattn.training.data import ShuffledBatches, TrainingRows
 from tabattn.training.sizes import auto_batch_size
 

@@ -35,8 +35,8 @@ from tabattn.importance.permutation import N_REPEATS, PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
 from tabattn.parameters import Parameters, RegressionLoss, check_parameters
+from tabattn.table.inference import infer_table
 from tabattn.table.reading import as_pandas, refuse_duplicate_names
-from tabattn.table.schema import infer_table
 
 
 class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):

@@ -43,9 +43,10 @@ from tabattn.output.plots import plot_attention, plot_history, plot_importance, 
 from tabattn.output.results import csv_writer, write_results
 from tabattn.parameters import Pretrain, RegressionLoss, check_parameters
 from tabattn.table.cells import AnySeries
+from tabattn.table.inference import infer_table
 from tabattn.table.problem import Problem, Task, TaskChoice, split_target
 from tabattn.table.reading import as_pandas, read_table
-from tabattn.table.schema import TypedTable, infer_table
+from tabattn.table.schema import TypedTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

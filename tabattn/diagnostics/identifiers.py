@@ -25,7 +25,7 @@ def identifier_names(table: TypedTable, schema: TableSchema) -> list[str]:
 
     Example:
         >>> import pandas as pd
-        >>> from tabattn.table.schema import infer_table
+        >>> from tabattn.table.inference import infer_table
         >>> X = pd.DataFrame({"row": range(30), "lot": [f"L{i}" for i in range(30)], "line": ["A", "B"] * 15})
         >>> table = infer_table(X)
         >>> identifier_names(table, table.schema)

@@ -53,7 +53,7 @@ class Preprocessor:
 
     Example:
         >>> import pandas as pd
-        >>> from tabattn.table.schema import infer_table
+        >>> from tabattn.table.inference import infer_table
         >>> table = infer_table(pd.DataFrame({"speed": [1.0, 2.0, None, 4.0], "line": ["A", "B", "B", "A"]}))
         >>> preprocessor, raw = Preprocessor.learned(table)
         >>> cells = preprocessor.transform(raw)

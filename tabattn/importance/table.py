@@ -60,7 +60,7 @@ def importance_table(
     Example:
         >>> from tabattn.importance.aggregation import normalize_scores
         >>> from tabattn.importance.units import units_of
-        >>> from tabattn.table.schema import infer_schema
+        >>> from tabattn.table.inference import infer_schema
         >>> units = units_of(infer_schema(pd.DataFrame({"a": [1, 2], "b": [3, 4]})))
         >>> scores = normalize_scores(np.array([[0.2, 0.8]]))
         >>> importance_table(units, scores)[["rank", "feature", "importance"]]

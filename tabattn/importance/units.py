@@ -74,7 +74,7 @@ def units_of(schema: TableSchema, groups: Groups = None) -> Units:
 
     Example:
         >>> import pandas as pd
-        >>> from tabattn.table.schema import infer_schema
+        >>> from tabattn.table.inference import infer_schema
         >>> schema = infer_schema(pd.DataFrame({"a": [1, 2], "b": [3, 4], "c": [5, 6]}))
         >>> units = units_of(schema, {"ends": ["a", "c"]})
         >>> units.names, units.kinds, units.of_column

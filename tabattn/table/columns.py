@@ -7,7 +7,7 @@ import numpy as np
 
 from tabattn.table.cells import AnySeries, Floats, Mask, Positions
 
-Rows: TypeAlias = np.ndarray[tuple[int], np.dtype[np.integer[Any]]] | slice
+RowIndex: TypeAlias = np.ndarray[tuple[int], np.dtype[np.integer[Any]]] | slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Numbers:
         """Whether all cells are the same, missing being a value."""
         return len(np.unique(self.values)) <= 1
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: RowIndex) -> Self:
         """Return the given rows."""
         return replace(self, values=self.values[rows])
 
@@ -62,7 +62,7 @@ class Levels:
         """Number of cells of each level."""
         return np.bincount(self.positions[~self.missing], minlength=len(self.names))
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: RowIndex) -> Self:
         """Return the given rows."""
         return replace(self, positions=self.positions[rows])
 
@@ -87,7 +87,7 @@ class Times:
         """Whether all cells are the same to the second, missing being a value."""
         return len(np.unique(self.values.to_numpy().astype("datetime64[s]").astype(np.float64))) <= 1
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: RowIndex) -> Self:
         """Return the given rows."""
         return replace(self, values=self.values.iloc[rows].reset_index(drop=True))
 
@@ -112,7 +112,7 @@ class Texts:
         """Whether all cells are the same, missing being a value."""
         return int(self.values.nunique(dropna=False)) <= 1
 
-    def take(self, rows: Rows) -> Self:
+    def take(self, rows: RowIndex) -> Self:
         """Return the given rows."""
         return replace(self, values=self.values.iloc[rows].reset_index(drop=True))
 

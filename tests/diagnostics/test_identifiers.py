@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from tabattn.diagnostics.identifiers import identifier_names
-from tabattn.table.schema import infer_table
+from tabattn.table.inference import infer_table
 
 
 def names_of(X: pd.DataFrame) -> list[str]:

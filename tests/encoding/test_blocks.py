@@ -6,7 +6,8 @@ from tabattn.encoding.blocks import BlockEncoder
 from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.estimator import TabAttnRegressor
 from tabattn.table.columns import Times
-from tabattn.table.schema import Kind, infer_table
+from tabattn.table.inference import infer_table
+from tabattn.table.schema import Kind
 from tests.conftest import FAST
 
 

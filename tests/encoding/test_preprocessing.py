@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.errors import TabAttnError, UnknownLevelsWarning, warn_all
 from tabattn.nn.tokens import LIMIT, Cells
-from tabattn.table.schema import infer_table
+from tabattn.table.inference import infer_table
 
 
 def learned(X: pd.DataFrame) -> Preprocessor:

@@ -17,7 +17,7 @@ from tabattn import TabAttnClassifier, TabAttnRegressor
 from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.errors import OutputError, UnknownLevelsWarning
 from tabattn.fitted.onnx import QuantileScores, normal_scores
-from tabattn.table.schema import infer_table
+from tabattn.table.inference import infer_table
 from tests.conftest import FAST
 
 N = 120

@@ -8,7 +8,7 @@ from tabattn import TabAttnRegressor
 from tabattn.errors import ParameterError
 from tabattn.importance.methods import METHODS, Method
 from tabattn.importance.units import units_of
-from tabattn.table.schema import infer_schema
+from tabattn.table.inference import infer_schema
 from tests.conftest import FAST
 
 

@@ -13,6 +13,7 @@ from tabattn.errors import ColumnError, UnparsedCellsWarning
 from tabattn.table.cells import distinct_numbers, integer_offset, is_missing, parse_levels, parse_texts
 from tabattn.table.columns import Times
 from tabattn.table.dates import infer_date_format, infer_numeric_date_format, is_duration
+from tabattn.table.inference import infer_table
 from tabattn.table.numbers import (
     FALSE_WORDS,
     TRUE_WORDS,
@@ -21,7 +22,7 @@ from tabattn.table.numbers import (
     infer_decimal,
     infer_number_format,
 )
-from tabattn.table.schema import Kind, infer_table
+from tabattn.table.schema import Kind
 from tests.table.formats import date, number, parse_booleans, parse_numbers, parse_seconds, parse_times
 
 

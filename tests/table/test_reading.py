@@ -16,8 +16,8 @@ import pytest
 
 from tabattn.errors import AmbiguousNumbersWarning, TableError
 from tabattn.table.charset import decode
+from tabattn.table.inference import infer_schema
 from tabattn.table.reading import as_pandas, read_table
-from tabattn.table.schema import infer_schema
 from tests.table.formats import parse_numbers
 
 

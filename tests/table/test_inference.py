@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from tabattn.errors import AmbiguousNumbersWarning, ColumnError, ParameterError
-from tabattn.table.schema import Kind, infer_schema, infer_table
+from tabattn.table.inference import infer_schema, infer_table
+from tabattn.table.schema import Kind
 from tests.table.formats import date, number, parse_times
 
 
