@@ -5,10 +5,12 @@ scikit-learn's users expect.
 """
 
 import difflib
+import inspect
 import warnings
 from collections.abc import Iterable, Sequence
 
 N_SHOWN = 5
+NOT_THE_USER = frozenset({"tabattn", "sklearn"})
 
 
 class TabAttnError(ValueError):
@@ -111,12 +113,14 @@ class MissingGlyphWarning(TabAttnWarning):
     """No installed font can draw some of the characters of a plot."""
 
 
-def warn_all(messages: Iterable[TabAttnWarning], *, stacklevel: int = 3) -> None:
-    """Give warnings that were collected.
+def warn_all(messages: Iterable[TabAttnWarning]) -> None:
+    """Give warnings at the line of the user's code that led to them: the nearest outside this package and scikit-learn.
 
     Args:
         messages: The warnings.
-        stacklevel: As for `warnings.warn`: 3 is the line that called the caller of this function.
     """
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in NOT_THE_USER:
+        level, frame = level + 1, frame.f_back
     for message in messages:
-        warnings.warn(message, stacklevel=stacklevel)
+        warnings.warn(message, stacklevel=level)

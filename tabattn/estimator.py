@@ -115,7 +115,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         if previous is None:
             target = self._learned_target(ordered.y, ordered.weight)
             table = infer_table(ordered.X, self.kinds)
-            warn_all(table.warnings, stacklevel=4)
+            warn_all(table.warnings)
             encoder, rows = RowEncoder.learned(table, ordered.y, target)
         else:
             encoder = previous.encoder
@@ -156,7 +156,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             method: "contribution": increase in loss if what attention reads from the column came from another row;
                 "knockout": increase in loss if the column's token came from another row; "gradient": attention times
                 its gradient; "norm": attention times the norm of what it carries; "mean": attention alone; "rollout":
-                attention, later layers counting more. See `tabattn.importance`.
+                attention, later layers counting more.
             groups: Names of columns by the name of their group. A group is scored as one: for "contribution" and
                 "knockout" all of its columns come from the other row, for the others their scores are added up.
             permutation: Permutation importance on the same rows and of the same groups, added to the table.
@@ -187,14 +187,15 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             random_state: Seed of the permutations.
 
         Returns:
-            The decrease in the score that belongs to the loss (R^2, D^2, or minus the log loss) at each repeat,
-            columns in the order of the table.
+            The decrease in the score of the loss (R^2, D^2, or minus the log loss) at each repeat, of each column.
 
         Raises:
             ParameterError: `n_repeats` is less than 1, or groups are not of columns of the table.
+            TargetError: y is None, holds what fit has not seen or can't be used.
         """
-        rows = self.read(X, y)
-        return self._model.permutation(rows, units_of(self.schema_, groups), n_repeats, random_state)
+        if y is None:
+            raise TargetError("y must be the target of the rows, got None. There is no score without it.")
+        return self._model.permutation(self.read(X, y), units_of(self.schema_, groups), n_repeats, random_state)
 
     def explain(self, X: Any, y: Any = None, *, method: Method = DEFAULT_METHOD, groups: Groups = None) -> pd.DataFrame:
         """Score every column for every row.
@@ -214,8 +215,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             ParameterError: The method is unknown, or groups are not of columns of the table.
             TargetError: y holds what fit has not seen or can't be used.
         """
-        rows = self.read(X, y)
-        return self._model.local_scores(rows, method, units_of(self.schema_, groups))
+        return self._model.local_scores(self.read(X, y), method, units_of(self.schema_, groups))
 
     def attention(self, X: Any) -> AttentionMaps:
         """Return the raw attention weights of some rows, before dropout, of shape (row, member, layer, head, column).
@@ -330,7 +330,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         names = fitted.feature_names
         like = np.empty((0, len(fitted.schema.columns))) if names is None else pd.DataFrame(columns=list(names))
         validate_data(self, like, reset=True, skip_check_array=True)
-        self.fitted_model_ = fitted
+        self.fitted_model_ = fitted.on(self.device)
         return self
 
     def read(self, X: Any, y: Any = None) -> Rows:

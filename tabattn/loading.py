@@ -48,6 +48,7 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
         check_parameters(loaded.get_params(deep=False))
         if isinstance(fitted.encoder.target, NumberEncoding) != isinstance(loaded, TabAttnRegressor):
             raise ValueError("the target does not belong to this estimator")
+        return loaded.with_model(fitted)
     except ModelFileError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError) as error:
@@ -55,4 +56,3 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
             f"The model must be as est.save() wrote it, got {str(path)!r}, whose parts do not fit together. "
             "Save it again."
         ) from error
-    return loaded.with_model(fitted)

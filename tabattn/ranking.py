@@ -1,7 +1,6 @@
 """The whole analysis in one call: split, fit, rank, compare, write results."""
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -23,6 +22,7 @@ from tabattn.errors import (
     IdentifierWarning,
     LeakWarning,
     ParameterError,
+    TabAttnWarning,
     UninformativeColumnWarning,
     UntrustedRankingWarning,
     nearest,
@@ -38,6 +38,7 @@ from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
 from tabattn.importance.permutation import SCORINGS, auto_repeats, score_of
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
+from tabattn.nn.losses import LossName
 from tabattn.nn.model import EncoderKind
 from tabattn.output.plots import plot_attention, plot_history, plot_importance, warn_of_missing_glyphs
 from tabattn.output.results import csv_writer, write_results
@@ -212,6 +213,7 @@ def rank(
         IdentifierWarning: Some columns seem to number or name the rows.
         LeakWarning: A column alone predicts the held-out rows nearly perfectly.
         UnparsedCellsWarning: Some cells are not what their column holds, and count as missing.
+        UnknownLevelsWarning: None of ten or more held-out cells of a category is a level that was fitted.
         AmbiguousNumbersWarning: Numbers can be read in two ways, and no cell decides which is meant.
 
     Example:
@@ -245,36 +247,21 @@ def rank(
     elif loss != "squared":
         raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
     estimator = _estimator(problem.task, settings)
-    table = infer_table(problem.X, kinds)
-    warn_all(table.warnings)
     train, held_out = _split(problem, test_fraction, random_state)
+    table = infer_table(problem.X, kinds, train)
+    warn_all(table.warnings)
     units_of(table.schema, groups)  # refuses wrong groups before the fit
-    fitted, held_out_rows, design = _fit(estimator, problem, table, train, held_out)
+    rows, held_out_rows = _fit(estimator, problem, table, train, held_out)
+    fitted = estimator.fitted_model_
     units = units_of(fitted.schema, groups)
     n_repeats = auto_repeats(len(units.names)) if n_repeats == "auto" else n_repeats
     permutation = fitted.permutation(held_out_rows, units, n_repeats, random_state)
     importance = importance_table(units, fitted.scores(held_out_rows, method, units), permutation)
-    rows = SplitRows(table, design, problem, train, held_out)
-    layout = fitted.model.shape.layout
-    boosting = gradient_boosting(problem.task, layout, random_state, loss, quantile)
-    baselines = {"dummy": dummy(problem.task, loss, quantile), "hist_gradient_boosting": boosting}
-    y_train, y_held_out = problem.y.iloc[train], problem.y.iloc[held_out]
-    outputs = {"tabattn": fitted.predict(held_out_rows)}
-    for name, baseline in baselines.items():
-        baseline.fit(design[train], y_train)
-        outputs[name] = (baseline.predict_proba if problem.task == "classification" else baseline.predict)(
-            design[held_out]
-        )
-    classes = estimator.classes_ if isinstance(estimator, TabAttnClassifier) else None
-    models = pd.DataFrame(
-        [
-            {"model": name, **_held_out_scores(output, classes, y_held_out, loss, quantile)}
-            for name, output in outputs.items()
-        ]
-    )
-    _warn_of_identifiers(identifier_names(table, fitted.schema))
-    _warn_of_leaks(leaking_names(rows, fitted.schema, layout, importance, units))
-    _warn(models, loss, fitted.schema.constant_names)
+    models = _model_scores(fitted, rows, held_out_rows, random_state)
+    leaks = leaking_names(rows, fitted.schema, fitted.model.shape.layout, importance, units)
+    identifiers = identifier_names(table, fitted.schema)
+    warn_all(held_out_rows.warnings)
+    warn_all(_findings(identifiers, leaks, fitted.schema.constant_names, models, loss))
     return Ranking(
         table=importance,
         agreement=_agreement(importance, units),
@@ -283,8 +270,8 @@ def rank(
         estimator=estimator,
         units=units,
         problem=problem,
-        n_train=len(train),
-        n_held_out=len(held_out),
+        n_train=len(rows.train),
+        n_held_out=len(rows.held_out),
         n_repeats=n_repeats,
     )
 
@@ -309,22 +296,23 @@ def _fit(
     table: TypedTable,
     train: Positions,
     held_out: Positions,
-) -> tuple[FittedModel, Rows, Array]:
+) -> tuple[SplitRows, Rows]:
     """Fit some rows of a table that was parsed, and encode the others.
 
     Returns:
-        The model, which the estimator then holds; the held-out rows; and the design matrix of all rows.
+        All rows, with those that were fitted as training rows; and the held-out rows.
     """
-    loss = estimator.loss if isinstance(estimator, TabAttnRegressor) else None
-    y = check_classes(problem.y, len(table)) if loss is None else check_numbers(problem.y, loss, len(table))
-    ordered = OrderedRows.of(problem.X.iloc[train], y[train])
-    train = train[ordered.positions]
     target: TargetEncoding
     if isinstance(estimator, TabAttnRegressor):
+        y = check_numbers(problem.y, estimator.loss, len(table))
+        ordered = OrderedRows.weighted(problem.X.iloc[train], y[train])
         target = NumberEncoding.learned(ordered.y, ordered.weight, estimator.loss, estimator.quantile)
     else:
+        y = check_classes(problem.y, len(table))
+        ordered = OrderedRows.weighted(problem.X.iloc[train], y[train], class_weight=estimator.class_weight)
         target = ClassEncoding.learned(ordered.y)
-    encoder, rows = RowEncoder.learned(table.take(train).with_learned_schema(), ordered.y, target)
+    fitted_positions = train[ordered.positions]
+    encoder, rows = RowEncoder.learned(table.take(fitted_positions).with_learned_schema(), ordered.y, target)
     has_unlabelled = estimator.pretrain == "auto" and len(problem.unlabelled) > 0
     fitted = fit_model(
         estimator,
@@ -339,10 +327,33 @@ def _fit(
     )
     if fitted.history.was_interrupted:
         raise KeyboardInterrupt
+    estimator.with_model(fitted)
     held_out_rows = encoder.encode(table.take(held_out), y[held_out])
-    design = np.empty((len(table), rows.raw.design.shape[1]))
-    design[train], design[held_out] = rows.raw.design, held_out_rows.raw.design
-    return estimator.with_model(fitted).fitted_model_, held_out_rows, design
+    design = np.full((len(table), rows.raw.design.shape[1]), np.nan)
+    design[fitted_positions], design[held_out] = rows.raw.design, held_out_rows.raw.design
+    return SplitRows(table, design, problem, np.unique(fitted_positions), held_out), held_out_rows
+
+
+def _model_scores(fitted: FittedModel, rows: SplitRows, held_out_rows: Rows, random_state: int) -> pd.DataFrame:
+    """Score the model, a constant and gradient boosting on the held-out rows."""
+    shape, target, task = fitted.model.shape, fitted.encoder.target, rows.problem.task
+    classes = target.classes if isinstance(target, ClassEncoding) else None
+    baselines = {
+        "dummy": dummy(task, shape.loss, shape.quantile),
+        "hist_gradient_boosting": gradient_boosting(task, shape.layout, random_state, shape.loss, shape.quantile),
+    }
+    outputs = {"tabattn": fitted.predict(held_out_rows)}
+    for name, baseline in baselines.items():
+        baseline.fit(rows.design[rows.train], rows.problem.y.iloc[rows.train])
+        predict = baseline.predict if classes is None else baseline.predict_proba
+        outputs[name] = predict(rows.design[rows.held_out])
+    y = rows.problem.y.iloc[rows.held_out]
+    return pd.DataFrame(
+        [
+            {"model": name, **_held_out_scores(output, classes, y, shape.loss, shape.quantile)}
+            for name, output in outputs.items()
+        ]
+    )
 
 
 def _split(problem: Problem, test_fraction: float, random_state: int) -> tuple[Positions, Positions]:
@@ -375,7 +386,7 @@ def _agreement(importance: ImportanceTable, units: Units) -> Agreement:
 
 
 def _held_out_scores(
-    output: Array, classes: Array | None, y: AnySeries, loss: RegressionLoss, quantile: float
+    output: Array, classes: Array | None, y: AnySeries, loss: LossName, quantile: float
 ) -> dict[str, float]:
     """Score predicted numbers, or probabilities of classes."""
     if classes is not None:
@@ -386,42 +397,31 @@ def _held_out_scores(
     return scores if scoring == "r2" else {scoring: score_of(scoring, y, output, quantile=quantile)} | scores
 
 
-def _warn_of_identifiers(names: list[str]) -> None:
-    if names:
-        warnings.warn(
-            f"{quoted(names, N_SHOWN)}: these columns seem to number or name the rows, which can't help with others. "
-            "Leave them out (--drop) unless they mean something, such as the order in time.",
-            IdentifierWarning,
-            stacklevel=3,
+def _findings(
+    identifiers: Sequence[str], leaks: Sequence[str], constants: Sequence[str], models: pd.DataFrame, loss: LossName
+) -> Iterator[TabAttnWarning]:
+    """Yield what to warn of: columns that mislead or are of no use, and a model that predicts nothing."""
+    if identifiers:
+        yield IdentifierWarning(
+            f"{quoted(identifiers, N_SHOWN)}: these columns seem to number or name the rows, which can't help with "
+            "others. Leave them out (--drop) unless they mean something, such as the order in time."
         )
-
-
-def _warn_of_leaks(leaks: list[str]) -> None:
     if leaks:
-        warnings.warn(
+        yield LeakWarning(
             f"{quoted(leaks, N_SHOWN)}: alone enough to predict the target nearly perfectly. Is it known before the "
-            "target? If not, it gives the target away: leave it out (--drop).",
-            LeakWarning,
-            stacklevel=3,
+            "target? If not, it gives the target away: leave it out (--drop)."
         )
-
-
-def _warn(models: pd.DataFrame, loss: RegressionLoss, constant_names: tuple[str, ...]) -> None:
-    if constant_names:
-        warnings.warn(
-            f"{len(constant_names)} column(s) have no value, or only one, in the fitted rows; ranked last: "
-            f"{quoted(constant_names, N_SHOWN)}.",
-            UninformativeColumnWarning,
-            stacklevel=3,
+    if constants:
+        yield UninformativeColumnWarning(
+            f"{len(constants)} column(s) have no value, or only one, in the fitted rows; ranked last: "
+            f"{quoted(constants, N_SHOWN)}."
         )
     measure = "log_loss" if "log_loss" in models else "rmse" if loss == "squared" else SCORINGS[loss]
     by_model = models.set_index("model")[measure]
     sign = 1 if measure in {"log_loss", "rmse"} else -1
     if not sign * by_model["tabattn"] < sign * by_model["dummy"]:
-        warnings.warn(
+        yield UntrustedRankingWarning(
             f"The model predicts no better than a constant ({measure} {by_model['tabattn']:.4g} against "
             f"{by_model['dummy']:.4g} on held-out rows): do not trust this ranking. "
-            "More rows, other columns or another target may help.",
-            UntrustedRankingWarning,
-            stacklevel=3,
+            "More rows, other columns or another target may help."
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -40,6 +41,7 @@ from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
 from tabattn.importance.reader import BLOCK_ROWS, Reader, ReadLimits
 from tabattn.importance.units import units_of
+from tabattn.loading import load
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import TrainingRows
@@ -192,6 +194,42 @@ def test_constant_columns_get_no_attention_and_change_nothing(mixed: pd.DataFram
     np.testing.assert_array_equal(est.predict(padded), plain.predict(X))
     assert est.importance_table(padded)["feature"].tolist()[2:] == ["empty", "same"]
     assert est.attention(padded.head(3)).weights[..., [0, 2]].max() == 0
+
+
+LATER_CELLS: dict[str, Any] = {
+    "text": "hot",
+    "a number": 1.5,
+    "an infinite number": np.inf,
+    "a time": pd.Timestamp("2024-01-01"),
+    "truth": True,
+    "missing": None,
+}
+
+
+@pytest.mark.parametrize("at_fit", [None, np.nan, 7.0, "S", pd.Timestamp("2020-02-02")])
+def test_columns_that_were_constant_may_hold_anything_later(mixed: pd.DataFrame, at_fit: Any) -> None:
+    X, y = mixed[["heat", "noise"]].assign(same=at_fit), mixed["y"]
+    est = TabAttnRegressor(**FAST | {"max_epochs": 2}, warm_start=True, random_state=0).fit(X, y)
+    assert est.schema_.constant_names == ("same",)
+    for cell in LATER_CELLS.values():
+        later = X.assign(same=pd.Series([cell] * len(X), dtype=object))
+        np.testing.assert_array_equal(est.predict(later), est.predict(X))
+        pd.testing.assert_frame_equal(est.explain(later, y), est.explain(X, y))
+        TabAttnRegressor(**FAST | {"max_epochs": 2}, random_state=0).fit(X, y, eval_set=(later, y))
+        est.fit(later, y)
+
+
+def test_what_was_fitted_can_not_be_written_over(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
+    before = regressor.feature_importances_.copy()
+    regressor.feature_importances_[:] = 0
+    np.testing.assert_array_equal(regressor.feature_importances_, before)
+    fitted, y = regressor.fitted_model_, mixed["y"].to_numpy(copy=True)
+    for array in (fitted.importances, *fitted.history.attention.values(), *fitted.history.pretraining.values()):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0
+    rows = regressor.read(mixed.drop(columns="y"), y)
+    y[:] = 0
+    np.testing.assert_array_equal(rows.y, mixed["y"])
 
 
 def test_predictions_do_not_depend_on_the_other_rows(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:
@@ -363,6 +401,26 @@ def test_a_warm_start_goes_on(mixed: pd.DataFrame) -> None:
         warm.set_params(n_layers=2).fit(X, y)
 
 
+@pytest.mark.parametrize("changed", [{"loss": "absolute"}, {"loss": "poisson"}, {"quantile": 0.9}])
+def test_a_warm_start_keeps_to_its_loss(mixed: pd.DataFrame, changed: dict[str, Any]) -> None:
+    X, y = mixed[["heat", "noise"]], abs(mixed["y"])
+    short = FAST | {"max_epochs": 1}
+    est = TabAttnRegressor(**short, loss="pinball", quantile=0.5, warm_start=True).fit(X, y)
+    with pytest.raises(ParameterError, match="warm_start must go on with a model of the same sizes"):
+        est.set_params(**changed).fit(X, y)
+
+
+def test_pretraining_is_remembered_through_warm_starts_and_files(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    small = FAST | {"max_epochs": 1}
+    est = TabAttnRegressor(**small, encoder="bert", pretrain="auto", pretrain_epochs=2, warm_start=True).fit(X, y)
+    history = est.pretraining_history_
+    assert len(history) == 2
+    pd.testing.assert_frame_equal(est.fit(X, y).pretraining_history_, history)
+    est.save(tmp_path / "model.tabattn")
+    pd.testing.assert_frame_equal(load(tmp_path / "model.tabattn").pretraining_history_, history)
+
+
 def test_an_interruption_leaves_the_best_weights_so_far(mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = mixed.drop(columns="y"), mixed["y"]
     n_steps, step = 0, TrainingModule.training_step
@@ -492,6 +550,9 @@ BAD_CALLS: dict[str, Callable[[pd.DataFrame, Any], Any]] = {
     "classes that are decimals": lambda X, y: TabAttnClassifier(**FAST).fit(X, [Decimal(i % 2) for i in range(300)]),
     "classes that are ranges": lambda X, y: TabAttnClassifier(**FAST).fit(X, pd.cut(y, 2)),
     "a table of other columns": lambda X, y: TabAttnRegressor(**FAST).fit(X, y).predict(X.iloc[:, ::-1]),
+    "no target to permute by": lambda X, y: (
+        TabAttnRegressor(**FAST | {"max_epochs": 1}).fit(X, y).permutation_scores(X, None)
+    ),
     "a row": lambda X, y: TabAttnRegressor(**FAST).fit(X.to_numpy()[:, 0], y),
 }
 

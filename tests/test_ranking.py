@@ -15,12 +15,14 @@ from tabattn.errors import (
     LeakWarning,
     ParameterError,
     UninformativeColumnWarning,
+    UnknownLevelsWarning,
     UnparsedCellsWarning,
     UntrustedRankingWarning,
 )
 from tabattn.estimator import TabAttnClassifier
 from tabattn.importance.table import COLUMNS
 from tabattn.ranking import Ranking, rank
+from tabattn.table.schema import Kind
 from tests.conftest import DATA, FILES, files
 
 
@@ -288,3 +290,47 @@ def test_other_losses_are_compared_with_their_own_constants(loss: Literal["absol
 def test_a_loss_for_numbers_is_refused_for_classes() -> None:
     with pytest.raises(ParameterError, match="loss must be left out for a classification, got 'absolute'"):
         rank(DATA / "wine.csv", "cultivar", loss="absolute")
+
+
+def test_weights_of_classes_reach_the_fit() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=200), "y": np.where(np.arange(200) % 10 == 0, "rare", "common")})
+    small: dict[str, Any] = {"max_epochs": 15, "n_repeats": 1, "n_members": 1, "n_layers": 1, "d_token": 4}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UntrustedRankingWarning)
+        plain, balanced = (rank(table, "y", **small, class_weight=weight) for weight in (None, "balanced"))
+    assert [list(each.estimator.classes_) for each in (plain, balanced)] == [["common", "rare"]] * 2
+    of_rare = [each.estimator.predict_proba(table[["x"]])[:, 1].mean() for each in (plain, balanced)]
+    assert of_rare[1] > of_rare[0] + 0.1
+
+
+KINDS: dict[str, tuple[list[Any], list[Any], Kind]] = {  # cells of fitted rows, those of held-out rows, kind
+    "numbers": (["1.5", "2.25", "3"], ["thick", "thin", "none"], Kind.NUMERIC),
+    "a decimal comma": (["1,5", "2,25", "3,125"], ["1.500,5", "2,5", "3,5"], Kind.NUMERIC),
+    "days": (["13.01.2024", "14.02.2024", "25.03.2024"], ["never", "later", "?"], Kind.DATETIME),
+    "words": (["A", "B", "C"], ["1", "2", "3"], Kind.CATEGORICAL),
+}
+
+
+@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.filterwarnings("ignore::tabattn.errors.TabAttnWarning")
+def test_kinds_are_those_of_the_rows_that_were_fitted(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted, held_out, kind = KINDS[what]
+    rows = np.arange(90)
+    monkeypatch.setattr("tabattn.ranking._split", lambda *_: (rows[:60], rows[60:]))
+    cells = (fitted * 20) + (held_out * 9 + fitted)
+    table = pd.DataFrame({"x": cells, "z": np.sin(rows), "y": np.cos(rows)})
+    ranking = rank(table, "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4)
+    alone = rank(table.assign(x=fitted * 30), "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4)
+    assert ranking.estimator.schema_ == alone.estimator.schema_
+    assert ranking.estimator.schema_.columns[0].kind is kind
+
+
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
+def test_held_out_levels_that_were_not_fitted_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.arange(60)
+    monkeypatch.setattr("tabattn.ranking._split", lambda *_: (rows[:40], rows[40:]))
+    table = pd.DataFrame({"line": np.where(rows < 40, rows % 2, 2 + rows % 2), "z": np.sin(rows), "y": np.cos(rows)})
+    table["line"] = table["line"].map(dict(enumerate("ABCD")))
+    with pytest.warns(UnknownLevelsWarning, match="'line'"):
+        rank(table, "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4)

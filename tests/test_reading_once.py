@@ -2,11 +2,14 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 
 from tabattn import TabAttnClassifier, TabAttnRegressor, explain, rank
 from tabattn.encoding.blocks import BlockEncoder
@@ -117,14 +120,37 @@ def test_each_cell_is_warned_of_once(table: pd.DataFrame) -> None:
         assert [each.category for each in caught] == [UnparsedCellsWarning]
 
 
-def test_warnings_point_at_the_line_that_asked(table: pd.DataFrame) -> None:
+ASKED: dict[str, Callable[[TabAttnRegressor, TabAttnClassifier, pd.DataFrame, Any], Any]] = {
+    "fit": lambda regressor, _, X, y: clone(regressor).fit(X, y),
+    "warm fit": lambda regressor, _, X, y: regressor.fit(X, y),
+    "eval_set": lambda regressor, _, X, y: regressor.fit(X.assign(heat="1.5"), y, eval_set=(X, y)),
+    "unlabelled": lambda regressor, _, X, y: regressor.fit(X.assign(heat="1.5"), y, unlabelled=X),
+    "predict": lambda regressor, _, X, y: regressor.predict(X),
+    "predict classes": lambda _, classifier, X, y: classifier.predict(X),
+    "predict probabilities": lambda _, classifier, X, y: classifier.predict_proba(X),
+    "score": lambda regressor, _, X, y: regressor.score(X, y),
+    "score classes": lambda _, classifier, X, y: classifier.score(X, y > 0),
+    "read": lambda regressor, _, X, y: regressor.read(X),
+    "rows": lambda regressor, _, X, y: regressor.fitted_model_.rows(X),
+    "est.explain": lambda regressor, _, X, y: regressor.explain(X, y),
+    "explain": lambda regressor, _, X, y: explain(regressor, X),
+    "table": lambda regressor, _, X, y: regressor.importance_table(X, y),
+    "permutation": lambda regressor, _, X, y: regressor.permutation_scores(X, y, n_repeats=1),
+    "attention": lambda regressor, _, X, y: regressor.attention(X),
+    "pipeline": lambda regressor, _, X, y: make_pipeline("passthrough", regressor).predict(X),
+    "rank": lambda _, __, X, y: rank(X.assign(y=y), "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_warnings_point_at_the_line_that_asked(table: pd.DataFrame, what: str) -> None:
     X, y = table.drop(columns="y"), table["y"]
-    est = TabAttnRegressor(**FAST | {"max_epochs": 1}, random_state=0)
+    small: dict[str, Any] = FAST | {"max_epochs": 1, "pretrain": "auto", "pretrain_epochs": 1, "warm_start": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        regressor = TabAttnRegressor(**small).fit(X, y)
+        classifier = TabAttnClassifier(**small).fit(X, y > 0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        est.fit(X, y)
-        est.predict(X)
-        explain(est, X)
-        rank(table, "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4)
-    assert {each.filename for each in caught if each.category is UnparsedCellsWarning} == {__file__}
-    assert sum(each.category is UnparsedCellsWarning for each in caught) == 4
+        ASKED[what](regressor, classifier, X, y)
+    assert [each.filename for each in caught if each.category is UnparsedCellsWarning] == [__file__]

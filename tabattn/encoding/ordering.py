@@ -40,44 +40,37 @@ class OrderedRows:
     positions: Positions
 
     @classmethod
-    def weighted(cls, X: pd.DataFrame, y: Array, sample_weight: Any, class_weight: ClassWeight) -> Self:
+    def weighted(cls, X: pd.DataFrame, y: Array, sample_weight: Any = None, class_weight: ClassWeight = None) -> Self:
         """Check weights, leave out rows without weight, and put the others in order.
 
         Args:
             X: Features.
             y: Target, shape (row,) or (row, output).
-            sample_weight: As `fit` was given it.
-            class_weight: As the estimator was given it.
+            sample_weight: Weight of each row, see `check_weights`.
+            class_weight: Weight of each class, see `class_weights`.
 
         Raises:
             ParameterError: These are not weights.
             TableError: Fewer than two rows have weight.
         """
         weight = check_weights(sample_weight, len(X))
-        X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
-        by_class = class_weights(class_weight, y, weight)
-        is_used = by_class > 0
-        if is_used.sum() < 2:
+        by_class = np.zeros(len(X))
+        by_class[weight > 0] = class_weights(class_weight, y[weight > 0], weight[weight > 0])
+        used = np.flatnonzero(by_class > 0)
+        if len(used) < 2:
             raise TableError(
-                f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({is_used.sum()})."
+                f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({len(used)})."
             )
-        return cls.of(X[is_used], y[is_used], weight[is_used], by_class[is_used])
-
-    @classmethod
-    def of(cls, X: pd.DataFrame, y: Array, weight: Floats | None = None, class_weight: Floats | None = None) -> Self:
-        """Put rows in order.
-
-        Args:
-            X: Features.
-            y: Target, shape (row,) or (row, output).
-            weight: Positive weight of each row; None for 1.
-            class_weight: Positive weight of the class of each row; None for 1.
-        """
-        weight = np.ones(len(X)) if weight is None else weight
-        class_weight = np.ones(len(X)) if class_weight is None else class_weight
-        positions, written = ordered_rows(X, y, weight)
-        loss_weight = written * (class_weight[positions] / class_weight.max())
-        return cls(X.iloc[positions], y[positions], written / written.max(), loss_weight / loss_weight.max(), positions)
+        X, y, by_class = X.iloc[used], y[used], by_class[used]
+        positions, written = ordered_rows(X, y, weight[used])
+        loss_weight = written * (by_class[positions] / by_class.max())
+        return cls(
+            X.iloc[positions],
+            y[positions],
+            written / written.max(),
+            loss_weight / loss_weight.max(),
+            used[positions],
+        )
 
 
 def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Floats) -> tuple[Positions, Floats]:
@@ -117,7 +110,7 @@ def in_order(X: pd.DataFrame) -> pd.DataFrame:
     Args:
         X: Features.
     """
-    return OrderedRows.of(X, np.zeros(len(X))).X
+    return X.iloc[ordered_rows(X, np.zeros(len(X)), np.ones(len(X)))[0]]
 
 
 def _keys(column: AnySeries) -> Keys:

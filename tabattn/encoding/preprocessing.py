@@ -147,7 +147,12 @@ class Preprocessor:
         scores = None
         if n_numbers:
             quantiles = arrays["quantiles"]
-            if quantiles.ndim != 2 or quantiles.shape[1] != n_numbers or len(quantiles) < 2:
+            if (
+                quantiles.dtype != np.float64
+                or quantiles.ndim != 2
+                or quantiles.shape[1] != n_numbers
+                or len(quantiles) < 2
+            ):
                 raise ValueError("there must be quantiles of each number")
             scores = NormalScores(quantiles)
         return cls(schema, tuple(blocks), scores)

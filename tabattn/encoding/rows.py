@@ -95,7 +95,7 @@ class RowEncoder:
             UnknownLevelsWarning: None of ten or more cells of a category is a level that was seen in training.
         """
         rows = self.encode(self.schema.read(X), y)
-        warn_all(rows.warnings, stacklevel=6)
+        warn_all(rows.warnings)
         return rows
 
     def encode(self, table: TypedTable, y: Array | None = None) -> Rows:
@@ -115,7 +115,7 @@ class RowEncoder:
             raw=raw,
             cells=self.preprocessor.transform(raw),
             index=table.index,
-            y=y,
+            y=None if y is None else y.copy(),
             target=None if y is None else self.target.encode(y),
             warnings=table.warnings + raw.warnings,
         )

@@ -35,11 +35,15 @@ def check_weights(sample_weight: Any, n_rows: int) -> Array:
         by_row = np.full(n_rows, given) if isinstance(given, Number) else given
         weight: Array = check_array(by_row, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     except (ValueError, TypeError) as error:
-        raise ParameterError(f"sample_weight must hold a finite weight for each row: {in_one_line(error)}") from error
+        raise ParameterError(
+            f"sample_weight must hold a finite weight of at least 0 for each row: {in_one_line(error)}"
+        ) from error
     if weight.shape != (n_rows,):
         raise ParameterError(f"sample_weight must have shape ({n_rows},), got {weight.shape}.")
-    if weight.min() < 0 or not weight.any():
-        raise ParameterError("sample_weight must hold weights of at least 0, not all of them zero.")
+    if weight.min() < 0:
+        raise ParameterError(f"sample_weight must hold weights of at least 0, got {weight.min():.4g}.")
+    if not weight.any():
+        raise ParameterError("sample_weight must hold a weight above zero, got zero for every row.")
     return weight
 
 

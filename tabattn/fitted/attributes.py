@@ -21,7 +21,7 @@ class FittedAttributes:
     @property
     def feature_importances_(self) -> Array:
         """Importance of each column by the default method on the held-out rows, shape (n_columns,); sums to 1."""
-        return self._fitted("feature_importances_").importances
+        return self._fitted("feature_importances_").importances.copy()
 
     @property
     def schema_(self) -> TableSchema:

@@ -78,7 +78,9 @@ def fit_model(
     generator = torch.Generator().manual_seed(hold_out_seed if rows.validation is None else seed)
     training, row_weight = _training_rows(settings, shape, rows, generator)
     start, losses = (
-        _pretrained(settings, shape, rows, seed) if previous is None else (previous.model, dict[str, Array]())
+        _pretrained(settings, shape, rows, seed)
+        if previous is None
+        else (previous.model, dict(previous.history.pretraining))
     )
     trained = train(shape, training, _training_settings(settings, len(rows.rows), seed), start=start)
     background = rows.rows.cells.take(draw_rows(torch.from_numpy(rows.weight), N_BACKGROUND, generator))
@@ -174,8 +176,8 @@ def _model_shape(settings: Parameters, encoder: RowEncoder, n_rows: int, previou
     shape = ModelShape(
         encoder=settings.encoder,
         layout=layout,
-        loss=target.loss,
-        quantile=target.quantile,
+        loss=getattr(settings, "loss", target.loss),  # of a regression; that of classes has no name in the settings
+        quantile=float(getattr(settings, "quantile", target.quantile)),
         n_outputs=target.n_outputs,
         n_layers=int(settings.n_layers),
         n_members=int(n_members),

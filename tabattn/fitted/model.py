@@ -50,6 +50,10 @@ class FitHistory:
     best_loss: float
     was_interrupted: bool = False
 
+    def __post_init__(self) -> None:
+        for array in (*self.attention.values(), *self.pretraining.values()):
+            array.setflags(write=False)
+
     @property
     def n_epochs(self) -> int:
         """Number of epochs trained."""
@@ -81,6 +85,9 @@ class FittedModel:
     feature_names: tuple[str, ...] | None = None
     device: Device = "auto"
     limits: ReadLimits = field(default_factory=ReadLimits)
+
+    def __post_init__(self) -> None:
+        self.importances.setflags(write=False)
 
     @property
     def schema(self) -> TableSchema:

@@ -97,8 +97,8 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
     if not all(np.isfinite(each).all() for each in (*attention.values(), importances, *preprocessor.arrays.values())):
         raise ValueError("numbers must be finite")
     names = settings["feature_names"]
-    if names is not None and len(names) != n_features:
-        raise ValueError("there must be a name for each column")
+    if names is not None and (tuple(names) != schema.names or len(set(names)) < n_features):
+        raise ValueError("names must be those of the columns, each once")
     background = _below(BACKGROUND, arrays)
     cells = Cells(background["numeric"], background["codes"], background.get("missing"))
     _check_cells(cells, shape.layout)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -148,8 +149,8 @@ def permuted_scores(
 
 
 def _check_repeats(n_repeats: int) -> None:
-    if n_repeats < 1:
-        raise ParameterError(f"n_repeats must be at least 1, got {n_repeats}.")
+    if not isinstance(n_repeats, Integral) or isinstance(n_repeats, bool) or n_repeats < 1:
+        raise ParameterError(f"n_repeats must be an integer of at least 1, got {n_repeats!r}.")
 
 
 def auto_repeats(n_columns: int) -> int:

@@ -1,6 +1,5 @@
 """Tables to Axes: every function draws what it is given and computes nothing."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
-from tabattn.errors import MissingGlyphWarning
+from tabattn.errors import MissingGlyphWarning, warn_all
 from tabattn.importance.table import ImportanceTable
 from tabattn.process_state import loggers_quiet, warnings_ignored
 
@@ -217,12 +216,11 @@ def warn_of_missing_glyphs(names: tuple[str, ...]) -> None:
         if character.isprintable() and not any(font.get_char_index(ord(character)) for font in fonts)
     }
     if missing:
-        warnings.warn(
+        message = (
             f"No installed font can draw {''.join(sorted(missing)[:10])!r}; "
-            "PNG plots show boxes instead, SVG plots are fine. Install a font such as Noto Sans CJK.",
-            MissingGlyphWarning,
-            stacklevel=2,
+            "PNG plots show boxes instead, SVG plots are fine. Install a font such as Noto Sans CJK."
         )
+        warn_all([MissingGlyphWarning(message)])
 
 
 def _label(name: object) -> str:

@@ -47,6 +47,15 @@ class Levels:
     positions: Positions
     names: tuple[str, ...]
 
+    @classmethod
+    def missing_cells(cls, n_rows: int) -> Self:
+        """Return so many missing cells.
+
+        Args:
+            n_rows: How many.
+        """
+        return cls(np.full(n_rows, -1, dtype=np.intp), ())
+
     @property
     def missing(self) -> Mask:
         """Which cells are missing."""

@@ -144,7 +144,7 @@ def _with_decimal(table: pd.DataFrame, decimal: DecimalSeparator) -> tuple[pd.Da
         with suppress(ColumnError):  # infinite numbers, in a column that may be dropped
             numbers, warning = parse_numbers(column, str(name), number_format)
             table.isetitem(i, numbers)
-            warn_all([] if warning is None else [warning], stacklevel=6)
+            warn_all([] if warning is None else [warning])
             if example:
                 ambiguous[str(name)] = parse_number(example, number_format)
     return table, ambiguous
@@ -185,13 +185,12 @@ def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
     """Warn of numbers whose separator is inferred from a guess, or from a single other column."""
     if ambiguous:
         name, number = next(iter(ambiguous.items()))
-        warnings.warn(
+        message = (
             f"{file_name!r} holds numbers in the column {name!r} whose separator may be one of decimals or of "
             f"thousands, and few or no others decide: read as {number:g}. If it is another number, save the table with "
-            "other separators.",
-            AmbiguousNumbersWarning,
-            stacklevel=5,
+            "other separators."
         )
+        warn_all([AmbiguousNumbersWarning(message)])
 
 
 def names_in(header: pd.DataFrame) -> list[str]:

@@ -16,6 +16,7 @@ from tabattn.table.cells import (
     integer_offset,
     is_missing,
 )
+from tabattn.table.columns import RowIndex
 from tabattn.table.dates import infer_date_format, infer_numeric_date_format, is_duration
 from tabattn.table.numbers import BOOLEAN_WORDS, NumberFormat, ambiguous_number, infer_number_format, is_number
 from tabattn.table.schema import Column, Format, Kind, TableSchema, TypedTable, present
@@ -25,7 +26,7 @@ TEXT_MIN_LEVELS = 20
 TEXT_MIN_DISTINCT_FRACTION = 0.5
 
 
-def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TypedTable:
+def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None, rows: RowIndex | None = None) -> TypedTable:
     """Infer the kind of each column, and parse its cells.
 
     Numbers are numeric, also those written as strings, with thousands separators or a decimal comma; strings of digits
@@ -36,18 +37,20 @@ def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Type
     Args:
         X: Rows, features only.
         kinds: Kinds of columns by name, where they are not to be inferred.
+        rows: Positions of the rows to infer kinds and formats from; None for all.
 
     Returns:
-        The table. Its warnings are `UnparsedCellsWarning` (some cells are not what their column holds; they count as
-        missing) and `AmbiguousNumbersWarning` (the separator in numbers such as 17.027 may be one of decimals or of
-        thousands).
+        The table, all rows of X. Its warnings are `UnparsedCellsWarning` (some cells are not what their column holds;
+        they count as missing) and `AmbiguousNumbersWarning` (the separator in numbers such as 17.027 may be one of
+        decimals or of thousands).
 
     Raises:
         ColumnError: A column holds complex or infinite numbers, objects that can't be read, or not what `kinds` states.
         ParameterError: `kinds` names a column that X does not have, or an unknown kind.
     """
     given = _check_kinds(kinds or {}, [str(name) for name in X.columns])
-    inferred = [_infer_column(str(name), X.iloc[:, i], given.get(str(name))) for i, name in enumerate(X.columns)]
+    known = X if rows is None else X.iloc[rows]
+    inferred = [_infer_column(str(name), known.iloc[:, i], given.get(str(name))) for i, name in enumerate(X.columns)]
     table = TableSchema(tuple(column for column, _ in inferred)).read(X)
     ambiguous = present(warning for _, warning in inferred)
     return replace(table, warnings=ambiguous + table.warnings).with_learned_schema()
@@ -94,7 +97,7 @@ def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> dict[str, Kind]:
 
 
 def _infer_column(name: str, cells: AnySeries, given: Kind | None) -> tuple[Column, TabAttnWarning | None]:
-    """Infer kind and format; categories and whether it is constant are learned from its values."""
+    """Infer kind and format; categories and whether its values are constant are learned once they are parsed."""
     if given is not None:
         kind, how, warning = given, _format_of_kind(name, cells, given), None
     else:
@@ -102,7 +105,7 @@ def _infer_column(name: str, cells: AnySeries, given: Kind | None) -> tuple[Colu
     if kind is Kind.NUMERIC:
         number_format = how if isinstance(how, NumberFormat) else NumberFormat()
         how = replace(number_format, offset=integer_offset(cells))
-    return Column(name, kind, format=how), warning
+    return Column(name, kind, is_constant=bool(is_missing(cells).all()), format=how), warning
 
 
 def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, Format, TabAttnWarning | None]:

@@ -1,6 +1,5 @@
 """Table to features and target: what `rank` requires of a table before it starts."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError, nearest
+from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError, nearest, warn_all
 from tabattn.table.cells import INFERRED_NUMBERS, AnySeries, holds_strings, is_missing, parse_numbers
 from tabattn.table.numbers import MAX_EXACT_INTEGER, infer_number_format
 from tabattn.table.reading import refuse_duplicate_names
@@ -86,11 +85,10 @@ def split_target(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
     _refuse_infinite(X)
     y, chosen = _read_target(table[target], target, task)
     if len(unlabelled):
-        warnings.warn(
-            f"{len(unlabelled)} row(s) left out of the ranking because {target!r} is missing; {len(table)} remain.",
-            DroppedRowsWarning,
-            stacklevel=2,
+        message = (
+            f"{len(unlabelled)} row(s) left out of the ranking because {target!r} is missing; {len(table)} remain."
         )
+        warn_all([DroppedRowsWarning(message)])
     return Problem(X, y, chosen, unlabelled)
 
 

@@ -174,7 +174,7 @@ class TableSchema:
         return tuple(column.name for column in self.columns if column.is_constant)
 
     def read(self, X: pd.DataFrame) -> "TypedTable":
-        """Parse the cells of some rows.
+        """Parse the cells of some rows; those of constant columns, which no model reads, may hold anything.
 
         Args:
             X: Rows with the columns of this schema, in its order.
@@ -185,7 +185,10 @@ class TableSchema:
         Raises:
             ColumnError: A column holds nothing of what it held in training, or infinite numbers.
         """
-        read = [column.read(X.iloc[:, i]) for i, column in enumerate(self.columns)]
+        read = [
+            (Levels.missing_cells(len(X)), None) if column.is_constant else column.read(X.iloc[:, i])
+            for i, column in enumerate(self.columns)
+        ]
         return TypedTable(self, tuple(cells for cells, _ in read), X.index, present(warning for _, warning in read))
 
 
@@ -215,15 +218,6 @@ class TypedTable:
             rows: Their positions.
         """
         return replace(self, cells=tuple(each.take(rows) for each in self.cells), index=self.index[rows], warnings=())
-
-    def column(self, position: int) -> Self:
-        """Return the table of one column, without warnings.
-
-        Args:
-            position: Which.
-        """
-        schema = TableSchema((self.schema.columns[position],))
-        return replace(self, schema=schema, cells=(self.cells[position],), warnings=())
 
     def with_learned_schema(self) -> Self:
         """Return the same rows with a schema whose categories and constant columns are those of these rows."""

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn.encoding.ordering import MAX_REPEATED_ROWS, ordered_rows
+from tabattn.encoding.ordering import MAX_REPEATED_ROWS, OrderedRows, ordered_rows
 
 
 def test_rows_have_the_same_order_however_the_table_is_written() -> None:
@@ -76,3 +76,13 @@ def test_a_table_longer_than_the_limit_keeps_its_rows() -> None:
     positions, written = ordered_rows(X, np.zeros(n_rows), np.ones(n_rows))
     assert len(np.unique(positions)) == n_rows
     assert (written == 1).all()
+
+
+def test_rows_without_weight_are_left_out_and_the_others_know_where_they_were() -> None:
+    X, y = pd.DataFrame({"x": np.arange(6.0)}), np.array(["a", "b", "c", "a", "b", "c"])
+    ordered = OrderedRows.weighted(X, y, [1, 2, 3, 0, 1, 1], {"a": 1.0, "b": 0.0, "c": 0.5})
+    assert sorted(ordered.positions) == [0, 2, 2, 2, 5]
+    assert (ordered.X["x"].to_numpy() == ordered.positions).all()
+    assert (ordered.y == y[ordered.positions]).all()
+    assert (ordered.weight == 1).all()
+    assert (ordered.loss_weight == np.where(ordered.y == "a", 1.0, 0.5)).all()

@@ -49,6 +49,13 @@ def test_what_can_not_be_weights_is_refused(given: object) -> None:
         check_weights(given, 2)
 
 
+def test_what_is_wrong_with_weights_is_said() -> None:
+    with pytest.raises(ParameterError, match=r"weights of at least 0, got -1\.$"):
+        check_weights([1.0, -1.0], 2)
+    with pytest.raises(ParameterError, match="a weight above zero, got zero for every row"):
+        check_weights([0.0, 0.0], 2)
+
+
 def test_one_weight_is_that_of_all_rows() -> None:
     assert check_weights(None, 2).tolist() == [1.0, 1.0]
     assert check_weights(3, 2).tolist() == [3.0, 3.0]

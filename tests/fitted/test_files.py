@@ -205,6 +205,12 @@ CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
         {next(k for k in a if k.endswith("n_grams")): torch.zeros(3, dtype=torch.uint8)}
     ),
     "lost quantiles": lambda _, a: a.pop("preprocessor.quantiles"),
+    "coarse quantiles": lambda _, a: a.update({"preprocessor.quantiles": a["preprocessor.quantiles"].float()}),
+    "other names": lambda s, _: s.update(feature_names=[*s["feature_names"][1:], "other"]),
+    "a name twice": lambda s, _: (
+        s["schema"][1].update(name=s["schema"][0]["name"]),
+        s["feature_names"].__setitem__(1, s["feature_names"][0]),
+    ),
     "one quantile": lambda _, a: a.update({"preprocessor.quantiles": a["preprocessor.quantiles"][:1].clone()}),
     "other importances": lambda _, a: a.update(importances=torch.ones(1)),
     "other rows": lambda _, a: a.update({"background.numeric": torch.ones(3, 1)}),

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,6 +48,7 @@ def test_the_seed_determines_the_shuffles(X: pd.DataFrame) -> None:
     assert (first != other).any()
 
 
-def test_no_repeats_are_refused(X: pd.DataFrame) -> None:
-    with pytest.raises(ParameterError, match="n_repeats must be at least 1, got 0"):
-        permutation_scores(DummyRegressor().fit(X, X["a"]), X, X["a"], n_repeats=0)
+@pytest.mark.parametrize("n_repeats", [0, -1, 2.5, "3", None])
+def test_no_repeats_are_refused(X: pd.DataFrame, n_repeats: Any) -> None:
+    with pytest.raises(ParameterError, match=f"n_repeats must be an integer of at least 1, got {n_repeats!r}"):
+        permutation_scores(DummyRegressor().fit(X, X["a"]), X, X["a"], n_repeats=n_repeats)
