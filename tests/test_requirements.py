@@ -10,14 +10,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-NOT_INSTALLED_BY_DEV = "peers"
 
 
 def bounds() -> Iterator[tuple[str, Version]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lists = [project["dependencies"], *(extras[name] for name in extras if name != NOT_INSTALLED_BY_DEV)]
-    for requirement in map(Requirement, chain.from_iterable(lists)):
+    for requirement in map(Requirement, chain(project["dependencies"], *extras.values())):
         if requirement.name != "tabattn":
             (lowest,) = (each.version for each in requirement.specifier if each.operator == ">=")
             yield canonicalize_name(requirement.name), Version(lowest)
