@@ -132,11 +132,7 @@ def as_pandas(data: Any) -> Any:
             f"Reading a {type(data).__module__.split('.')[0]} table needs pyarrow. "
             "Install it with: pip install 'tabattn[parquet]'"
         ) from error
-    except (
-        ValueError,
-        TypeError,
-        NotImplementedError,
-    ) as error:  # PyArrow's errors are of these types, and it may be absent
+    except (ValueError, TypeError, NotImplementedError) as error:  # the bases of PyArrow's, which may be absent
         raise TableError(
             f"A {type(data).__module__.split('.')[0]} table must have columns of types that pandas has, got: "
             f"{in_one_line(error)}. Turn such columns into numbers or strings."
