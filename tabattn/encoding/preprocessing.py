@@ -49,7 +49,7 @@ class Preprocessor:
     Args:
         schema: The columns.
         blocks: Encoders of the columns of dates and texts.
-        scores: The transform of all numbers; None if there are no numbers.
+        normal_scores: What numbers are mapped to; None if no column becomes a number.
 
     Example:
         >>> import pandas as pd
@@ -63,7 +63,7 @@ class Preprocessor:
 
     schema: TableSchema
     blocks: tuple[BlockEncoder, ...]
-    scores: NormalScores | None
+    normal_scores: NormalScores | None
 
     @classmethod
     def learned(cls, table: TypedTable) -> tuple[Self, RawCells]:
@@ -78,9 +78,9 @@ class Preprocessor:
         schema = table.schema
         learned = [BlockEncoder.learned(_in_block(table, i)) for i in schema.block_positions]
         numbers = _joined(schema, table, [block for _, block in learned])
-        scores = NormalScores.learned(numbers) if numbers.shape[1] else None
+        normal_scores = NormalScores.learned(numbers) if numbers.shape[1] else None
         codes, _ = _codes(schema, table)
-        return cls(schema, tuple(encoder for encoder, _ in learned), scores), RawCells(numbers, codes)
+        return cls(schema, tuple(encoder for encoder, _ in learned), normal_scores), RawCells(numbers, codes)
 
     @property
     def layout(self) -> CellLayout:
@@ -113,7 +113,7 @@ class Preprocessor:
             raw: Their numbers and codes.
         """
         is_number = ~np.isnan(raw.numbers)
-        numbers = raw.numbers if self.scores is None else self.scores.transform(raw.numbers)
+        numbers = raw.numbers if self.normal_scores is None else self.normal_scores.transform(raw.numbers)
         missing = np.concatenate([~is_number[:, self.layout.first_numbers], raw.codes == MISSING], axis=1)
         return Cells(
             numeric=torch.from_numpy(np.where(is_number, numbers, 0.0).astype(np.float32)),
@@ -125,7 +125,7 @@ class Preprocessor:
     def arrays(self) -> dict[str, Array]:
         """Everything that was learned, as arrays by name."""
         arrays = {f"block_{i}.{name}": array for i, each in self._by_position() for name, array in each.arrays.items()}
-        return arrays if self.scores is None else arrays | {"quantiles": self.scores.quantiles}
+        return arrays if self.normal_scores is None else arrays | {"quantiles": self.normal_scores.quantiles}
 
     @classmethod
     def from_arrays(cls, schema: TableSchema, arrays: Mapping[str, Array]) -> Self:
@@ -144,7 +144,7 @@ class Preprocessor:
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             blocks.append(BlockEncoder.from_arrays(schema.columns[i].kind, own))
         n_numbers = len(schema.number_positions) + sum(block.n_parts for block in blocks)
-        scores = None
+        normal_scores = None
         if n_numbers:
             quantiles = arrays["quantiles"]
             if (
@@ -154,8 +154,8 @@ class Preprocessor:
                 or len(quantiles) < 2
             ):
                 raise ValueError("there must be quantiles of each number")
-            scores = NormalScores(quantiles)
-        return cls(schema, tuple(blocks), scores)
+            normal_scores = NormalScores(quantiles)
+        return cls(schema, tuple(blocks), normal_scores)
 
     def _by_position(self) -> Iterator[tuple[int, BlockEncoder]]:
         return zip(self.schema.block_positions, self.blocks, strict=True)

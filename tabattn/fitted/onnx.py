@@ -157,7 +157,7 @@ class ExportedModel(nn.Module):
         self.model = model
         self.loss = model.loss
         self.layout: CellLayout = model.shape.layout
-        scores = encoder.preprocessor.scores
+        scores = encoder.preprocessor.normal_scores
         self.scores = None if scores is None else QuantileScores(scores)
         self.register_buffer("first_numbers", torch.tensor(self.layout.first_numbers, dtype=torch.long))
         self.register_buffer("n_levels", torch.tensor(self.layout.n_levels, dtype=torch.long))

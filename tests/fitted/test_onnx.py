@@ -127,9 +127,9 @@ def test_scores_are_those_of_the_preprocessor() -> None:
     table.loc[::2, "one value"] = np.nan
     typed = infer_table(table)
     preprocessor, _ = Preprocessor.learned(typed)
-    assert preprocessor.scores is not None
+    assert preprocessor.normal_scores is not None
     new = pd.concat([table, table + 0.01, table * 3, -table, table.sample(frac=1, random_state=0) / 2])
-    scores = QuantileScores(preprocessor.scores)
+    scores = QuantileScores(preprocessor.normal_scores)
     expected = preprocessor.transform(preprocessor.raw(typed.schema.read(new.reset_index(drop=True)))).numeric
     found = scores(torch.tensor(new.fillna(5.0).to_numpy())).float()
     is_known = torch.tensor(new.notna().to_numpy())
