@@ -9,7 +9,7 @@ that makes the query: ``(W_k E_i) . (W_q z) = E_i . (W_k^T W_q z)``. In the same
 key or value is ever computed for a column.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -30,17 +30,106 @@ class ColumnSwaps(NamedTuple):
     n_swaps: int
 
 
+class GradientFactors(NamedTuple):
+    """Stand-ins for the tokens in one product with them, see `gradient_factors`.
+
+    Args:
+        columns: Gets the gradient with respect to what streams and columns are multiplied to.
+        streams: Gets what the tokens were multiplied with.
+    """
+
+    columns: Float[Tensor, "batch column stream"]
+    streams: Float[Tensor, "batch stream d"]
+
+
+def gradient_factors(
+    tokens: Float[Tensor, "batch column d"], n_streams: int, n_products: int
+) -> tuple[GradientFactors | None, ...]:
+    """Prepare products with tokens so that the gradients of all of them are one product in the end.
+
+    The gradient of a product with tokens is itself a product, of two thin matrices and as large as the tokens. For a
+    few streams it costs as much to write as all else together, so it is not formed product by product and
+    added up: the thin matrices are put side by side, and multiplied once.
+
+    Args:
+        tokens: Column tokens.
+        n_streams: Number of streams that read them in each product.
+        n_products: Number of products.
+
+    Returns:
+        One for each product; None where that is not for: on other devices than CPUs, in mixed precision, and where
+        tokens need no gradient.
+    """
+    is_for_it = tokens.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if not is_for_it or not tokens.requires_grad or not torch.is_grad_enabled():
+        return (None,) * n_products
+    flat = _OneGradient.apply(tokens, n_streams, n_products)
+    return tuple(GradientFactors(*flat[i : i + 2]) for i in range(0, 2 * n_products, 2))
+
+
+class _OneGradient(torch.autograd.Function):
+    """Return zeros whose gradients are the factors of the gradient of the tokens."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, n_streams: int, n_products: int) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        n_rows, n_columns, d_token = tokens.shape
+        zero = tokens.new_zeros(())
+        pair = ((n_rows, n_columns, n_streams), (n_rows, n_streams, d_token))
+        return tuple(zero.expand(shape) for _ in range(n_products) for shape in pair)
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
+        columns = [each for each in gradients[::2] if each is not None]
+        streams = [each for each in gradients[1::2] if each is not None]
+        if not columns:
+            return None, None, None
+        return torch.bmm(torch.cat(columns, dim=2), torch.cat(streams, dim=1)), None, None
+
+
+class _ColumnScores(torch.autograd.Function):
+    """Products of queries and tokens, columns first."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, tokens: Tensor, *factors: Tensor) -> Tensor:  # noqa: ARG004  # get gradients
+        ctx.save_for_backward(query, tokens)
+        return torch.bmm(tokens, query.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
+        query, tokens = ctx.saved_tensors
+        return torch.bmm(gradient.transpose(1, 2), tokens), None, gradient, query
+
+
+class _ColumnMixture(torch.autograd.Function):
+    """Sums of tokens times weights."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, tokens: Tensor, *factors: Tensor) -> Tensor:  # noqa: ARG004  # get gradients
+        ctx.save_for_backward(weights, tokens)
+        return torch.bmm(weights, tokens)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
+        weights, tokens = ctx.saved_tensors
+        of_weights = torch.bmm(tokens, gradient.transpose(1, 2)).transpose(1, 2)
+        return of_weights, None, weights.transpose(1, 2), gradient
+
+
 def attention_weights(
-    query: Float[Tensor, "batch stream d"], tokens: Float[Tensor, "batch column d"]
+    query: Float[Tensor, "batch stream d"],
+    tokens: Float[Tensor, "batch column d"],
+    factors: GradientFactors | None = None,
 ) -> Float[Tensor, "batch stream column"]:
-    """Softmax over columns of the scaled products of queries and tokens.
+    """Softmax over columns of the products of queries and tokens.
 
     The streams are kept on the last axis in memory: a softmax over any other axis is vectorized, which makes it ten
     times as fast for a dozen columns.
 
     Args:
-        query: Queries in token space.
+        query: Queries in token space, divided by the square root of their width.
         tokens: Column tokens.
+        factors: What carries the gradient of the tokens, see `gradient_factors`; None for the tokens themselves.
 
     Returns:
         Weights in [0, 1] that sum to 1 over the columns.
@@ -53,24 +142,33 @@ def attention_weights(
 
     Source: Vaswani et al. 2017, section 3.2.1.
     """
-    scores = torch.bmm(tokens, query.transpose(1, 2)) * query.shape[-1] ** -0.5
+    if factors is None:
+        scores = torch.bmm(tokens, query.transpose(1, 2))
+    else:
+        scores = _ColumnScores.apply(query, tokens.detach(), *factors)
     weights: Tensor = scores.softmax(dim=1)
     return weights.transpose(1, 2)
 
 
 def read_columns(
-    weights: Float[Tensor, "batch stream column"], tokens: Float[Tensor, "batch column d"]
+    weights: Float[Tensor, "batch stream column"],
+    tokens: Float[Tensor, "batch column d"],
+    factors: GradientFactors | None = None,
 ) -> Float[Tensor, "batch stream d"]:
     """Mix the tokens by their weights.
 
     Args:
         weights: Attention weights, after dropout if there is any.
         tokens: Column tokens.
+        factors: What carries the gradient of the tokens, see `gradient_factors`; None for the tokens themselves.
 
     Returns:
         What each stream read from each row, in token space.
     """
-    return torch.bmm(weights, tokens)
+    if factors is None:
+        return torch.bmm(weights, tokens)
+    mixture: Tensor = _ColumnMixture.apply(weights, tokens.detach(), *factors)
+    return mixture
 
 
 def read_swapped(
@@ -84,7 +182,7 @@ def read_swapped(
     All swaps of a row are one product with its tokens, and only the scores of swapped columns are corrected.
 
     Args:
-        query: Queries in token space, for each swap.
+        query: Queries in token space, divided by the square root of their width, for each swap.
         tokens: Column tokens.
         others: Column tokens of the other rows.
         swaps: Which columns to swap.
@@ -94,9 +192,8 @@ def read_swapped(
     """
     columns, numbers = swaps.columns, swaps.numbers
     theirs, own = others[:, columns], tokens[:, columns]
-    scale = query.shape[-1] ** -0.5
-    scores = torch.bmm(tokens, query.flatten(1, 2).transpose(1, 2)).mul_(scale).unflatten(2, query.shape[1:3])
-    scores[:, columns, numbers] = torch.einsum("bpsd,bpd->bps", query[:, numbers], theirs) * scale
+    scores = torch.bmm(tokens, query.flatten(1, 2).transpose(1, 2)).unflatten(2, query.shape[1:3])
+    scores[:, columns, numbers] = torch.einsum("bpsd,bpd->bps", query[:, numbers], theirs)
     weights = scores.softmax(dim=1)
     to_swapped = weights[:, columns, numbers]
     mixture = read_columns(weights.flatten(2).transpose(1, 2), tokens).unflatten(1, query.shape[1:3])

@@ -12,7 +12,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, relu
 
-from tabattn.nn.attention import ColumnSwaps, attention_weights, read_columns, read_swapped, value_norms
+from tabattn.nn.attention import (
+    ColumnSwaps,
+    GradientFactors,
+    attention_weights,
+    gradient_factors,
+    read_columns,
+    read_swapped,
+    value_norms,
+)
 from tabattn.nn.dropout import dropout
 
 FFN_WIDTH = 4 / 3
@@ -33,9 +41,14 @@ class MemberLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_members, d_in, d_out).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(n_members, 1, d_out))
 
-    def forward(self, x: Float[Tensor, "member batch d_in"]) -> Float[Tensor, "member batch d_out"]:
-        """Apply each member's layer to its own input."""
-        return torch.baddbmm(self.bias, x, self.weight)
+    def forward(self, x: Float[Tensor, "member batch d_in"], scale: float = 1.0) -> Float[Tensor, "member batch d_out"]:
+        """Apply each member's layer to its own input.
+
+        Args:
+            x: The inputs.
+            scale: What the outputs are multiplied by.
+        """
+        return torch.baddbmm(self.bias, x, self.weight, beta=scale, alpha=scale)
 
 
 @runtime_checkable
@@ -138,19 +151,21 @@ class ClassAttentionLayer(nn.Module):
         self.ffn_out = MemberLinear(n_members, d_ffn, d_token)
 
     def forward(
-        self, state: Float[Tensor, "member #batch d"], tokens: Float[Tensor, "group batch column d"]
+        self,
+        state: Float[Tensor, "member #batch d"],
+        tokens: Float[Tensor, "group_row column d"],
+        factors: tuple[GradientFactors | None, GradientFactors | None],
     ) -> tuple[Float[Tensor, "member batch d"], Reading]:
         """Return the new CLS states and what was read on the way.
 
         Args:
             state: CLS states; one for all rows where the rows do not differ yet.
-            tokens: Column tokens.
+            tokens: Column tokens, group by group.
+            factors: What carries their gradient, for each of the two products with them.
         """
-        n_rows = tokens.shape[1]
-        tokens = tokens.flatten(0, 1)
-        query = self._split_heads(self.query(normalize(state)), n_rows)
-        weights = attention_weights(query, tokens)
-        mixture = read_columns(dropout(weights, self.attention_dropout, self.training), tokens)
+        weights = attention_weights(self._query(state, len(tokens) // self.n_groups), tokens, factors[0])
+        dropped = dropout(weights.transpose(1, 2), self.attention_dropout, self.training).transpose(1, 2)
+        mixture = read_columns(dropped, tokens, factors[1])
         return self._updated(state, mixture), Reading(weights, mixture)
 
     def swap_columns(
@@ -168,7 +183,7 @@ class ClassAttentionLayer(nn.Module):
             others: Column tokens of the other rows.
             swaps: Which columns.
         """
-        query = self._split_heads(self.query(normalize(state)), tokens.shape[1] * swaps.n_swaps)
+        query = self._query(state, tokens.shape[1] * swaps.n_swaps)
         by_row = query.unflatten(0, (-1, swaps.n_swaps))
         mixture = read_swapped(by_row, tokens.flatten(0, 1), others.flatten(0, 1), swaps)
         return self._updated(state, mixture.flatten(0, 1))
@@ -197,11 +212,12 @@ class ClassAttentionLayer(nn.Module):
         by_head: Tensor = norms.unflatten(1, (-1, self.n_heads))
         return by_head
 
-    def _split_heads(
-        self, x: Float[Tensor, "member rows heads_d"], n_rows: int | torch.SymInt
+    def _query(
+        self, state: Float[Tensor, "member #batch d"], n_rows: int | torch.SymInt
     ) -> Float[Tensor, "group_row group_stream d"]:
-        """Put the heads of the members of a group side by side, row by row; repeat them if all rows have the same."""
-        heads: Tensor = x.unflatten(-1, (self.n_heads, -1)).unflatten(0, (self.n_groups, -1))
+        """Put the queries of the heads of a group side by side, row by row; repeat them if all rows have the same."""
+        query = self.query(normalize(state), scale=state.shape[-1] ** -0.5)
+        heads: Tensor = query.unflatten(-1, (self.n_heads, -1)).unflatten(0, (self.n_groups, -1))
         return heads.transpose(1, 2).expand(-1, n_rows, -1, -1, -1).flatten(2, 3).flatten(0, 1)
 
     def _merge_heads(self, x: Float[Tensor, "group_row group_stream d"]) -> Float[Tensor, "member row heads_d"]:
@@ -252,8 +268,11 @@ class ClassAttentionEncoder(nn.Module):
         """
         state: Tensor = self.cls
         readings = []
-        for layer in self.class_layers():
-            state, reading = layer(state, tokens)
+        layers, flat = tuple(self.class_layers()), tokens.flatten(0, 1)
+        n_streams = len(self.cls) // len(tokens) * layers[0].n_heads
+        factors = gradient_factors(flat, n_streams, 2 * len(layers))
+        for i, layer in enumerate(layers):
+            state, reading = layer(state, flat, factors[2 * i : 2 * i + 2])
             readings.append(reading)
         return normalize(state), tuple(readings)
 

@@ -1,19 +1,18 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from tabattn.choices import EncoderKind
 from tabattn.nn.attention import ColumnSwaps
 from tabattn.nn.encoder import ClassAttentionEncoder, Encoder, MemberLinear, normalize
 from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.mixing import MixingEncoder, Sizes, mixing_body
 from tabattn.nn.tokens import CellLayout, Cells, ColumnTokens
-
-EncoderKind = Literal["class", "bert", "roberta", "gpt", "xlnet", "t5"]
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,9 @@ class ModelShape:
     @property
     def n_numbers_per_swap(self) -> int:
         """Numbers that one row takes for each swap of columns, in a layer."""
-        width = self.n_heads if self.encoder == "class" else 4 * self.d_token
-        return self.n_members * self.n_columns * width
+        if self.encoder == "class":
+            return self.n_members * self.n_heads * (self.n_columns + self.d_token)
+        return self.n_members * self.n_columns * 4 * self.d_token
 
 
 class ModelOutput(NamedTuple):

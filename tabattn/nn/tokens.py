@@ -1,12 +1,11 @@
 """Cells of a table to column tokens: one token per column, whatever its kind."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 N_FREQUENCIES = 16
@@ -87,18 +86,20 @@ class CellLayout:
 class Cells:
     """The cells of some rows, as the tokenizer takes them, in the order of their `CellLayout`.
 
+    Every group of members may have rows of its own: then all tensors have the groups as their first axis.
+
     Args:
         numeric: Transformed numbers; 0 where missing.
         codes: Level codes of the categorical columns, 0 for a level that is rare or was not seen in training.
         missing: Which cells are missing; None if no cell is.
     """
 
-    numeric: Float[Tensor, "batch part"]
-    codes: Int[Tensor, "batch categorical"]
-    missing: Bool[Tensor, "batch column"] | None
+    numeric: Float[Tensor, "*group batch part"]
+    codes: Int[Tensor, "*group batch categorical"]
+    missing: Bool[Tensor, "*group batch column"] | None
 
     def __len__(self) -> int:
-        return len(self.numeric)
+        return self.numeric.shape[-2]
 
     @staticmethod
     def joined(first: "Cells", second: "Cells") -> "Cells":
@@ -113,34 +114,28 @@ class Cells:
         ]
         return Cells(numeric, codes, torch.cat(masks))
 
-    def take(self, rows: Int[Tensor, " taken"] | slice) -> "Cells":
-        """Return the given rows."""
+    def take(self, rows: Int[Tensor, "*group taken"] | slice) -> "Cells":
+        """Return the given rows, which may be other ones for every group."""
         missing = None if self.missing is None else self.missing[rows]
         return Cells(self.numeric[rows], self.codes[rows], missing)
-
-    def with_columns_from(self, rows: Int[Tensor, " batch"], columns: Sequence[int], layout: CellLayout) -> "Cells":
-        """Return the same rows with some columns taken from other rows.
-
-        Args:
-            rows: For each row, the row that its cells come from.
-            columns: Places of the columns.
-            layout: Where the cells of each column stand.
-        """
-        numeric, codes = self.numeric.clone(), self.codes.clone()
-        missing = None if self.missing is None else self.missing.clone()
-        for column in columns:
-            if column < layout.n_numbered:
-                numeric[:, layout.numbers_of(column)] = self.numeric[rows, layout.numbers_of(column)]
-            else:
-                codes[:, column - layout.n_numbered] = self.codes[rows, column - layout.n_numbered]
-            if missing is not None and self.missing is not None:
-                missing[:, column] = self.missing[rows, column]
-        return Cells(numeric, codes, missing)
 
     def to(self, device: torch.device) -> "Cells":
         """Return the same cells on a device."""
         missing = None if self.missing is None else self.missing.to(device)
         return Cells(self.numeric.to(device), self.codes.to(device), missing)
+
+
+@dataclass(frozen=True)
+class MissingNumbers:
+    """Which numbers are missing.
+
+    Args:
+        cells: Which.
+        vectors: What is added to the bias of a number instead of what is made of its value.
+    """
+
+    cells: Bool[Tensor, "batch column"]
+    vectors: Float[Tensor, "column 1 d"]
 
 
 class NumericEmbeddings(nn.Module):
@@ -174,13 +169,28 @@ class NumericEmbeddings(nn.Module):
     offset: Tensor
 
     def forward(
-        self, x: Float[Tensor, "batch column"], bias: Float[Tensor, "column 1 d"]
+        self,
+        x: Float[Tensor, "batch column"],
+        bias: Float[Tensor, "column 1 d"],
+        missing: MissingNumbers | None = None,
     ) -> Float[Tensor, "column batch d"]:
-        """Return one token per number, with the bias added."""
+        """Return one token per number, with the bias added.
+
+        Args:
+            x: The numbers; any where they are missing.
+            bias: Vector of each number.
+            missing: Which are missing, and what stands in their place; None if no number is.
+        """
         numbers = x.t()[..., None]
         angle = (2 * math.pi * self.frequency) * numbers
         fraction_of_bin = torch.addcmul(self.offset, numbers, self.slope).clamp(0, 1)
-        return torch.baddbmm(bias, torch.cat([angle.cos(), angle.sin(), fraction_of_bin], dim=-1), self.weight)
+        features = [angle.cos(), angle.sin(), fraction_of_bin]
+        weight: Tensor = self.weight
+        if missing is not None:
+            is_missing = missing.cells.t()[..., None].to(x.dtype)
+            features = [torch.cat(features, dim=-1) * (1 - is_missing), is_missing]
+            weight = torch.cat([weight, missing.vectors], dim=1)
+        return torch.baddbmm(bias, torch.cat(features, dim=-1), weight)
 
 
 class ColumnTokens(nn.Module):
@@ -220,29 +230,49 @@ class ColumnTokens(nn.Module):
         """Return one token per group and column: numeric columns, blocks, categories."""
         parts = []
         if self.numeric is not None:
-            parts.append(self._numbered(self.numeric, cells.numeric.repeat(1, self.n_groups)))
+            parts.append(self._numbered(self.numeric, cells))
         if self.levels is not None:
-            codes = cells.codes.t() + self.first_code
-            parts.append(nn.functional.embedding(codes, self.levels) + self.column[:, self.layout.n_numbered :])
+            parts.append(self._levels(self.levels, cells))
         tokens = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        if cells.missing is not None:
-            tokens = torch.where(cells.missing.t()[..., None], self.missing + self.column, tokens)
         by_row: Tensor = tokens.transpose(1, 2)
         return by_row
 
-    def _numbered(
-        self, embeddings: NumericEmbeddings, numbers: Float[Tensor, "batch group_part"]
-    ) -> Float[Tensor, "group column batch d"]:
+    def _levels(self, levels: Tensor, cells: Cells) -> Float[Tensor, "group column batch d"]:
+        """Tokens of the columns that are codes; a missing cell is one more level of its column."""
+        codes = cells.codes.transpose(-1, -2) + self.first_code
+        if cells.missing is not None:
+            vectors = self.missing[:, self.layout.n_numbered :].flatten(0, 2)
+            code_of_missing = torch.arange(len(levels), len(levels) + len(vectors), device=codes.device)
+            is_missing = cells.missing[..., self.layout.n_numbered :].transpose(-1, -2)
+            codes = torch.where(is_missing, code_of_missing.reshape(self.first_code.shape), codes)
+            levels = torch.cat([levels, vectors])
+        return nn.functional.embedding(codes, levels) + self.column[:, self.layout.n_numbered :]
+
+    def _numbered(self, embeddings: NumericEmbeddings, cells: Cells) -> Float[Tensor, "group column batch d"]:
         """Tokens of the columns that are numbers."""
         n_numeric, n_parts = self.layout.n_numeric, list(self.layout.n_parts)
-        bias = self.column[:, :n_numeric]
+        bias, vectors = self.column[:, :n_numeric], self.missing[:, :n_numeric]
+        if n_parts:
+            no_part = bias.new_zeros(self.n_groups, sum(n_parts), 1, bias.shape[-1])
+            bias = torch.cat([bias, no_part], dim=1)
+            of_blocks = self.missing[:, n_numeric : self.layout.n_numbered]
+            is_first = [part == 0 for width in n_parts for part in range(width)]
+            first_parts = torch.tensor(is_first, device=bias.device).nonzero().flatten()
+            vectors = torch.cat([vectors, no_part.index_copy(1, first_parts, of_blocks)], dim=1)
+        missing = None
+        if cells.missing is not None:
+            of_numbers = cells.missing[..., list(self.layout.column_of_number)]
+            missing = MissingNumbers(self._side_by_side(of_numbers), vectors.flatten(0, 1))
+        embedded = embeddings(self._side_by_side(cells.numeric), bias.flatten(0, 1), missing)
+        by_group: Tensor = embedded.unflatten(0, (self.n_groups, -1))
         if not n_parts:
-            tokens: Tensor = embeddings(numbers, bias.flatten(0, 1)).unflatten(0, (self.n_groups, -1))
-            return tokens
-        part_bias = bias.new_zeros(self.n_groups, sum(n_parts), 1, bias.shape[-1])
-        embedded = embeddings(numbers, torch.cat([bias, part_bias], dim=1).flatten(0, 1))
-        by_group = embedded.unflatten(0, (self.n_groups, -1))
+            return by_group
         of_columns = self.column[:, n_numeric : self.layout.n_numbered]
         parts = by_group[:, n_numeric:].split(n_parts, dim=1)  # sums in a fixed order, unlike index_add
         blocks = of_columns + torch.stack([each.sum(dim=1, dtype=of_columns.dtype) for each in parts], dim=1)
         return torch.cat([by_group[:, :n_numeric], blocks], dim=1)
+
+    def _side_by_side(self, values: Shaped[Tensor, "*group batch part"]) -> Shaped[Tensor, "batch group_part"]:
+        """Put the values of all groups beside each other; repeat them where the groups have the same rows."""
+        by_row: Tensor = values.expand(self.n_groups, -1, -1).transpose(0, 1).flatten(1)
+        return by_row

@@ -43,6 +43,9 @@ def test_attention_is_returned_before_dropout() -> None:
         assert (weights > 0).all()
 
 
+NO_FACTORS = (None, None)
+
+
 def test_cls_attending_only_to_one_column_scores_one_hot() -> None:
     torch.manual_seed(0)
     layer = ClassAttentionLayer(n_groups=1, n_members=1, n_heads=1, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
@@ -50,7 +53,7 @@ def test_cls_attending_only_to_one_column_scores_one_hot() -> None:
     with torch.no_grad():
         layer.query.weight.zero_()
         layer.query.bias.copy_(1000 * tokens[0, 0, 4][None, None])
-    _, reading = layer(torch.zeros(1, 1, D), tokens)
+    _, reading = layer(torch.zeros(1, 1, D), tokens[0], NO_FACTORS)
     assert reading.weights.flatten().tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
 
@@ -74,7 +77,7 @@ def test_layer_is_multi_head_attention_with_absorbed_projections() -> None:
         layer.output.weight.copy_(torch.einsum("hid,hie->hde", w_value, w_output).reshape(1, -1, D))
         plain.out_proj.bias.copy_(layer.output.bias[0, 0])
     state, tokens = torch.randn(1, 5, D), torch.randn(1, 5, 7, D)
-    new_state, reading = layer(state, tokens)
+    new_state, reading = layer(state, tokens[0], NO_FACTORS)
     query = nn.functional.layer_norm(state, (D,)).transpose(0, 1)
     expected, expected_weights = plain(query, tokens[0], tokens[0], average_attn_weights=False)
     torch.testing.assert_close(new_state - state, expected.transpose(0, 1), atol=1e-5, rtol=1e-5)
@@ -85,7 +88,8 @@ def test_one_state_for_all_rows_is_that_state_repeated() -> None:
     torch.manual_seed(0)
     layer = ClassAttentionLayer(n_groups=1, n_members=3, n_heads=2, d_token=D, attention_dropout=0.0, ffn_dropout=0.0)
     state, tokens = torch.randn(3, 1, D), torch.randn(1, 5, 7, D)
-    for shared, repeated in zip(layer(state, tokens), layer(state.expand(-1, 5, -1), tokens), strict=True):
+    both = (layer(each, tokens[0], NO_FACTORS) for each in (state, state.expand(-1, 5, -1)))
+    for shared, repeated in zip(*both, strict=True):
         torch.testing.assert_close(shared, repeated)
 
 
