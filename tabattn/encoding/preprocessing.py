@@ -38,6 +38,10 @@ class RawCells:
         """The design matrix of models that need no scaling: numbers, then codes, NaN where missing."""
         return np.column_stack([self.numbers, np.where(self.codes == MISSING, np.nan, self.codes)])
 
+    def take(self, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> "RawCells":
+        """Return the rows at some positions, without the warnings, which are about all rows."""
+        return RawCells(self.numbers[positions], self.codes[positions])
+
 
 @dataclass(frozen=True, eq=False)
 class Preprocessor:

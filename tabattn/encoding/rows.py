@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from tabattn.arrays import Array
@@ -12,6 +14,8 @@ from tabattn.encoding.target import TargetEncoding
 from tabattn.errors import ColumnError, TabAttnWarning, warn_all
 from tabattn.nn.tokens import Cells
 from tabattn.table.schema import TableSchema, TypedTable
+
+Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,29 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    def take(self, positions: Positions) -> Self:
+        """Return the rows at some positions, without the warnings, which are about all rows."""
+        chosen = torch.from_numpy(positions)
+        return type(self)(
+            raw=self.raw.take(positions),
+            cells=self.cells.take(chosen),
+            index=self.index[positions],
+            y=None if self.y is None else self.y[positions],
+            target=None if self.target is None else self.target[chosen],
+        )
+
+    def sample(self, n_rows: int, random_state: int | None) -> Self:
+        """Return a random sample of the rows, in their order; all of them where there are no more.
+
+        Args:
+            n_rows: Number of rows at most.
+            random_state: Seed of the sample.
+        """
+        if len(self) <= n_rows:
+            return self
+        chosen = np.random.default_rng(random_state).choice(len(self), n_rows, replace=False)
+        return self.take(np.sort(chosen))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,12 +6,12 @@ is the local score of the row, its mean over rows the global one.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tabattn.choices import Method
 from tabattn.importance.aggregation import join
 from tabattn.importance.background import Background
 from tabattn.importance.contribution import contribution_scores
@@ -20,10 +20,6 @@ from tabattn.importance.probes import probe_of
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
-
-Method = Literal["contribution", "knockout", "gradient", "norm", "mean", "rollout"]
-DEFAULT_METHOD: Method = "contribution"
-KNOCKOUT_STRIDE = 4
 
 
 @dataclass(frozen=True)
@@ -35,8 +31,7 @@ class ScoringInputs:
         target: As the loss takes it; None to take the prediction as the target.
         member_weight: Weight of each member in each row, not all zero in any row.
         background: Returns the background rows; called only by the methods that compare.
-        baseline_rows: Indices of the background rows that each row is compared with; "knockout", which needs fewer,
-            takes every fourth.
+        baseline_rows: Indices of the background rows that each row is compared with.
         units: The unit of each column, from 0 on, where some are scored as one; None where every column is a unit.
     """
 
@@ -59,9 +54,8 @@ def _contribution(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
 
 
 def _knockout(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
-    baseline_rows = inputs.baseline_rows[:, ::KNOCKOUT_STRIDE]
     rest = (inputs.cells, inputs.target, inputs.member_weight, inputs.units)
-    return knockout_scores(model, inputs.background(), baseline_rows, *rest)
+    return knockout_scores(model, inputs.background(), inputs.baseline_rows, *rest)
 
 
 def gradient_scores(model: TabAttnModel, inputs: ScoringInputs) -> Float[Tensor, "batch member unit"]:

@@ -1,19 +1,19 @@
 """Permutation importance, the reference for all other scores: of any estimator, or of one that swaps columns itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.base import is_classifier
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import (
     d2_absolute_error_score,
     d2_pinball_score,
     d2_tweedie_score,
-    log_loss,
     r2_score,
 )
 from sklearn.utils import check_random_state
@@ -21,8 +21,12 @@ from sklearn.utils import check_random_state
 from tabattn.arrays import Array
 from tabattn.errors import ParameterError
 from tabattn.nn.losses import LossName
+from tabattn.progress import Job
 
-N_REPEATS, MIN_REPEATS, MAX_PERMUTATIONS = 10, 2, 2_500
+N_REPEATS, MIN_REPEATS, N_LEADING = 10, 2, 50
+MAX_PERMUTED_ROWS = 1_000
+SHUFFLES_SHARE = 0.6
+Repeats: TypeAlias = int | Literal["auto"]
 Scoring: TypeAlias = Literal["r2", "d2_absolute", "d2_pinball", "d2_poisson", "neg_log_loss"]
 
 
@@ -31,7 +35,8 @@ class PermutationScores:
     """Permutation importance of each column, in the order of the table.
 
     Args:
-        repeats: Decrease in the score at each repeat, shape (column, repeat).
+        repeats: Decrease in the score at each repeat, shape (column, repeat); NaN where a column was permuted fewer
+            times than others.
         scoring: Name of the score, see `score_of`.
     """
 
@@ -41,14 +46,33 @@ class PermutationScores:
     @property
     def mean(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Mean decrease in the score; negative where permuting helped."""
-        mean: np.ndarray[tuple[int], np.dtype[np.float64]] = self.repeats.mean(axis=1)
+        mean: np.ndarray[tuple[int], np.dtype[np.float64]] = np.nanmean(self.repeats, axis=1)
         return mean
 
     @property
     def std(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Standard deviation over repeats."""
-        std: np.ndarray[tuple[int], np.dtype[np.float64]] = self.repeats.std(axis=1)
+        std: np.ndarray[tuple[int], np.dtype[np.float64]] = np.nanstd(self.repeats, axis=1)
         return std
+
+    @property
+    def n_repeats(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """How often each column was permuted."""
+        counts: np.ndarray[tuple[int], np.dtype[np.int64]] = (~np.isnan(self.repeats)).sum(axis=1)
+        return counts
+
+    @property
+    def rank_error(self) -> float:
+        """Standard error of the rank of a column through the shuffles alone, mean over the columns permuted most often.
+
+        NaN for one repeat.
+        """
+        compared = self.repeats[~np.isnan(self.repeats).any(axis=1)]
+        n_repeats = compared.shape[1]
+        if n_repeats < 2:
+            return float("nan")
+        ranks = rankdata(compared, axis=0)
+        return float(ranks.std(axis=1, ddof=1).mean() / np.sqrt(n_repeats))
 
 
 def permutation_scores(
@@ -105,27 +129,30 @@ def permutation_scores(
 
 
 def permuted_scores(
-    score: Callable[[int | None, Array], float],
+    score: Callable[[Sequence[int], Array], Array],
     scoring: Scoring,
     *,
     n_rows: int,
     n_columns: int,
-    n_repeats: int,
+    n_repeats: Repeats,
     random_state: int | None,
+    job: Job | None = None,
 ) -> PermutationScores:
-    """Measure permutation importance by a function that scores rows with one column permuted.
+    """Measure permutation importance by a function that scores rows with one column at a time permuted.
 
     The permutations are those that scikit-learn's function draws from the same seed: each repeat permutes the rows of
     the one before once more, and all columns are permuted alike.
 
     Args:
-        score: Takes the position of a column, or None for no column, and for each row the row that its cell comes
-            from; returns the score.
+        score: Takes positions of columns and, for each row, the row that the cell comes from; returns the decrease in
+            the score for each of these columns.
         scoring: Name of the score.
         n_rows: Number of rows.
         n_columns: Number of columns.
-        n_repeats: Permutations per column, at least 1.
+        n_repeats: Permutations per column, at least 1; "auto" for 10, but for 2 of the columns that come after the
+            first 50 then.
         random_state: Seed of the permutations.
+        job: The job that this is the phase "shuffles" of. Where its time does not suffice, there are fewer repeats.
 
     Returns:
         The decrease in the score at each repeat.
@@ -135,38 +162,33 @@ def permuted_scores(
 
     Source: Breiman 2001 (Random Forests), section 10, as implemented by `sklearn.inspection.permutation_importance`.
     """
-    _check_repeats(n_repeats)
+    if n_repeats != "auto":
+        _check_repeats(n_repeats)
+    n_most = N_REPEATS if n_repeats == "auto" else n_repeats
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max + 1)
     draw, order, source = check_random_state(seed), np.arange(n_rows), np.arange(n_rows)
-    sources = []
-    for _ in range(n_repeats):
-        draw.shuffle(order)
-        source = source[order]
-        sources.append(source)
-    unpermuted = score(None, np.arange(n_rows))
-    decreases = [[unpermuted - score(column, each) for each in sources] for column in range(n_columns)]
-    return PermutationScores(repeats=np.array(decreases), scoring=scoring)
+    decreases = np.full((n_columns, n_most), np.nan)
+    chosen = np.arange(n_columns)
+    job = job or Job()
+    with job.phase("shuffles", n_most, SHUFFLES_SHARE) as phase:
+        for repeat in range(n_most):
+            if repeat > 0 and not phase.has_time_for_a_step:
+                decreases = decreases[:, :repeat]
+                job.shortened.append(f"{repeat} of {n_most} shuffles")
+                break
+            draw.shuffle(order)
+            source = source[order]
+            if n_repeats == "auto" and repeat == MIN_REPEATS:
+                leading = np.argsort(-decreases[:, :repeat].mean(axis=1), kind="stable")[:N_LEADING]
+                chosen = np.sort(leading)
+            decreases[chosen, repeat] = score(chosen.tolist(), source)
+            phase.advance()
+    return PermutationScores(repeats=decreases, scoring=scoring)
 
 
 def _check_repeats(n_repeats: int) -> None:
     if not isinstance(n_repeats, Integral) or isinstance(n_repeats, bool) or n_repeats < 1:
         raise ParameterError(f"n_repeats must be an integer of at least 1, got {n_repeats!r}.")
-
-
-def auto_repeats(n_columns: int) -> int:
-    """Return how often to permute each column of a table: 10 times, fewer times above 250 columns, at least twice.
-
-    Each permutation is a prediction of the table, which takes the longer the more columns there are, so that the time
-    for all of them grows with the square of the number of columns, and that for fitting only in proportion.
-
-    Args:
-        n_columns: Number of columns, or of groups of columns.
-
-    Example:
-        >>> [auto_repeats(n) for n in (8, 250, 500, 7_000)]
-        [10, 10, 5, 2]
-    """
-    return int(np.clip(MAX_PERMUTATIONS // n_columns, MIN_REPEATS, N_REPEATS))
 
 
 def score_of(
@@ -194,12 +216,21 @@ def score_of(
     known = np.asarray(y)
     if scoring == "neg_log_loss":
         if known.ndim == 1:
-            return -float(log_loss(known, predicted, labels=classes))
-        pairs = zip(known.T, predicted.T, strict=True)
-        return -float(np.mean([log_loss(label, probability, labels=[0, 1]) for label, probability in pairs]))
+            codes = np.unique(known, return_inverse=True)[1] if classes is None else np.searchsorted(classes, known)
+            return _mean_log(predicted[np.arange(len(known)), codes])
+        return _mean_log(np.where(known == 1, predicted, 1 - predicted))
     score = partial(d2_pinball_score, alpha=quantile) if scoring == "d2_pinball" else NUMBER_SCORES[scoring]
     columns = zip(known.reshape(len(known), -1).T, predicted.reshape(len(known), -1).T, strict=True)
     return float(np.mean([_score_or_0(score, *pair) for pair in columns]))
+
+
+def _mean_log(probability: Array) -> float:
+    """Return the mean logarithm of what was predicted for what came true, as scikit-learn's `log_loss` clips it.
+
+    Not `log_loss` itself, whose checks of its arguments take 4 ms: half of all the time of a small table.
+    """
+    epsilon = np.finfo(probability.dtype).eps
+    return float(np.log(probability.clip(epsilon, 1 - epsilon)).mean())
 
 
 def _score_or_0(score: Callable[[Array, Array], float], known: Array, predicted: Array) -> float:

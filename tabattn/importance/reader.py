@@ -1,7 +1,7 @@
 """Read a fitted model: batch after batch of rows, in memory that does not grow with their number."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,18 +9,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tabattn.choices import Method
 from tabattn.errors import ParameterError
 from tabattn.importance.aggregation import Scores, normalize_scores
 from tabattn.importance.background import Background, read_background
-from tabattn.importance.methods import METHODS, Method, ScoringInputs
+from tabattn.importance.methods import METHODS, ScoringInputs
 from tabattn.importance.units import Units
+from tabattn.nn.attention import ColumnSwaps
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 
 BLOCK_ROWS = 32
-N_PAIRS, MAX_BASELINE_ROWS = 4096, 64
+N_PAIRS, MAX_BASELINE_ROWS = 1_024, 64
+N_LOCAL_PAIRS: Mapping[Method, int] = {"contribution": 4_096}  # cheap, and no other rows even its noise out
 MAX_BACKGROUND_ELEMENTS = 32_000_000
+MIN_SWAP_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -30,50 +34,12 @@ class ReadLimits:
     Args:
         max_rows: Rows of a batch.
         max_elements: Numbers of a batch: the weights of all layers and a few arrays as wide as its tokens.
-        max_kept_elements: Numbers of all tokens that may be kept; four bytes each.
+        max_swap_elements: Numbers of a batch of which columns are swapped.
     """
 
     max_rows: int = 4096
     max_elements: int = 8_000_000
-    max_kept_elements: int = 256_000_000
-
-
-@dataclass(frozen=True)
-class EmbeddedRows:
-    """Rows whose tokens are kept, to be predicted many times with columns swapped between them.
-
-    Args:
-        model: The model, where the tokens are.
-        tokens: Column tokens of the rows; rows are repeated from the first on until all blocks are full.
-        n_rows: How many rows there are.
-        n_read_rows: How many rows are predicted at once.
-    """
-
-    model: TabAttnModel
-    tokens: Float[Tensor, "group full_row column d"]
-    n_rows: int
-    n_read_rows: int
-
-    def predict(self, columns: Sequence[int], rows: Int[Tensor, " row"]) -> Float[Tensor, "row member output"]:
-        """Predict the rows with some columns from other rows, bit for bit as `Reader.predict` does.
-
-        Args:
-            columns: Places of the columns in the order of the model.
-            rows: For each row, the row that the cells of these columns come from.
-
-        Returns:
-            Outputs of each member.
-        """
-        n_full = self.tokens.shape[1]
-        source, swapped = rows[torch.arange(n_full) % self.n_rows], list(columns)
-        predictions = []
-        with torch.inference_mode(mode=False), torch.no_grad():
-            for start in range(0, n_full, self.n_read_rows):
-                batch = slice(start, start + self.n_read_rows)
-                tokens = self.tokens[:, batch].clone()
-                tokens[:, :, swapped] = self.tokens[:, source[batch][:, None], swapped]
-                predictions.append(self.model.predict(tokens).prediction.cpu())
-        return torch.cat(predictions)[: self.n_rows]
+    max_swap_elements: int = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -129,21 +95,39 @@ class Reader:
         """
         return torch.cat(list(self.read(_full(cells), lambda model, batch, _: model(batch).prediction)))[: len(cells)]
 
-    def embed(self, cells: Cells) -> EmbeddedRows | None:
-        """Compute the tokens of rows that are to be predicted many times.
+    def predict_swapped(
+        self, cells: Cells, others: Cells, units: Sequence[Sequence[int]]
+    ) -> Iterator[Float[Tensor, "row unit output"]]:
+        """Predict rows in which one unit of columns at a time is that of another row.
+
+        Tokens are embedded once for all units of a batch, and exchanged inside the model.
 
         Args:
             cells: The rows.
+            others: For each row, the other row.
+            units: For each unit, the places of its columns in the order of the model.
 
-        Returns:
-            The rows; None where their tokens would take more than the limit, a gigabyte.
+        Yields:
+            Averages of the members, for a few units after each other, in double precision.
         """
-        full = _full(cells)
-        if len(full) * self._n_token_elements() > self.limits.max_kept_elements:
-            return None
-        model = self._model_on_device()
-        tokens = torch.cat(list(self._map(model, full, lambda model, batch, _: model.embed(batch))), dim=1)
-        return EmbeddedRows(model, tokens, len(cells), self._n_read_rows())
+        model, shape = self._model_on_device(), self.model.shape
+        n_outputs = len(cells) * shape.n_outputs
+        n_at_once = max(1, self.limits.max_elements // max(n_outputs, MIN_SWAP_ROWS * shape.n_numbers_per_swap))
+        for start in range(0, len(units), n_at_once):
+            block = units[start : start + n_at_once]
+            pairs = [(column, number) for number, columns in enumerate(block) for column in columns]
+            columns, numbers = torch.tensor(pairs, device=self.device).reshape(-1, 2).T
+            swaps = ColumnSwaps(columns, numbers, len(block))
+            n_rows = max(1, self.limits.max_swap_elements // (len(block) * shape.n_numbers_per_swap))
+            parts = []
+            for first in range(0, len(cells), n_rows):
+                rows = slice(first, first + n_rows)
+                with torch.inference_mode(mode=False), torch.no_grad():
+                    tokens, theirs = (model.embed(each.take(rows).to(self.device)) for each in (cells, others))
+                    outputs = model.swap_columns(tokens, theirs, swaps)
+                    averaged = model.loss.average(outputs.flatten(0, 1).double())
+                    parts.append(averaged.unflatten(0, (-1, len(block))).cpu())
+            yield torch.cat(parts)
 
     def member_scores(
         self,
@@ -153,10 +137,11 @@ class Reader:
         *,
         member_weight: Float[Tensor, "row member"] | None = None,
         units: Int[Tensor, " column"] | None = None,
+        n_pairs: int = N_PAIRS,
     ) -> Iterator[Float[Tensor, "batch member unit"]]:
         """Score units of columns, for each row by each member.
 
-        Each row is compared with one background row, with up to 64 of them where there are fewer than 4,096 rows.
+        Each row is compared with one background row, with up to 64 of them where there are few rows.
 
         Args:
             cells: The rows.
@@ -164,6 +149,7 @@ class Reader:
             method: How to score.
             member_weight: Weight of each member in each row; None for equal weights.
             units: The unit of each column, from 0 on; None where every column is a unit.
+            n_pairs: How many comparisons of a row with a background row there are to be at least.
 
         Returns:
             Batch by batch the part of each member in the score of each row and unit, in double precision.
@@ -176,7 +162,7 @@ class Reader:
         if member_weight is None:
             member_weight = torch.ones(len(cells), self.model.shape.n_members)
         n_background = min(len(self.background), max(1, MAX_BACKGROUND_ELEMENTS // self._n_token_elements()))
-        n_baseline_rows = min(max(1, N_PAIRS // len(cells)), MAX_BASELINE_ROWS, n_background)
+        n_baseline_rows = min(max(1, n_pairs // len(cells)), MAX_BASELINE_ROWS, n_background)
         baseline_rows = torch.arange(len(cells) * n_baseline_rows).reshape(-1, n_baseline_rows) % n_background
         background: Background | None = None
 

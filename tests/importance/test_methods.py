@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from tabattn.choices import Method
 from tabattn.importance.background import Background, read_background
 from tabattn.importance.contribution import divergence_parts
 from tabattn.importance.knockout import knockout_scores
-from tabattn.importance.methods import KNOCKOUT_STRIDE, METHODS, Method, ScoringInputs
+from tabattn.importance.methods import METHODS, ScoringInputs
 from tabattn.nn.encoder import ClassAttentionEncoder, normalize
 from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.model import TabAttnModel
@@ -291,7 +292,7 @@ def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
     question = make_question(model, with_target=True, units=units)
     assert question.target is not None
     background = question.background()
-    compared = (question.baseline_rows[:, ::KNOCKOUT_STRIDE], question.cells, question.target, question.member_weight)
+    compared = (question.baseline_rows, question.cells, question.target, question.member_weight)
     scores = knockout_scores(model, background, *compared, units, max_weights)
     torch.testing.assert_close(METHODS["knockout"](model, question), scores)
     tokens = model.embed(question.cells)
@@ -311,7 +312,7 @@ def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
                 )
                 tangents.append(float(forth - back) / (2 * TINY_STEP))
             rises = []
-            for partner in question.baseline_rows[row, ::KNOCKOUT_STRIDE].tolist():
+            for partner in question.baseline_rows[row].tolist():
                 changed = tokens[:, row].clone()
                 changed[:, columns] = background.tokens[:, partner, columns]
                 rise = cost(model, run_row(model, changed, plain)[0], target, member_weight) - whole

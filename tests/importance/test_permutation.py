@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -5,9 +6,17 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import log_loss
 
 from tabattn.errors import ParameterError
-from tabattn.importance.permutation import permutation_scores
+from tabattn.importance.permutation import (
+    N_LEADING,
+    PermutationScores,
+    permutation_scores,
+    permuted_scores,
+    score_of,
+)
+from tabattn.progress import Job
 
 
 @pytest.fixture(name="X")
@@ -52,3 +61,60 @@ def test_the_seed_determines_the_shuffles(X: pd.DataFrame) -> None:
 def test_no_repeats_are_refused(X: pd.DataFrame, n_repeats: Any) -> None:
     with pytest.raises(ParameterError, match=f"n_repeats must be an integer of at least 1, got {n_repeats!r}"):
         permutation_scores(DummyRegressor().fit(X, X["a"]), X, X["a"], n_repeats=n_repeats)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_the_log_loss_is_that_of_scikit_learn(n_classes: int) -> None:
+    rng = np.random.default_rng(0)
+    classes = np.array([f"c{i}" for i in range(n_classes)])
+    known = rng.choice(classes[:2], 50)
+    predicted = rng.dirichlet(np.full(n_classes, 0.1), 50)
+    predicted[0] = np.eye(n_classes)[1 - np.searchsorted(classes, known[0])]
+    expected = -log_loss(known, predicted, labels=classes)
+    assert score_of("neg_log_loss", known, predicted, classes=classes) == pytest.approx(expected, rel=1e-12)
+    labels, odds = rng.integers(0, 2, (50, 3)), rng.random((50, 3))
+    expected = -np.mean([log_loss(labels[:, i], odds[:, i], labels=[0, 1]) for i in range(3)])
+    assert score_of("neg_log_loss", labels, odds) == pytest.approx(expected, rel=1e-12)
+
+
+def test_late_columns_are_permuted_twice_and_the_others_ten_times_as_scikit_learn_would() -> None:
+    asked: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    def score(columns: Sequence[int], source: Any) -> Any:
+        asked.append((tuple(columns), tuple(source)))
+        return np.array([float(column) for column in columns])
+
+    sizes: dict[str, Any] = {"n_rows": 7, "n_columns": N_LEADING + 3, "random_state": 5}
+    found = permuted_scores(score, "r2", n_repeats="auto", **sizes)
+    everywhere, leading = tuple(range(N_LEADING + 3)), tuple(range(3, N_LEADING + 3))
+    assert [columns for columns, _ in asked] == [everywhere] * 2 + [leading] * 8
+    assert found.n_repeats.tolist() == [2] * 3 + [10] * N_LEADING
+    np.testing.assert_array_equal(found.mean, np.arange(N_LEADING + 3.0))
+    sources = [source for _, source in asked]
+    asked.clear()
+    permuted_scores(score, "r2", n_repeats=10, **sizes)
+    assert [source for _, source in asked] == sources
+
+
+def test_there_are_fewer_repeats_where_time_runs_out() -> None:
+    seconds = iter(range(1000))
+    job = Job(100, clock=lambda: float(next(seconds)))
+
+    def score(columns: Sequence[int], source: Any) -> Any:
+        for _ in range(8):
+            job.clock()
+        return np.zeros(len(columns))
+
+    found = permuted_scores(score, "r2", n_rows=5, n_columns=2, n_repeats=10, random_state=0, job=job)
+    n_repeats = found.repeats.shape[1]
+    assert 1 <= n_repeats < 10
+    assert job.shortened == [f"{n_repeats} of 10 shuffles"]
+    assert next(seconds) <= 100
+
+
+def test_the_error_of_the_ranks_is_none_where_all_repeats_agree() -> None:
+    agreed = np.array([[3.0, 3.1, 2.9], [1.0, 1.1, 1.2], [2.0, 2.0, 2.1]])
+    assert PermutationScores(agreed, "r2").rank_error == 0
+    swapped = PermutationScores(np.array([[3.0, 1.0], [1.0, 3.0], [np.nan, 0.0]]), "r2")
+    assert swapped.rank_error == pytest.approx(0.5)
+    assert np.isnan(PermutationScores(agreed[:, :1], "r2").rank_error)

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from tabattn import TabAttnRegressor
+from tabattn.choices import Method
 from tabattn.errors import ParameterError
-from tabattn.importance.methods import METHODS, Method
+from tabattn.importance.methods import METHODS
 from tabattn.importance.units import units_of
 from tabattn.table.inference import infer_schema
 from tests.conftest import FAST
