@@ -1,10 +1,15 @@
 """Which columns X of a table drive Y, by how much, and can that ranking be trusted?"""
 
-from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.explanation import Explanation, explain
-from tabattn.loading import load
-from tabattn.ranking import Ranking, rank
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from tabattn.version import __version__
+
+if TYPE_CHECKING:
+    from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+    from tabattn.explanation import Explanation, explain
+    from tabattn.loading import load
+    from tabattn.ranking import Ranking, rank
 
 __all__ = [
     "Explanation",
@@ -16,3 +21,26 @@ __all__ = [
     "load",
     "rank",
 ]
+
+_MODULES = {
+    "Explanation": "explanation",
+    "Ranking": "ranking",
+    "TabAttnClassifier": "estimator",
+    "TabAttnRegressor": "estimator",
+    "explain": "explanation",
+    "load": "loading",
+    "rank": "ranking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is public when it is first asked for (PEP 562), so that the command line can answer at once."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

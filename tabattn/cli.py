@@ -3,30 +3,38 @@
 Exit codes: 0 done; 2 the user's input is at fault, with one line on the standard error stream; 1 a defect of ours.
 """
 
+import math
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tabattn.choices import (
+    DEFAULT_METHOD,
+    EncoderKind,
+    Method,
+    Pretrain,
+    RegressionLoss,
+    TaskChoice,
+    TextMethod,
+)
 from tabattn.errors import ParameterError, TabAttnError, TabAttnWarning
-from tabattn.explanation import Explanation, explain
 from tabattn.files import check_writable
-from tabattn.importance.comparison import top_k
-from tabattn.importance.methods import DEFAULT_METHOD, Method
-from tabattn.importance.table import ImportanceTable
-from tabattn.nn.model import EncoderKind
-from tabattn.parameters import Pretrain, RegressionLoss
-from tabattn.ranking import Ranking, rank
-from tabattn.table.problem import TaskChoice
-from tabattn.text import TextMethod, TextReading, load_text_model, text_attention
 from tabattn.version import __version__
+
+if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped options need not wait for torch
+    import pandas as pd
+
+    from tabattn.explanation import Explanation
+    from tabattn.importance.table import ImportanceTable
+    from tabattn.ranking import Ranking
+    from tabattn.text import TextReading
 
 Result = TypeVar("Result")
 N_SHOWN = 10
@@ -71,7 +79,7 @@ def rank_command(
         typer.Option(
             min=1,
             help="Shuffles per column for permutation importance.",
-            show_default="10, fewer above 250 columns",
+            show_default="10; 2 for columns after the first 50",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,
@@ -89,6 +97,10 @@ def rank_command(
     ] = None,
     test_fraction: Annotated[float, typer.Option(help="Fraction of rows to hold out, between 0 and 1.")] = 0.2,
     max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Take no longer, by fewer epochs, shuffles or rows.", show_default="none"),
+    ] = None,
     task: Annotated[TaskChoice, typer.Option(help="What to do with the target.")] = "auto",
     loss: Annotated[
         RegressionLoss,
@@ -104,8 +116,10 @@ def rank_command(
     Writes importance.csv, comparison.csv, training_attention.csv and plots/ to the output directory.
     """
 
-    def job() -> Ranking:
+    def job() -> "Ranking":
         check_writable(out)
+        from tabattn.ranking import rank
+
         ranking = rank(
             table,
             target,
@@ -121,6 +135,7 @@ def rank_command(
             test_fraction=test_fraction,
             n_repeats="auto" if repeats is None else repeats,
             max_epochs=max_epochs,
+            time_limit=time_limit,
             random_state=seed,
             verbose=sys.stderr.isatty(),
         )
@@ -152,8 +167,10 @@ def explain_command(
     directory.
     """
 
-    def job() -> Explanation:
+    def job() -> "Explanation":
         check_writable(out)
+        from tabattn.explanation import explain
+
         found = explain(model, table, target=target, method=method, groups=_groups(group or []))
         found.write(out)
         return found
@@ -188,8 +205,10 @@ def text_command(
     Writes importance.csv, attention.csv, words.csv and plots/ to the output directory.
     """
 
-    def job() -> TextReading:
+    def job() -> "TextReading":
         check_writable(out)
+        from tabattn.text import load_text_model, text_attention
+
         read = text_attention(
             *load_text_model(model, download=download),
             sentence,
@@ -225,7 +244,7 @@ def run_job(job: Callable[[], Result]) -> Result:
                     typer.echo(f"tabattn: warning: {each.message}", err=True)
 
 
-def _drift_table(drift: pd.DataFrame) -> Table:
+def _drift_table(drift: "pd.DataFrame") -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("feature", "training", "inference", "adjusted p"):
         table.add_column(name, justify="left" if name == "feature" else "right")
@@ -253,7 +272,7 @@ def _groups(options: list[str]) -> dict[str, list[str]]:
     return groups
 
 
-def _report(ranking: Ranking, target: str, out: Path) -> None:
+def _report(ranking: "Ranking", target: str, out: Path) -> None:
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
     problem = ranking.problem
     n_values = problem.y.nunique()
@@ -266,14 +285,13 @@ def _report(ranking: Ranking, target: str, out: Path) -> None:
     console.print(_scores_table(ranking))
     console.print("\nWhich columns drive the target?")
     console.print(_importance_table(ranking.table))
-    shuffles = f"{ranking.n_repeats} shuffle{'s' * (ranking.n_repeats > 1)} per column"
-    console.print(f"\nDo attention and permutation importance ({shuffles}) agree?\n{_agreement_line(ranking)}")
+    console.print(f"\nDo attention and permutation importance agree ({_shuffles(ranking)})?\n{_agreement(ranking)}")
     console.print(
         f"\nFiles: {escape(str(out))}/ (importance.csv, comparison.csv, training_attention.csv, model.tabattn, plots/)"
     )
 
 
-def _scores_table(ranking: Ranking) -> Table:
+def _scores_table(ranking: "Ranking") -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ranking.models.columns:
         table.add_column(name, justify="left" if name == "model" else "right")
@@ -282,7 +300,7 @@ def _scores_table(ranking: Ranking) -> Table:
     return table
 
 
-def _importance_table(importance: ImportanceTable) -> Table:
+def _importance_table(importance: "ImportanceTable") -> Table:
     table = Table(box=None, pad_edge=False)
     has_permutation = bool(importance["permutation_mean"].notna().any())
     has_std = bool(importance["std"].notna().any())
@@ -304,7 +322,22 @@ def _importance_table(importance: ImportanceTable) -> Table:
     return table
 
 
-def _agreement_line(ranking: Ranking) -> str:
+def _shuffles(ranking: "Ranking") -> str:
+    """Say how permutation importance was measured, and how far its ranks would differ by other shuffles."""
+    counts = ranking.permutation.n_repeats
+    most, fewest = int(counts.max()), int(counts.min())
+    said = f"{most} shuffle{'s' * (most > 1)} per column"
+    if fewest < most:
+        said = f"{most} shuffles of the first {(counts == most).sum()} columns, {fewest} of the others"
+    if ranking.n_permuted < ranking.n_held_out:
+        said += f", {ranking.n_permuted} of the {ranking.n_held_out} rows"
+    error = ranking.permutation.rank_error
+    return said if math.isnan(error) else f"{said}, ranks ± {error:.1f}"
+
+
+def _agreement(ranking: "Ranking") -> str:
+    from tabattn.importance.comparison import top_k
+
     agreement = ranking.agreement
     k = top_k(len(ranking.units.scored))
     return (

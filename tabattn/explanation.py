@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 
 from tabattn.arrays import Array
+from tabattn.choices import DEFAULT_METHOD, Method
 from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
 from tabattn.errors import ParameterError, TableError, TargetError, quoted
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.model import FittedModel
-from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
 from tabattn.loading import load
-from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
 from tabattn.output.results import write_results
 from tabattn.table.cells import AnySeries, is_missing
 from tabattn.table.problem import parse_target_numbers
@@ -60,6 +59,8 @@ class Explanation:
         Raises:
             OutputError: A file can't be written.
         """
+        from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
+
         warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
         tables = {
             "predictions": self.predictions,

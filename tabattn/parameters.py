@@ -8,11 +8,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
+from tabattn.choices import EncoderKind, Pretrain, RegressionLoss
 from tabattn.errors import ParameterError
-from tabattn.nn.model import EncoderKind
 
-Pretrain = Literal["none", "auto"]
-RegressionLoss = Literal["squared", "absolute", "poisson", "pinball"]
 ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
 ORDERED: tuple[EncoderKind, ...] = ("gpt",)
 
@@ -29,7 +27,7 @@ class Parameters:
     n_members: int | Literal["auto"] = "auto"
     attention_dropout: float = 0.1
     ffn_dropout: float = 0.1
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-5
     batch_size: int | Literal["auto"] = "auto"
     max_epochs: int = 100

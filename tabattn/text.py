@@ -6,7 +6,7 @@ Needs `pip install 'tabattn[text]'`. Nothing is downloaded unless it is asked fo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -14,18 +14,17 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
 
+from tabattn.choices import TextMethod
 from tabattn.errors import ParameterError
 from tabattn.importance.aggregation import normalize_scores, rollout_matrix
 from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units
-from tabattn.output.plots import plot_attention, plot_importance, warn_of_missing_glyphs
 from tabattn.output.results import write_results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TextMethod = Literal["mean", "rollout", "gradient"]
 WORD_PREFIXES = ("▁", "Ġ")
 REFUSED: Mapping[str, str] = {
     "norm": "it needs the value projections, which models of this library do not return",
@@ -55,6 +54,8 @@ class TextReading:
         Raises:
             OutputError: A file can't be written.
         """
+        from tabattn.output.plots import plot_attention, plot_importance, warn_of_missing_glyphs
+
         warn_of_missing_glyphs(self.maps.feature_names)
         by_head, between = self.maps.mean_by_head(), self.maps.between_columns()
         tables = {"importance": self.table, "attention": by_head.reset_index(), "words": between.reset_index()}

@@ -28,7 +28,7 @@ def test_the_main_job(tmp_path: Path) -> None:
         "Target 'cultivar': classification, 3 classes; 142 rows fitted, 36 held out, 11 columns.",
         "hist_gradient_boosting",
         "dummy",
-        "permutation importance (1 shuffle per column) agree?",
+        "permutation importance agree (1 shuffle per column)?",
         "Spearman",
         "(1 more in importance.csv)",
         str(tmp_path / "out"),

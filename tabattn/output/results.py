@@ -1,4 +1,7 @@
-"""Tables and plots to the files of a directory, for `rank`, `explain` and `text_attention`."""
+"""Tables and plots to the files of a directory, for `rank`, `explain` and `text_attention`.
+
+Matplotlib is imported where something is drawn, here as in the jobs: it takes half a second.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,7 +10,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tabattn.files import write_all
-from tabattn.output.plots import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,4 +51,6 @@ def csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:
 
 
 def _plot_writer(ax: "Axes") -> Callable[[Path], None]:
+    from tabattn.output.plots import save_figure
+
     return lambda path: save_figure(ax, path)

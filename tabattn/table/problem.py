@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from tabattn.choices import Task, TaskChoice
 from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError, nearest, warn_all
 from tabattn.table.cells import INFERRED_NUMBERS, AnySeries, holds_strings, is_missing, parse_numbers
 from tabattn.table.numbers import MAX_EXACT_INTEGER, infer_number_format
 from tabattn.table.reading import refuse_duplicate_names
 
-Task = Literal["regression", "classification"]
-TaskChoice = Literal["auto", "regression", "classification"]
 MIN_ROWS = 20
 MAX_NUMERIC_CLASSES = 10
 MAX_MAGNITUDE = 1e150

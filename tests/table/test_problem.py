@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabattn.choices import TaskChoice
 from tabattn.errors import ColumnError, DroppedRowsWarning, ParameterError, TabAttnError, TableError, TargetError
-from tabattn.table.problem import TaskChoice, split_target
+from tabattn.table.problem import split_target
 
 N = 40
 

@@ -1,0 +1,13 @@
+"""The words that arguments and options may be, where the command line can read them without importing anything else."""
+
+from typing import Literal
+
+EncoderKind = Literal["class", "bert", "roberta", "gpt", "xlnet", "t5"]
+Method = Literal["contribution", "knockout", "gradient", "norm", "mean", "rollout"]
+TextMethod = Literal["mean", "rollout", "gradient"]
+Pretrain = Literal["none", "auto"]
+RegressionLoss = Literal["squared", "absolute", "poisson", "pinball"]
+Task = Literal["regression", "classification"]
+TaskChoice = Literal["auto", "regression", "classification"]
+
+DEFAULT_METHOD: Method = "contribution"
