@@ -12,6 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from tabattn.arrays import Array
+from tabattn.choices import DEFAULT_METHOD, Method, RegressionLoss
 from tabattn.encoding.ordering import OrderedRows, in_order
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.target import (
@@ -30,11 +31,11 @@ from tabattn.fitted.model import FittedModel
 from tabattn.fitted.onnx import model_inputs
 from tabattn.fitted.state import parameters_as_json
 from tabattn.importance.maps import AttentionMaps
-from tabattn.importance.methods import DEFAULT_METHOD, Method
 from tabattn.importance.permutation import N_REPEATS, PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
-from tabattn.parameters import Parameters, RegressionLoss, check_parameters
+from tabattn.parameters import Parameters, check_parameters
+from tabattn.progress import Job
 from tabattn.table.inference import infer_table
 from tabattn.table.reading import as_pandas, refuse_duplicate_names
 
@@ -195,7 +196,9 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         """
         if y is None:
             raise TargetError("y must be the target of the rows, got None. There is no score without it.")
-        return self._model.permutation(self.read(X, y), units_of(self.schema_, groups), n_repeats, random_state)
+        rows, units, job = self.read(X, y), units_of(self.schema_, groups), Job(is_shown=self.verbose)
+        with job.shown():
+            return self._model.permutation(rows, units, n_repeats, random_state, job)
 
     def explain(self, X: Any, y: Any = None, *, method: Method = DEFAULT_METHOD, groups: Groups = None) -> pd.DataFrame:
         """Score every column for every row.
@@ -276,7 +279,8 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             OutputError: The file can't be written.
         """
         parameters = parameters_as_json(self.get_params(deep=False))
-        self._model.save(Path(path), {"estimator": type(self).__name__, "parameters": parameters})
+        check_is_fitted(self)
+        self.fitted_model_.save(Path(path), {"estimator": type(self).__name__, "parameters": parameters})
 
     def to_onnx(self, path: str | Path) -> None:
         """Write the fitted model as an ONNX graph, see `tabattn.fitted.onnx`.
@@ -383,7 +387,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
         d_token: Width of a token.
         n_heads: Heads per layer.
         n_members: Independent readers of the columns whose predictions are averaged; "auto" for 8 in the encoder
-            "class", and 1 in the others, where each costs as much as the first.
+            "class" (4 above 8,192 rows), and 1 in the others, where each costs as much as the first.
         attention_dropout: Fraction of attention weights dropped while training, in [0, 1).
         ffn_dropout: Fraction of hidden feed-forward units dropped while training, in [0, 1).
         learning_rate: Step size of AdamW.
@@ -402,7 +406,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             `eval_set`, or it may validate on rows that it has learned from.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" on that device.
         random_state: Seed; the same seed gives the same result on the same machine.
-        verbose: Whether to show a line of progress.
+        verbose: Whether to show what is done and how long it will take, in a line on the standard error stream.
 
     Attributes after `fit` are those of `tabattn.fitted.attributes.FittedAttributes`, and `fitted_model_`.
 

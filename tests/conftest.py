@@ -17,7 +17,8 @@ FAST: dict[str, Any] = {
     "n_members": 2,
     "n_heads": 2,
     "d_token": 8,
-    "max_epochs": 15,
+    "max_epochs": 20,
+    "batch_size": 32,
     "learning_rate": 1e-2,
 }
 DATA = Path(__file__).parents[1] / "data"

@@ -1,5 +1,6 @@
 """Rows to a fitted model: learn the columns, pretrain if asked to, train, and score the columns on held-out rows."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,24 +12,22 @@ from tabattn.arrays import Array
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.weighting import draw_rows
 from tabattn.errors import ParameterError
-from tabattn.fitted.model import FitHistory, FittedModel
+from tabattn.fitted.costs import expected_training
+from tabattn.fitted.model import FitHistory, FittedModel, HeldOutRows
 from tabattn.importance.background import N_BACKGROUND
-from tabattn.importance.methods import DEFAULT_METHOD
-from tabattn.importance.reader import Reader
-from tabattn.importance.units import spread, units_of
+from tabattn.importance.units import spread
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.parameters import ORDERED, Parameters
+from tabattn.progress import Job
 from tabattn.table.schema import TableSchema
 from tabattn.training.data import TrainingRows
-from tabattn.training.fitting import TrainingSettings, resolve_device, train
 from tabattn.training.holdout import held_out_rows
-from tabattn.training.module import OptimizerSettings
-from tabattn.training.pretraining import pretrain
-from tabattn.training.sizes import auto_batch_size, has_own_tokens
+from tabattn.training.settings import OptimizerSettings, TrainingSettings
+from tabattn.training.sizes import auto_batch_size, auto_groups, auto_members
 
-CLASS_MEMBERS = 8
 PRETRAIN_EPOCHS, ROBERTA_FACTOR = 20, 2
+MAX_SCORED_ROWS = 8_192
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,11 @@ class FitRows:
 
 
 def fit_model(
-    settings: Parameters, encoder: RowEncoder, rows: FitRows, previous: FittedModel | None = None
+    settings: Parameters,
+    encoder: RowEncoder,
+    rows: FitRows,
+    previous: FittedModel | None = None,
+    job: Job | None = None,
 ) -> FittedModel:
     """Fit a model: the same arguments give the same model on the same machine.
 
@@ -62,6 +65,7 @@ def fit_model(
         encoder: The encoder of the rows.
         rows: The rows.
         previous: A model to continue from, which has the same encoder; None for a new one.
+        job: The job that this is a part of; None for one of its own, which is shown if `verbose` is set.
 
     Returns:
         The model; `history.was_interrupted` is True if it is that of the best epoch before Ctrl-C.
@@ -71,21 +75,25 @@ def fit_model(
         TrainingError: The validation loss was finite in no epoch.
         KeyboardInterrupt: Training was interrupted in the first epoch, or while pretraining.
     """
+    from tabattn.training.fitting import train  # Lightning takes seconds to import, and only a fit needs it
+
     seed = int(check_random_state(settings.random_state).randint(np.iinfo(np.int32).max))
-    shape = _model_shape(settings, encoder, len(rows.rows), previous)
+    shape = model_shape(settings, encoder, len(rows.rows), previous)
     hold_out_seed = seed if previous is None else previous.hold_out_seed
     # a warm start holds out the same rows again, so that no row validates that was learned from before
     generator = torch.Generator().manual_seed(hold_out_seed if rows.validation is None else seed)
-    training, row_weight = _training_rows(settings, shape, rows, generator)
-    start, losses = (
-        _pretrained(settings, shape, rows, seed)
-        if previous is None
-        else (previous.model, dict(previous.history.pretraining))
-    )
-    trained = train(shape, training, _training_settings(settings, len(rows.rows), seed), start=start)
+    training, held_out, row_weight = _training_rows(settings, shape, rows, generator)
+    job = job or Job(is_shown=settings.verbose)
+    job.expect({"training": expected_training(shape, len(rows.rows), settings.max_epochs)})
+    with job.shown():
+        start, losses = (
+            _pretrained(settings, shape, rows, seed, job)
+            if previous is None
+            else (previous.model, dict(previous.history.pretraining))
+        )
+        how = _training_settings(settings, len(rows.rows), seed)
+        trained = train(shape, training, held_out, how, start=start, job=job)
     background = rows.rows.cells.take(draw_rows(torch.from_numpy(rows.weight), N_BACKGROUND, generator))
-    reader = Reader(trained.model, background, resolve_device(settings.device))
-    importances, scores_were_interrupted = _held_out_importances(reader, encoder.schema, training, row_weight)
     positions, n_columns = encoder.schema.model_positions, len(encoder.schema.columns)
     attention = {"train": trained.train_attention, "eval": trained.eval_attention}
     return FittedModel(
@@ -97,9 +105,9 @@ def fit_model(
             pretraining=losses,
             best_epoch=trained.best_epoch,
             best_loss=trained.best_loss,
-            was_interrupted=trained.was_interrupted or scores_were_interrupted,
+            was_interrupted=trained.was_interrupted,
         ),
-        importances=importances,
+        scored=_scored_rows(training, held_out, row_weight, shape.n_members),
         hold_out_seed=hold_out_seed,
         feature_names=rows.feature_names,
         device=settings.device,
@@ -108,71 +116,72 @@ def fit_model(
 
 def _training_rows(
     settings: Parameters, shape: ModelShape, rows: FitRows, generator: torch.Generator
-) -> tuple[TrainingRows, Tensor]:
-    """Hold rows out, or add the validation rows; and return the weight of each row in the scores too."""
+) -> tuple[TrainingRows, Tensor, Tensor]:
+    """Hold rows out, or add the validation rows.
+
+    Returns:
+        The rows; which of them each group of members holds out; and the weight of each row in the scores.
+    """
     cells, target, weight = rows.rows.cells, rows.rows.target, torch.from_numpy(rows.weight)
     assert target is not None, "rows to fit have a target"
     loss_weight = torch.from_numpy(rows.loss_weight.astype(np.float32))
+    training = TrainingRows.numbered(cells, target, loss_weight)
     if rows.validation is None:
-        held_out = held_out_rows(target, shape.n_groups, settings.validation_fraction, generator)
-        held_out = held_out.repeat_interleave(shape.n_members // shape.n_groups, dim=1)
-        return TrainingRows(cells, target, loss_weight, held_out), weight
+        return training, held_out_rows(target, shape.n_groups, settings.validation_fraction, generator), weight
     validation = rows.validation
     assert validation.target is not None, "validation rows have a target"
-    learned = TrainingRows.learned(cells, target, loss_weight, shape.n_members)
+    is_other = torch.arange(len(training) + len(validation)) >= len(training)
     weight = torch.cat([weight, torch.ones(len(validation), dtype=weight.dtype)])
-    return learned.with_validation_rows(validation.cells, validation.target), weight
+    joined = training.joined(validation.cells, validation.target)
+    return joined, is_other[:, None].expand(-1, shape.n_groups), weight
 
 
-def _held_out_importances(
-    reader: Reader, schema: TableSchema, rows: TrainingRows, weight: Tensor
-) -> tuple[Array, bool]:
-    """Score the columns on the held-out rows, and return whether Ctrl-C cut that short.
-
-    Each row is scored by the members that hold it out. The model is fitted by then: after Ctrl-C its scores come from
-    fewer rows, which are in random order.
-    """
-    units = units_of(schema)
-
-    def importances(chosen: Tensor) -> Array:
-        return reader.scores(
-            rows.cells.take(chosen),
-            rows.target[chosen],
-            DEFAULT_METHOD,
-            units,
-            member_weight=rows.held_out[chosen].float(),
-            row_weight=weight[chosen],
-        ).importance
-
-    held_out = rows.held_out.any(dim=1).nonzero().flatten()
-    try:
-        return importances(held_out), False
-    except KeyboardInterrupt:
-        return importances(held_out[:N_BACKGROUND]), True
+def _scored_rows(rows: TrainingRows, held_out: Tensor, weight: Tensor, n_members: int) -> HeldOutRows:
+    """Return the rows that the columns are scored on: those that some member holds out, not too many of them."""
+    chosen = held_out.any(dim=1).nonzero().flatten()[:MAX_SCORED_ROWS]
+    by_member = held_out[chosen].repeat_interleave(n_members // held_out.shape[1], dim=1)
+    return HeldOutRows(rows.cells.take(chosen), rows.target[chosen], by_member.float(), weight[chosen])
 
 
 def _pretrained(
-    settings: Parameters, shape: ModelShape, rows: FitRows, seed: int
+    settings: Parameters, shape: ModelShape, rows: FitRows, seed: int, job: Job
 ) -> tuple[TabAttnModel | None, dict[str, Array]]:
     """Pretrain a model, if that is asked for, and return it with its losses."""
     if settings.pretrain == "none":
         return None, {}
+    from tabattn.training.pretraining import pretrain
+
     cells = rows.rows.cells if rows.unlabelled is None else Cells.joined(rows.rows.cells, rows.unlabelled.cells)
     factor = ROBERTA_FACTOR if settings.encoder == "roberta" else 1
     training = _training_settings(settings, len(cells), seed)
     n_epochs = PRETRAIN_EPOCHS * factor if settings.pretrain_epochs == "auto" else settings.pretrain_epochs
-    pretrained = pretrain(shape, cells, replace(training, max_epochs=n_epochs, batch_size=training.batch_size * factor))
+    training = replace(training, max_epochs=n_epochs, batch_size=training.batch_size * factor)
+    pretrained = pretrain(shape, cells, training, job)
     return pretrained.model, {mode: np.array(losses) for mode, losses in pretrained.history.items()}
 
 
-def _model_shape(settings: Parameters, encoder: RowEncoder, n_rows: int, previous: FittedModel | None) -> ModelShape:
+def model_shape(
+    settings: Parameters, encoder: RowEncoder, n_rows: int, previous: FittedModel | None = None
+) -> ModelShape:
+    """Return the sizes of the model that a fit would make.
+
+    Args:
+        settings: Parameters of the estimator, checked.
+        encoder: The encoder of the rows.
+        n_rows: Number of rows to fit.
+        previous: A model to continue from; None for a new one.
+
+    Raises:
+        ParameterError: `column_order` names an unknown column, or the sizes are not those of the previous model.
+    """
     layout, target = encoder.preprocessor.layout, encoder.target
     n_members = settings.n_members
     if n_members == "auto":
-        n_members = CLASS_MEMBERS if settings.encoder == "class" else 1
-    own_tokens = has_own_tokens(n_rows, layout.n_columns)
-    if previous is not None:
-        own_tokens = previous.model.shape.n_groups > 1
+        n_members = auto_members(n_rows) if settings.encoder == "class" else 1
+        n_members = n_members if previous is None else previous.model.shape.n_members
+    n_groups = auto_groups(int(n_members), n_rows, layout.n_columns)
+    if previous is not None:  # with another number of members the sizes differ, which is refused
+        n_groups = math.gcd(int(n_members), previous.model.shape.n_groups)
     shape = ModelShape(
         encoder=settings.encoder,
         layout=layout,
@@ -181,7 +190,7 @@ def _model_shape(settings: Parameters, encoder: RowEncoder, n_rows: int, previou
         n_outputs=target.n_outputs,
         n_layers=int(settings.n_layers),
         n_members=int(n_members),
-        n_groups=int(n_members) if own_tokens else 1,
+        n_groups=n_groups,
         n_heads=int(settings.n_heads),
         d_token=int(settings.d_token),
         attention_dropout=float(settings.attention_dropout),
@@ -219,5 +228,4 @@ def _training_settings(settings: Parameters, n_rows: int, seed: int) -> Training
         patience=settings.patience,
         seed=seed,
         device=settings.device,
-        show_progress=settings.verbose,
     )

@@ -1,16 +1,18 @@
 """A fitted model: everything that a fit has learned, and what is computed from it for rows that are read once."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from tabattn.arrays import Array
+from tabattn.choices import DEFAULT_METHOD, Method
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.target import ClassEncoding
 from tabattn.errors import ParameterError
@@ -20,14 +22,15 @@ from tabattn.fitted.state import restored_parts, state_of
 from tabattn.importance.aggregation import Scores, normalize_rows
 from tabattn.importance.drift import attention_drift
 from tabattn.importance.maps import AttentionMaps, between_table, head_table, history_table, pretraining_table
-from tabattn.importance.methods import Method
-from tabattn.importance.permutation import SCORINGS, PermutationScores, permuted_scores, score_of
-from tabattn.importance.reader import Reader, ReadLimits
-from tabattn.importance.units import Units, spread
+from tabattn.importance.permutation import SCORINGS, PermutationScores, Repeats, permuted_scores, score_of
+from tabattn.importance.reader import N_LOCAL_PAIRS, N_PAIRS, Reader, ReadLimits
+from tabattn.importance.units import Units, spread, units_of
+from tabattn.nn.devices import resolve_device
+from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
+from tabattn.progress import Job
 from tabattn.table.schema import TableSchema
-from tabattn.training.fitting import resolve_device
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -61,6 +64,36 @@ class FitHistory:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOutRows:
+    """Rows that a fit held out, each to be scored by the members that did.
+
+    Args:
+        cells: The rows.
+        target: Their target, as the loss takes it.
+        member_weight: 1 for the members that held a row out, else 0.
+        row_weight: Weight of each row.
+    """
+
+    cells: Cells
+    target: Target
+    member_weight: Tensor
+    row_weight: Tensor
+
+    def importances(self, reader: Reader, units: Units) -> Array:
+        """Score columns by the default method.
+
+        Args:
+            reader: The model.
+            units: The columns.
+
+        Returns:
+            Shape (column,), sums to 1.
+        """
+        weights = {"member_weight": self.member_weight, "row_weight": self.row_weight}
+        return reader.scores(self.cells, self.target, DEFAULT_METHOD, units, **weights).importance
+
+
+@dataclass(frozen=True, eq=False)
 class FittedModel:
     """Everything that a fit has learned.
 
@@ -69,7 +102,7 @@ class FittedModel:
         model: The trained model, on the CPU, in eval mode.
         background: Rows that others are compared with.
         history: Record of the fit.
-        importances: Importance of each column of the table on the held-out rows, sums to 1.
+        scored: What `importances` come from: rows that were held out, or, where they are known already, themselves.
         hold_out_seed: Determines which rows each member holds out.
         feature_names: Names of the columns that fit was given, None for an array.
         device: Where to compute.
@@ -80,14 +113,21 @@ class FittedModel:
     model: TabAttnModel
     background: Cells
     history: FitHistory
-    importances: Array
+    scored: HeldOutRows | Array
     hold_out_seed: int
     feature_names: tuple[str, ...] | None = None
     device: Device = "auto"
     limits: ReadLimits = field(default_factory=ReadLimits)
 
-    def __post_init__(self) -> None:
-        self.importances.setflags(write=False)
+    @functools.cached_property
+    def importances(self) -> Array:
+        """Importance of each column of the table on held-out rows, sums to 1; computed when it is first asked for."""
+        if isinstance(self.scored, HeldOutRows):
+            found = self.scored.importances(self.reader, units_of(self.schema))
+        else:
+            found = self.scored
+        found.setflags(write=False)
+        return found
 
     @property
     def schema(self) -> TableSchema:
@@ -105,7 +145,7 @@ class FittedModel:
         Args:
             device: "auto" for a CUDA GPU if there is one, "cpu" or "cuda".
         """
-        return replace(self, device=device)
+        return self if device == self.device else replace(self, device=device)
 
     def refuse_other_kinds(self, kinds: Mapping[str, str]) -> None:
         """Refuse to continue from this model with columns of other kinds.
@@ -176,42 +216,67 @@ class FittedModel:
         Raises:
             ParameterError: The method is unknown.
         """
-        parts = self.reader.member_scores(rows.cells, rows.target, method, units=units.joined)
+        n_pairs = N_LOCAL_PAIRS.get(method, N_PAIRS)
+        parts = self.reader.member_scores(rows.cells, rows.target, method, units=units.joined, n_pairs=n_pairs)
         scores = normalize_rows(torch.cat([each.sum(dim=1) for each in parts]).numpy())
         return pd.DataFrame(units.spread(scores), rows.index, _named(units.names))
 
-    def permutation(self, rows: Rows, units: Units, n_repeats: int, random_state: int | None = 0) -> PermutationScores:
+    def permutation(
+        self,
+        rows: Rows,
+        units: Units,
+        n_repeats: Repeats,
+        random_state: int | None = 0,
+        job: Job | None = None,
+    ) -> PermutationScores:
         """Measure how much worse the model gets when one unit of columns at a time is permuted.
 
-        The results equal those of scikit-learn's `permutation_importance`, but cells are embedded once, and not again
-        for every column and repeat, where their tokens fit into a gigabyte.
+        The results equal those of scikit-learn's `permutation_importance` up to rounding, but cells are not embedded
+        again for every column: all columns of a repeat get their tokens from the same other rows, inside the model.
 
         Args:
             rows: The rows, with their target.
             units: The columns that are permuted together.
-            n_repeats: Permutations of each unit, at least 1.
+            n_repeats: Permutations of each unit, see `permuted_scores`.
             random_state: Seed of the permutations.
+            job: The job that this is a part of, see `permuted_scores`.
 
         Raises:
             ParameterError: `n_repeats` is less than 1.
         """
-        assert rows.y is not None, "permutation importance needs a target"
-        y, loss, target = rows.y, self.model.shape, self.encoder.target
-        scoring, classes = SCORINGS[loss.loss], target.classes if isinstance(target, ClassEncoding) else None
-        predict = self._predictor_with_swaps(rows.cells)
+        scoring = SCORINGS[self.model.shape.loss]
+        unpermuted = self._score(rows, self.predict(rows))
+        columns = {unit: units.model_columns(unit) for unit in units.scored}
 
-        def score(unit: int | None, source: Array) -> float:
-            predicted = predict(() if unit is None else units.model_columns(unit), source)
-            return score_of(scoring, y, predicted, classes=classes, quantile=loss.quantile)
+        def decreases(chosen: Sequence[int], source: Array) -> Array:
+            read = [unit for unit in chosen if unit in columns]
+            swapped = self.reader.predict_swapped(
+                rows.cells, rows.cells.take(torch.from_numpy(source)), [columns[unit] for unit in read]
+            )
+            scores = [
+                self._score(rows, self.encoder.target.decode(averaged))
+                for block in swapped
+                for averaged in block.transpose(0, 1).numpy()
+            ]
+            found = dict(zip(read, scores, strict=True))
+            return np.array([unpermuted - found.get(unit, unpermuted) for unit in chosen])
 
         return permuted_scores(
-            score,
+            decreases,
             scoring,
             n_rows=len(rows),
             n_columns=len(units.names),
             n_repeats=n_repeats,
             random_state=random_state,
+            job=job,
         )
+
+    def _score(self, rows: Rows, predicted: Array) -> float:
+        """Return the score of decoded predictions of rows whose target is known."""
+        assert rows.y is not None, "a score needs a target"
+        shape, target = self.model.shape, self.encoder.target
+        classes = target.classes if isinstance(target, ClassEncoding) else None
+        return score_of(SCORINGS[shape.loss], rows.y, predicted, classes=classes, quantile=shape.quantile)
 
     def attention(self, rows: Rows) -> AttentionMaps:
         """Return the raw attention weights of some rows, before dropout."""
@@ -305,19 +370,6 @@ class FittedModel:
 
     def _decoded(self, outputs: Tensor) -> Array:
         return self.encoder.target.decode(self.model.loss.average(outputs.double()).numpy())
-
-    def _predictor_with_swaps(self, cells: Cells) -> Callable[[Sequence[int], Array], Array]:
-        """Return a function that predicts rows with some columns from other rows."""
-        reader, layout = self.reader, self.model.shape.layout
-        embedded = reader.embed(cells)
-
-        def predict(columns: Sequence[int], source: Array) -> Array:
-            rows = torch.from_numpy(source)
-            if embedded is not None:
-                return self._decoded(embedded.predict(columns, rows))
-            return self._decoded(reader.predict(cells.with_columns_from(rows, columns, layout)))
-
-        return predict
 
     def _attention_by_row(self, cells: Cells) -> Array:
         read = self.reader.read(

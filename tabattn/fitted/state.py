@@ -112,7 +112,7 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
             "best_epoch": int(settings["best_epoch"]),
             "best_loss": float(settings["best_loss"]),
         },
-        "importances": importances,
+        "scored": importances,
         "hold_out_seed": int(settings["hold_out_seed"]),
         "feature_names": None if names is None else tuple(str(name) for name in names),
     }

@@ -1,18 +1,19 @@
-"""Callbacks of training: record attention, keep the best weights, show progress."""
+"""Callbacks of training: record attention, keep the best weights, warm up, stop, tell how far it is."""
 
+import math
 from typing import Any, Literal
 
 import lightning
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from tabattn.progress import Phase
 from tabattn.training.data import TrainingRows
-from tabattn.training.module import VALIDATION_LOSS
+from tabattn.training.module import TRIMMED_LOSS, VALIDATION_LOSS
 
 Mode = Literal["train", "eval"]
+MIN_PATIENCE, MIN_TRIMMED_GAIN = 5, 0.02
 
 
 class AttentionHistory(lightning.Callback):
@@ -123,6 +124,61 @@ class AverageWeights(lightning.Callback):
             parameter.data, self._average[i] = self._average[i], parameter.data
 
 
+class WarmUp(lightning.Callback):
+    """Raise the learning rate in equal parts over the first steps.
+
+    Args:
+        n_steps: Steps until the full rate.
+
+    Source: Goyal et al. 2017 (arXiv 1706.02677), section 2.2.
+    """
+
+    def __init__(self, n_steps: int) -> None:
+        self._n_steps = n_steps
+        self._rates: list[float] = []
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note the full rates."""
+        self._rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: TrainingRows, batch_idx: int) -> None:
+        """Set the rate of the step."""
+        fraction = min(1.0, (trainer.global_step + 1) / self._n_steps)
+        for group, rate in zip(trainer.optimizers[0].param_groups, self._rates, strict=True):
+            group["lr"] = fraction * rate
+
+
+class StopEarly(lightning.Callback):
+    """Stop where the validation loss no longer falls, with and without its worst rows.
+
+    The later the best epoch, the longer the wait for a better one: half as many epochs as there were until then. A few
+    rows with extreme targets can hide for long that all others are still getting much better, so both losses must stand
+    still.
+
+    Args:
+        patience: Epochs without a better loss that are waited for at most.
+        min_gain: How much lower a loss must be to count as better.
+    """
+
+    def __init__(self, patience: int, min_gain: float) -> None:
+        self._patience = patience
+        self._min_gain = min_gain
+        self._best_losses = {VALIDATION_LOSS: math.inf, TRIMMED_LOSS: math.inf}
+        self._best_epoch = 0
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop if it has been waited for long enough, or if the loss is not finite."""
+        losses = {name: float(trainer.callback_metrics[name]) for name in self._best_losses}
+        for name, loss in losses.items():
+            relative = MIN_TRIMMED_GAIN * loss if name == TRIMMED_LOSS else 0.0
+            if loss < self._best_losses[name] - max(self._min_gain, relative):
+                self._best_losses[name], self._best_epoch = loss, trainer.current_epoch
+        wait = min(self._patience, max(MIN_PATIENCE, (self._best_epoch + 1) // 2))
+        is_finite = math.isfinite(losses[VALIDATION_LOSS])
+        if not is_finite or trainer.current_epoch - self._best_epoch >= wait:
+            trainer.should_stop = True
+
+
 class ClippedGradients(lightning.Callback):
     """Scale all gradients down together to a norm before each step.
 
@@ -142,29 +198,26 @@ class ClippedGradients(lightning.Callback):
         torch.nn.utils.clip_grad_norm_(parameters, self._max_norm)
 
 
-class ProgressLine(lightning.Callback):
-    """One line on the standard error stream that disappears when training is over."""
+class WatchTime(lightning.Callback):
+    """Tell after each epoch how far the training is, and end it when its time is over, also within an epoch.
 
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            TextColumn("epoch {task.completed}, validation loss {task.fields[loss]}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
+    Args:
+        phase: The training, with a step for each epoch.
+    """
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Show the line."""
-        self._task = self._progress.add_task("training", total=trainer.max_epochs, loss="-")
-        self._progress.start()
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int
+    ) -> None:
+        """End the training if the time is over; Lightning validates before it ends."""
+        if self._phase.left <= 0:
+            trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Move the line on."""
-        loss = float(trainer.callback_metrics[VALIDATION_LOSS])
-        self._progress.update(self._task, advance=1, loss=f"{loss:.4g}")
-
-    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Take the line away, after an error too."""
-        self._progress.stop()
+        """Tell how far it is, and go on only if there is time."""
+        metrics = trainer.callback_metrics
+        self._phase.advance(f"validation loss {float(metrics[VALIDATION_LOSS]):.4g}" if metrics else "")
+        if self._phase.left <= 0:
+            trainer.should_stop = True

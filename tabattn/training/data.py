@@ -5,50 +5,53 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from tabattn.nn.losses import Target
 from tabattn.nn.tokens import Cells
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Rows with a known target.
+    """Rows with a known target; in a batch, each group of members may have rows of its own.
 
     Args:
         cells: The features.
         target: Class codes; else numbers, one for each output, as the loss takes them.
         weight: Non-negative weight of each row in the loss.
-        held_out: Which members must not learn from the row, and so may validate on it.
+        number: Number of each row.
     """
 
     cells: Cells
-    target: Target
-    weight: Float[Tensor, " batch"]
-    held_out: Bool[Tensor, "batch member"]
+    target: Shaped[Tensor, "batch *rest"]
+    weight: Float[Tensor, "*group batch"]
+    number: Int[Tensor, "*group batch"]
 
     def __len__(self) -> int:
-        return len(self.target)
+        return self.weight.shape[-1]
 
     @classmethod
-    def learned(cls, cells: Cells, target: Target, weight: Float[Tensor, " batch"], n_members: int) -> Self:
-        """Return rows that no member holds out."""
-        return cls(cells, target, weight, torch.zeros(len(target), n_members, dtype=torch.bool))
+    def numbered(cls, cells: Cells, target: Shaped[Tensor, "batch *target"], weight: Float[Tensor, " batch"]) -> Self:
+        """Return rows that are numbered from 0 on.
 
-    def with_validation_rows(self, cells: Cells, target: Target) -> Self:
-        """Return the same rows and others, of mean weight, that all members hold out.
+        Args:
+            cells: The features.
+            target: As the loss takes it.
+            weight: Weight of each row.
+        """
+        return cls(cells, target, weight, torch.arange(len(weight), device=weight.device))
+
+    def joined(self, cells: Cells, target: Shaped[Tensor, "other *target"]) -> Self:
+        """Return the same rows and others, of mean weight.
 
         Args:
             cells: Features of the others.
             target: Their target.
         """
-        held_out = torch.ones(len(target), self.held_out.shape[1], dtype=torch.bool)
-        return type(self)(
+        return self.numbered(
             Cells.joined(self.cells, cells),
             torch.cat([self.target, target]),
             torch.cat([self.weight, self.weight.mean().expand(len(target))]),
-            torch.cat([self.held_out, held_out]),
         )
 
     @property
@@ -56,56 +59,59 @@ class TrainingRows:
         """Where the rows are."""
         return self.target.device
 
-    def take(self, rows: Int[Tensor, " taken"] | slice) -> Self:
-        """Return the given rows."""
-        return type(self)(self.cells.take(rows), self.target[rows], self.weight[rows], self.held_out[rows])
+    def take(self, rows: Int[Tensor, "*group taken"] | slice) -> Self:
+        """Return the given rows, which may be other ones for every group."""
+        return type(self)(self.cells.take(rows), self.target[rows], self.weight[rows], self.number[rows])
 
     def to(self, device: torch.device) -> Self:
         """Return the same rows on a device; Lightning calls this."""
-        tensors = (self.target, self.weight, self.held_out)
+        tensors = (self.target, self.weight, self.number)
         return type(self)(self.cells.to(device), *(tensor.to(device) for tensor in tensors))
 
 
 class ShuffledBatches:
-    """The rows in a new random order at every pass, in batches of nearly equal size.
+    """Rows in a new random order at every pass, in batches of nearly equal size; every group of members has its own.
 
     Orders are drawn where the rows are, so that cutting a batch never waits for a transfer.
 
     Args:
         rows: All rows.
+        chosen: Which of them; or which of them for each group, the same number for all.
         batch_size: Largest number of rows in a batch.
         seed: Determines the orders.
     """
 
-    def __init__(self, rows: TrainingRows, batch_size: int, seed: int) -> None:
+    def __init__(self, rows: TrainingRows, chosen: Int[Tensor, "*group row"], batch_size: int, seed: int) -> None:
         self._rows = rows
-        self._n_batches = -(-len(rows) // batch_size)
+        self._chosen = chosen.to(rows.device)
+        self._n_batches = -(-chosen.shape[-1] // batch_size)
         self._generator = torch.Generator(rows.device).manual_seed(seed)
 
     def __len__(self) -> int:
         return self._n_batches
 
     def __iter__(self) -> Iterator[TrainingRows]:
-        order = torch.randperm(len(self._rows), generator=self._generator, device=self._rows.device)
-        for chosen in order.tensor_split(self._n_batches):
-            yield self._rows.take(chosen)
+        key = torch.rand(self._chosen.shape, generator=self._generator, device=self._rows.device, dtype=torch.float64)
+        for batch in self._chosen.gather(-1, key.argsort(dim=-1)).tensor_split(self._n_batches, dim=-1):
+            yield self._rows.take(batch)
 
 
 class OrderedBatches:
-    """The rows in their own order, in batches of a fixed size.
+    """Rows in a given order, in batches of a fixed size.
 
     Args:
         rows: All rows.
+        chosen: Which of them; or which of them for each group, the same number for all.
         batch_size: Number of rows in every batch but the last.
     """
 
-    def __init__(self, rows: TrainingRows, batch_size: int) -> None:
+    def __init__(self, rows: TrainingRows, chosen: Int[Tensor, "*group row"], batch_size: int) -> None:
         self._rows = rows
-        self._batch_size = batch_size
+        self._batches = chosen.to(rows.device).split(batch_size, dim=-1)
 
     def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[TrainingRows]:
-        for start in range(0, len(self._rows), self._batch_size):
-            yield self._rows.take(slice(start, start + self._batch_size))
+        for batch in self._batches:
+            yield self._rows.take(batch)

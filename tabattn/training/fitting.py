@@ -4,51 +4,42 @@ import math
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import lightning
 import torch
-from jaxtyping import Float
-from lightning.pytorch.callbacks import EarlyStopping
+from jaxtyping import Bool, Float, Int
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from tabattn.errors import TrainingError
+from tabattn.nn.devices import resolve_device
+from tabattn.nn.losses import loss_of
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.process_state import exclusive, loggers_quiet, warnings_ignored
-from tabattn.training.callbacks import AttentionHistory, AverageWeights, BestWeights, ClippedGradients, ProgressLine
+from tabattn.progress import Job
+from tabattn.training.callbacks import (
+    AttentionHistory,
+    AverageWeights,
+    BestWeights,
+    ClippedGradients,
+    StopEarly,
+    WarmUp,
+    WatchTime,
+)
 from tabattn.training.data import OrderedBatches, ShuffledBatches, TrainingRows
-from tabattn.training.module import VALIDATION_LOSS, OptimizerSettings, TrainingModule
+from tabattn.training.module import HeldOutPredictions, TrainingModule
+from tabattn.training.settings import TrainingSettings
 
 MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
 IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*"
-AVERAGE_DECAY = 0.99
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How to train.
-
-    Args:
-        optimizer: Settings of AdamW.
-        batch_size: Rows per training step.
-        max_epochs: Passes over the training rows at most.
-        patience: Epochs without a better validation loss before training stops.
-        seed: Determines initial weights, batches and dropout.
-        device: "auto" for a CUDA GPU if there is one, "cpu" or "cuda". A GPU computes in bfloat16 where
-            torch's autocast deems it safe.
-        show_progress: Whether to show a line of progress.
-    """
-
-    optimizer: OptimizerSettings
-    batch_size: int
-    max_epochs: int
-    patience: int
-    seed: int
-    device: str
-    show_progress: bool
+AVERAGE_DECAY = 0.98
+N_WARM_UP_STEPS = 20
+MIN_GAIN = 2e-4
+TRAINING_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,12 @@ class Trained:
 
 
 def train(
-    shape: ModelShape, rows: TrainingRows, settings: TrainingSettings, start: TabAttnModel | None = None
+    shape: ModelShape,
+    rows: TrainingRows,
+    held_out: Bool[Tensor, "row group"],
+    settings: TrainingSettings,
+    start: TabAttnModel | None = None,
+    job: Job | None = None,
 ) -> Trained:
     """Build a model and train it until the validation loss stops falling.
 
@@ -83,10 +79,12 @@ def train(
 
     Args:
         shape: Sizes of the model.
-        rows: Rows to learn from, and, where members hold them out, to validate on; each member must hold out some
-            rows and learn from some. Only the ratios of their weights matter.
+        rows: Rows to learn from and to validate on. Only the ratios of their weights matter.
+        held_out: Which rows each group of members must not learn from, and so validates on: the same number for all
+            groups, at least one, and not all.
         settings: How to train.
         start: A model of the same sizes to go on from; None for new weights.
+        job: The job that this is the phase "training" of; a share of the time left is taken at most.
 
     Returns:
         The trained model; if training was interrupted, that of the best finished epoch.
@@ -95,27 +93,33 @@ def train(
         TrainingError: The validation loss was finite in no epoch.
         KeyboardInterrupt: Training was interrupted in the first epoch.
     """
-    learned = rows.take((~rows.held_out.all(dim=1)).nonzero().flatten())
-    validation = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
-    validation = replace(validation, weight=validation.weight / validation.weight.mean())
+    job = job or Job()
+    learned, validating = _by_group(~held_out), _by_group(held_out)
     history, best = AttentionHistory(), BestWeights()
-    stop = EarlyStopping(VALIDATION_LOSS, patience=settings.patience, check_finite=True)
-    callbacks: list[lightning.Callback] = [history, best, AverageWeights(AVERAGE_DECAY), stop]
-    if settings.show_progress:
-        callbacks.append(ProgressLine())
+    callbacks: list[lightning.Callback] = [
+        history,
+        best,
+        AverageWeights(AVERAGE_DECAY),
+        StopEarly(settings.patience, MIN_GAIN * _constant_loss(shape, rows)),
+        WarmUp(N_WARM_UP_STEPS),
+    ]
     was_interrupted = False
     with reproducible(settings.seed), quiet_lightning():
         model = TabAttnModel(shape)
         if start is not None:
             model.load_state_dict(start.state_dict())
-        module = TrainingModule(model, settings.optimizer)
         device = resolve_device(settings.device)
-        trainer = new_trainer(device, settings.max_epochs, callbacks)
-        batches = ShuffledBatches(learned.to(device), settings.batch_size, settings.seed)
-        validation_batches = OrderedBatches(validation.to(device), _validation_batch_size(shape))
+        on_device = rows.to(device)
+        n_validating = held_out.sum(dim=1).to(device) * (shape.n_members // shape.n_groups)
+        module = TrainingModule(model, settings.optimizer, HeldOutPredictions(on_device, n_validating))
+        batches = ShuffledBatches(on_device, learned, settings.batch_size, settings.seed)
+        validation_batches = OrderedBatches(on_device, validating, _validation_batch_size(shape))
         try:
-            with interruptible():
+            with interruptible(), job.phase("training", settings.max_epochs, TRAINING_SHARE) as phase:
+                trainer = new_trainer(device, settings.max_epochs, [*callbacks, WatchTime(phase)])
                 trainer.fit(module, batches, validation_batches)
+                if phase.left <= 0:
+                    job.shortened.append(f"training ended in epoch {phase.n_done}")
         except KeyboardInterrupt:
             if not (history.epochs["eval"] and math.isfinite(best.loss)):
                 raise
@@ -137,6 +141,19 @@ def train(
     )
 
 
+def _by_group(chosen: Bool[Tensor, "row group"]) -> Int[Tensor, "group chosen"]:
+    """Return the numbers of the rows that are chosen for each group, the same number for all."""
+    return torch.stack([rows.nonzero().flatten() for rows in chosen.T])
+
+
+def _constant_loss(shape: ModelShape, rows: TrainingRows) -> float:
+    """Return the mean loss of predicting the mean of the target, or the frequencies of the classes, for all rows."""
+    loss, weight = loss_of(shape.loss, shape.quantile), rows.weight / rows.weight.sum()
+    values = one_hot(rows.target, shape.n_outputs) if shape.loss == "classes" else rows.target
+    mean = weight @ values.to(weight.dtype)
+    return float(weight @ loss.of_average(mean.expand(len(rows), -1), rows.target).to(weight.dtype))
+
+
 def new_trainer(
     device: torch.device, max_epochs: int, callbacks: Sequence[lightning.Callback] = ()
 ) -> lightning.Trainer:
@@ -152,6 +169,7 @@ def new_trainer(
         precision="bf16-mixed" if device.type == "cuda" else "32-true",
         devices=1,
         max_epochs=max_epochs,
+        min_epochs=0,
         callbacks=[*callbacks, ClippedGradients(MAX_GRADIENT_NORM)],
         logger=False,
         enable_checkpointing=False,
@@ -159,20 +177,6 @@ def new_trainer(
         enable_progress_bar=False,
         num_sanity_val_steps=0,
     )
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device that a name stands for.
-
-    Args:
-        name: "auto" for a CUDA GPU where torch sees one, else the CPU; "cpu" or "cuda" for themselves.
-
-    Returns:
-        The device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _validation_batch_size(shape: ModelShape) -> int:

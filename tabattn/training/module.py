@@ -1,31 +1,65 @@
 """The LightningModule: a thin wrapper that calls the model and returns its loss and attention."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import lightning
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tabattn.nn.losses import Target
 from tabattn.nn.model import ModelOutput, TabAttnModel
 from tabattn.training.data import TrainingRows
+from tabattn.training.settings import OptimizerSettings
 
-VALIDATION_LOSS = "validation_loss"
+VALIDATION_LOSS, TRIMMED_LOSS = "validation_loss", "trimmed_validation_loss"
+TRIMMED_FRACTION = 0.01
 TINY = torch.finfo(torch.float32).tiny
 
 
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """Settings of AdamW.
+class HeldOutPredictions:
+    """The averaged predictions of rows by the members that hold them out, collected batch by batch.
 
     Args:
-        learning_rate: Step size, positive.
-        weight_decay: Decoupled weight decay of weight matrices, not negative.
+        rows: All rows.
+        n_members: How many members hold each of them out.
     """
 
-    learning_rate: float
-    weight_decay: float
+    def __init__(self, rows: TrainingRows, n_members: Int[Tensor, " row"]) -> None:
+        self._chosen = n_members.nonzero().flatten()
+        self._n_members = n_members[self._chosen, None]
+        self._target: Target = rows.target[self._chosen]
+        weight = rows.weight[self._chosen]
+        self._weight = weight / weight.mean()
+        self._n_rows = len(rows)
+        self._sums: Tensor | None = None
+
+    def add(self, module: TabAttnModel, outputs: Float[Tensor, "batch member output"], batch: TrainingRows) -> None:
+        """Add predictions of a batch.
+
+        Args:
+            module: The model.
+            outputs: Its outputs.
+            batch: The rows, for each group of members.
+        """
+        values = module.loss.natural(outputs).unflatten(1, (len(batch.number), -1)).sum(dim=2)
+        if self._sums is None:
+            self._sums = values.new_zeros(self._n_rows, values.shape[-1])
+        for group, rows in enumerate(batch.number):  # no row occurs twice in a group: sums in a fixed order
+            self._sums[rows] += values[:, group]
+
+    def losses(self, module: TabAttnModel) -> tuple[Tensor, Tensor]:
+        """Return the weighted mean loss of the rows, and that of all but the worst hundredth; forget the predictions.
+
+        Args:
+            module: The model.
+        """
+        assert self._sums is not None, "an epoch has at least one batch"
+        averaged, self._sums = self._sums[self._chosen] / self._n_members, None
+        losses = module.loss.of_average(averaged, self._target) * self._weight
+        n_worst = int(TRIMMED_FRACTION * len(losses))
+        trimmed = losses.sort().values[: len(losses) - n_worst]
+        return losses.mean(), trimmed.sum() / len(losses)
 
 
 class TrainingModule(lightning.LightningModule):
@@ -34,30 +68,35 @@ class TrainingModule(lightning.LightningModule):
     Args:
         model: The model.
         optimizer: Settings of the optimizer.
+        held_out: Collects the predictions of the validation rows.
     """
 
-    def __init__(self, model: TabAttnModel, optimizer: OptimizerSettings) -> None:
+    def __init__(self, model: TabAttnModel, optimizer: OptimizerSettings, held_out: HeldOutPredictions) -> None:
         super().__init__()
         self.model = model
         self._optimizer = optimizer
+        self._held_out = held_out
 
     def training_step(self, batch: TrainingRows, batch_idx: int) -> dict[str, Tensor]:
         """Return the weighted mean loss over rows and members, and the attention paid to each column."""
         output = self.model(batch.cells)
-        learns = (~batch.held_out).float()
-        weight = learns * batch.weight[:, None]
-        loss = (self.model.loss.of_members(output.prediction, batch.target) * weight).sum() / weight.sum().clamp_min(
-            TINY
-        )
-        return {"loss": loss, **_attention_of(output, learns)}
+        by_group = output.prediction.unflatten(1, (len(batch.number), -1)).transpose(0, 1).flatten(0, 1)
+        losses = self.model.loss.of_members(by_group, batch.target.flatten(0, 1)).mean(dim=1)
+        weight = batch.weight.flatten()
+        loss = (losses * weight).sum() / weight.sum().clamp_min(TINY)
+        return {"loss": loss, **_attention_of(output)}
 
     def validation_step(self, batch: TrainingRows, batch_idx: int) -> dict[str, Tensor]:
-        """Log the loss of the average of the members that hold a row out, and return the attention that they pay."""
+        """Predict rows that are held out, and return the attention paid to each column."""
         output = self.model(batch.cells)
-        member_weight = batch.held_out.float()
-        loss = (self.model.loss.ensemble(output.prediction, batch.target, member_weight) * batch.weight).mean()
-        self.log(VALIDATION_LOSS, loss, on_epoch=True, on_step=False, batch_size=len(batch))
-        return _attention_of(output, member_weight)
+        self._held_out.add(self.model, output.prediction, batch)
+        return _attention_of(output)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the losses of the average of the members that hold a row out."""
+        loss, trimmed = self._held_out.losses(self.model)
+        self.log(VALIDATION_LOSS, loss)
+        self.log(TRIMMED_LOSS, trimmed)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Decay the weight matrices of the encoder and the head: neither tokens, nor biases, nor the CLS vectors."""
@@ -75,22 +114,23 @@ class TrainingModule(lightning.LightningModule):
         return torch.optim.AdamW(groups, lr=self._optimizer.learning_rate, fused=True)
 
 
-def _attention_of(output: ModelOutput, counted: Tensor) -> dict[str, Tensor]:
-    return {"attention": column_attention(output.attention, counted), "n_counted": counted.sum()}
+def _attention_of(output: ModelOutput) -> dict[str, Tensor]:
+    n_rows, n_members = output.attention[0].shape[:2]
+    return {
+        "attention": column_attention(output.attention),
+        "n_counted": torch.tensor(n_rows * n_members, device=output.prediction.device),
+    }
 
 
-def column_attention(
-    attention: tuple[Float[Tensor, "batch member head column"], ...], counted: Float[Tensor, "batch member"]
-) -> Float[Tensor, " column"]:
-    """Attention summed over the rows and members that count, averaged over heads and layers.
+def column_attention(attention: tuple[Float[Tensor, "batch member head column"], ...]) -> Float[Tensor, " column"]:
+    """Attention summed over rows and members, averaged over heads and layers.
 
     Args:
         attention: Weights layer by layer.
-        counted: 1 where the attention of a member to a row counts, else 0.
 
     Returns:
-        One number per column; their sum is that of `counted`.
+        One number per column; their sum is the number of rows times that of members.
     """
-    with torch.autocast(counted.device.type, enabled=False):
-        per_layer = [torch.einsum("bmhc,bm->c", weights.detach().float(), counted.float()) for weights in attention]
+    with torch.autocast(attention[0].device.type, enabled=False):
+        per_layer = [weights.detach().float().sum(dim=(0, 1, 2)) for weights in attention]
         return torch.stack(per_layer).mean(dim=0) / attention[0].shape[2]

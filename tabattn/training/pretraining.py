@@ -13,19 +13,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from tabattn.choices import EncoderKind
+from tabattn.nn.devices import resolve_device
 from tabattn.nn.encoder import MemberLinear, normalize
 from tabattn.nn.mixing import ColumnMixer, EncoderDecoder, MixingEncoder
-from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
+from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
+from tabattn.progress import Job
+from tabattn.training.callbacks import WatchTime
 from tabattn.training.data import OrderedBatches, ShuffledBatches, TrainingRows
-from tabattn.training.fitting import (
-    TrainingSettings,
-    interruptible,
-    new_trainer,
-    quiet_lightning,
-    reproducible,
-    resolve_device,
-)
+from tabattn.training.fitting import interruptible, new_trainer, quiet_lightning, reproducible
+from tabattn.training.settings import TrainingSettings
 
 MASKED_FRACTION, HIDDEN_FRACTION, SWAPPED_FRACTION = 0.15, 0.8, 0.1
 PREDICTED_PART = 6
@@ -33,6 +31,7 @@ SPAN_LENGTH = 3
 VALIDATION_FRACTION, MAX_VALIDATION_ROWS = 0.1, 2_048
 VALIDATION_BATCH = 1024
 KEEP, MASK, SWAP = 0, 1, 2
+PRETRAINING_SHARE = 0.3
 
 
 class Reconstruction(nn.Module):
@@ -308,7 +307,7 @@ class PretrainingModule(lightning.LightningModule):
 
     def training_step(self, batch: TrainingRows, batch_idx: int) -> Tensor:
         """Return the loss of the task."""
-        loss = self._task(self.model, self.head, batch.cells, batch.target, self._draws)
+        loss = self._task(self.model, self.head, batch.cells, batch.number, self._draws)
         self._sums["train"].append((float(loss.detach()), len(batch)))
         return loss
 
@@ -318,7 +317,7 @@ class PretrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: TrainingRows, batch_idx: int) -> None:
         """Record the loss of the task."""
-        loss = self._task(self.model, self.head, batch.cells, batch.target, self._validation_draws)
+        loss = self._task(self.model, self.head, batch.cells, batch.number, self._validation_draws)
         self._sums["validation"].append((float(loss), len(batch)))
 
     def on_train_epoch_end(self) -> None:
@@ -350,7 +349,7 @@ class Pretrained:
     history: Mapping[str, list[float]]
 
 
-def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pretrained:
+def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings, job: Job | None = None) -> Pretrained:
     """Pretrain a model on rows without a target.
 
     The same arguments give the same weights on the same machine. The global random state is restored.
@@ -359,6 +358,7 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
         shape: Sizes of the model.
         cells: The rows, at least two.
         settings: How to train; there is no early stopping, and `patience` does not matter.
+        job: The job that this is the phase "pretraining" of; a share of the time left is taken at most.
 
     Returns:
         The pretrained model, on the CPU.
@@ -370,7 +370,7 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
     generator = torch.Generator().manual_seed(settings.seed)
     order = torch.randperm(n_rows, generator=generator)
     n_validation = max(1, min(round(VALIDATION_FRACTION * n_rows), MAX_VALIDATION_ROWS))
-    numbered = TrainingRows(cells, torch.arange(n_rows), torch.ones(n_rows), torch.zeros(n_rows, 0, dtype=torch.bool))
+    no_target, weight = torch.zeros(n_rows, 0), torch.ones(n_rows)
     with reproducible(settings.seed), quiet_lightning():
         model, head = TabAttnModel(shape), Reconstruction(shape)
         task = BertTask(n_rows, shape.n_columns, generator) if shape.encoder == "bert" else TASKS[shape.encoder]
@@ -383,12 +383,9 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings) -> Pre
             weight_decay=settings.optimizer.weight_decay,
         )
         device = resolve_device(settings.device)
-        trainer = new_trainer(device, settings.max_epochs)
-        learned, validation = (
-            numbered.take(order[n_validation:]).to(device),
-            numbered.take(order[:n_validation]).to(device),
-        )
-        batches = ShuffledBatches(learned, settings.batch_size, settings.seed)
-        with interruptible():
-            trainer.fit(module, batches, OrderedBatches(validation, VALIDATION_BATCH))
+        rows = TrainingRows.numbered(cells, no_target, weight).to(device)
+        batches = ShuffledBatches(rows, order[n_validation:], settings.batch_size, settings.seed)
+        validation = OrderedBatches(rows, order[:n_validation], VALIDATION_BATCH)
+        with interruptible(), (job or Job()).phase("pretraining", settings.max_epochs, PRETRAINING_SHARE) as phase:
+            new_trainer(device, settings.max_epochs, [WatchTime(phase)]).fit(module, batches, validation)
     return Pretrained(module.model.eval().cpu(), module.head.eval().cpu(), module.history)

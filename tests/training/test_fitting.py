@@ -10,19 +10,27 @@ import torch
 
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
+from tabattn.progress import Job, Phase
 from tabattn.training.data import TrainingRows
-from tabattn.training.fitting import MAX_GRADIENT_NORM, MAX_VALIDATION_ROWS, Trained, TrainingSettings, train
-from tabattn.training.module import OptimizerSettings, TrainingModule
+from tabattn.training.fitting import MAX_GRADIENT_NORM, MAX_VALIDATION_ROWS, N_WARM_UP_STEPS, Trained, train
+from tabattn.training.module import TrainingModule
+from tabattn.training.settings import OptimizerSettings, TrainingSettings
 from tests.conftest import small_shape
+
+SHAPE = small_shape(n_groups=3, attention_dropout=0.1, ffn_dropout=0.1)
 
 
 def make_rows(n_rows: int, seed: int) -> TrainingRows:
     generator = torch.Generator().manual_seed(seed)
     numeric = torch.randn(n_rows, 2, generator=generator)
     codes = torch.randint(0, 3, (n_rows, 1), generator=generator)
-    held_out = torch.arange(n_rows)[:, None] % 4 == torch.arange(3)
     target = numeric[:, :1] + codes - 1.0
-    return TrainingRows(Cells(numeric, codes, None), target, torch.ones(n_rows), held_out)
+    return TrainingRows.numbered(Cells(numeric, codes, None), target, torch.ones(n_rows))
+
+
+def hold_out(n_rows: int = 200) -> torch.Tensor:
+    """Every fourth row is held out by the first member, every fourth by the second, every fourth by the third."""
+    return torch.arange(n_rows)[:, None] % 4 == torch.arange(3)
 
 
 def make_settings(**changes: Any) -> TrainingSettings:
@@ -33,29 +41,30 @@ def make_settings(**changes: Any) -> TrainingSettings:
         "patience": 16,
         "seed": 0,
         "device": "cpu",
-        "show_progress": False,
     }
     return TrainingSettings(**(settings | changes))
 
 
 def fit(**changes: Any) -> Trained:
-    shape = small_shape(attention_dropout=0.1, ffn_dropout=0.1)
-    return train(shape, make_rows(200, 0), make_settings(**changes))
+    return train(SHAPE, make_rows(200, 0), hold_out(), make_settings(**changes))
 
 
-def validation_loss(trained: Trained, rows: TrainingRows | None = None) -> float:
+def validation_loss(trained: Trained, rows: TrainingRows | None = None, held_out: torch.Tensor | None = None) -> float:
     rows = make_rows(200, 0) if rows is None else rows
-    rows = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
+    held_out = hold_out(len(rows)) if held_out is None else held_out
+    chosen = held_out.any(dim=1).nonzero().flatten()
+    rows, by_member = rows.take(chosen), held_out[chosen].float()
     with torch.inference_mode():
         prediction = trained.model(rows.cells).prediction
-    return float(trained.model.loss.ensemble(prediction, rows.target, rows.held_out.float()).mean())
+        losses = trained.model.loss.ensemble(prediction, rows.target, by_member)
+    return float((losses * rows.weight).sum() / rows.weight.sum())
 
 
 def test_the_best_weights_are_restored_and_training_stops_after_patience() -> None:
     rows = make_rows(200, 0)
     noise = replace(rows, target=torch.randn(200, 1, generator=torch.Generator().manual_seed(1)))
-    shape = small_shape(attention_dropout=0.1, ffn_dropout=0.1)
-    trained = train(shape, noise, make_settings(max_epochs=300, patience=3, optimizer=OptimizerSettings(3e-2, 0.0)))
+    settings = make_settings(max_epochs=300, patience=3, optimizer=OptimizerSettings(3e-2, 0.0))
+    trained = train(SHAPE, noise, hold_out(), settings)
     assert trained.n_epochs == trained.best_epoch + 3 < 300
     assert validation_loss(trained, noise) == pytest.approx(trained.best_loss, rel=1e-5)
     assert not trained.model.training
@@ -64,12 +73,12 @@ def test_the_best_weights_are_restored_and_training_stops_after_patience() -> No
 def test_the_average_of_the_weights_is_what_is_validated_and_kept() -> None:
     trained = fit(max_epochs=1, batch_size=200)
     torch.manual_seed(0)
-    initial = TabAttnModel(small_shape(attention_dropout=0.1, ffn_dropout=0.1)).state_dict()
+    initial = TabAttnModel(SHAPE).state_dict()
     moved = {
         name: (trained.model.state_dict()[name] - initial[name]).abs().max() for name in ("encoder.cls", "head.bias")
     }
     kept_of_the_initial_weights = (1 + 1) / (10 + 1)
-    first_step_of_adam = 1e-2
+    first_step_of_adam = 1e-2 / N_WARM_UP_STEPS
     for distance in moved.values():
         assert distance == pytest.approx((1 - kept_of_the_initial_weights) * first_step_of_adam, rel=1e-3)
     assert validation_loss(trained) == pytest.approx(trained.best_loss, rel=1e-5)
@@ -91,7 +100,7 @@ def test_the_last_eval_attention_is_that_of_the_model() -> None:
     trained = fit(max_epochs=1)
     rows = make_rows(200, 0)
     attention = torch.stack(trained.model(rows.cells).attention).mean(dim=(0, 3))
-    torch.testing.assert_close(trained.eval_attention[0], attention[rows.held_out].mean(dim=0))
+    torch.testing.assert_close(trained.eval_attention[0], attention[hold_out()].mean(dim=0))
 
 
 def test_the_seed_determines_the_weights() -> None:
@@ -111,32 +120,29 @@ def test_no_global_state_is_changed() -> None:
             [logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")],
         ]
 
-    arguments = small_shape(), make_rows(200, 0), make_settings(max_epochs=1)
+    arguments = SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=1)
     before = state()
     train(*arguments)
     assert state() == before
 
 
 def test_the_validation_loss_is_the_weighted_mean_over_all_batches() -> None:
-    n_rows = 3 * MAX_VALIDATION_ROWS
+    n_rows = 6 * MAX_VALIDATION_ROWS + 100
     rows = make_rows(n_rows, 0)
     rows = replace(rows, weight=torch.linspace(1, 9, n_rows))
-    trained = train(small_shape(), rows, make_settings(max_epochs=1))
-    validation = rows.take(rows.held_out.any(dim=1).nonzero().flatten())
-    assert len(validation) > MAX_VALIDATION_ROWS
-    assert len(validation) % MAX_VALIDATION_ROWS, "the last batch is a smaller one"
-    with torch.inference_mode():
-        outputs = trained.model(validation.cells).prediction
-        losses = trained.model.loss.ensemble(outputs, validation.target, validation.held_out.float())
-    expected = float((losses * validation.weight).sum() / validation.weight.sum())
-    assert trained.best_loss == pytest.approx(expected, rel=1e-5)
+    trained = train(SHAPE, rows, hold_out(n_rows), make_settings(max_epochs=1))
+    n_validating = int(hold_out(n_rows)[:, 0].sum())
+    assert n_validating > MAX_VALIDATION_ROWS > n_validating % MAX_VALIDATION_ROWS > 0, (
+        "the last batch is a smaller one"
+    )
+    assert trained.best_loss == pytest.approx(validation_loss(trained, rows), rel=1e-5)
 
 
 def test_what_every_member_holds_out_is_never_learned() -> None:
     rows = make_rows(200, 0)
-    rows = replace(rows, held_out=(torch.arange(200)[:, None] < 50).expand(-1, 3))
-    other = replace(rows, target=torch.where(rows.held_out[:, :1], 1e6, rows.target))
-    first, second = (train(small_shape(), each, make_settings(max_epochs=1)) for each in (rows, other))
+    held_out = (torch.arange(200)[:, None] < 50).expand(-1, 3)
+    other = replace(rows, target=torch.where(held_out[:, :1], 1e6, rows.target))
+    first, second = (train(SHAPE, each, held_out, make_settings(max_epochs=1)) for each in (rows, other))
     assert first.best_loss < 10 < second.best_loss
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
@@ -157,21 +163,48 @@ def test_an_interruption_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_weights_of_rows_count() -> None:
     rows = make_rows(200, 0)
-    both = TrainingRows(
+    both = TrainingRows.numbered(
         Cells(torch.cat([rows.cells.numeric] * 2), torch.cat([rows.cells.codes] * 2), None),
         torch.cat([rows.target, -rows.target]),
         torch.cat([rows.weight, torch.full((200,), 1e-6)]),
-        torch.cat([rows.held_out] * 2),
     )
-    shape = small_shape(attention_dropout=0.1, ffn_dropout=0.1)
-    assert validation_loss(train(shape, both, make_settings())) < 0.5
+    assert validation_loss(train(SHAPE, both, hold_out(400), make_settings())) < 0.5
 
 
-def test_progress_goes_to_the_error_stream_only(capsys: pytest.CaptureFixture[str]) -> None:
-    fit(max_epochs=2, show_progress=True)
-    assert capsys.readouterr().out == ""
-    fit(max_epochs=2)
+def test_training_tells_how_far_it_is_and_shows_nothing_unless_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    job, told = Job(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Phase, "advance", lambda self, note="": told.append((self.name, self.n_steps, note)))
+        train(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=2), job=job)
+    assert [each[:2] for each in told] == [("training", 2)] * 2
+    assert all(note.startswith("validation loss ") for _, _, note in told)
     assert capsys.readouterr() == ("", "")
+    shown = Job(is_shown=True)
+    with shown.shown():
+        train(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=2), job=shown)
+    assert capsys.readouterr().out == ""
+
+
+def test_training_ends_in_time_with_the_weights_until_then() -> None:
+    seconds = iter(range(10_000))
+    job = Job(time_limit=20, clock=lambda: float(next(seconds)))
+    trained = train(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=300, batch_size=8), job=job)
+    assert trained.n_epochs < 5
+    assert trained.best_loss == pytest.approx(validation_loss(trained), rel=1e-5)
+    assert job.shortened == [f"training ended in epoch {trained.n_epochs}"]
+
+
+def test_a_few_extreme_rows_do_not_end_training_while_all_others_get_better() -> None:
+    rows = make_rows(400, 0)
+    extreme = torch.arange(400) % 133 == 1
+    outliers = replace(rows, target=torch.where(extreme[:, None], 50 * torch.randn(400, 1), rows.target))
+    settings = make_settings(max_epochs=60, optimizer=OptimizerSettings(1e-2, 0.0))
+    n_epochs = {}
+    for fraction in (0.0, 0.01):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tabattn.training.module.TRIMMED_FRACTION", fraction)
+            n_epochs[fraction] = train(SHAPE, outliers, hold_out(400), settings).n_epochs
+    assert n_epochs[0.0] < n_epochs[0.01]
 
 
 def test_large_gradients_are_scaled_down_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,5 +218,5 @@ def test_large_gradients_are_scaled_down_together(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(TrainingModule, "on_before_optimizer_step", noted)
     rows = make_rows(200, 0)
-    train(small_shape(), replace(rows, target=1e4 * rows.target), make_settings(max_epochs=2))
+    train(SHAPE, replace(rows, target=1e4 * rows.target), hold_out(), make_settings(max_epochs=2))
     assert norms == pytest.approx([MAX_GRADIENT_NORM] * len(norms), rel=1e-3)

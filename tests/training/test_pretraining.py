@@ -3,11 +3,10 @@ from typing import get_args
 import pytest
 import torch
 
+from tabattn.choices import EncoderKind
 from tabattn.nn.mixing import EncoderDecoder, MixingKind
-from tabattn.nn.model import EncoderKind, ModelShape, TabAttnModel
+from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
-from tabattn.training.fitting import TrainingSettings
-from tabattn.training.module import OptimizerSettings
 from tabattn.training.pretraining import (
     KEEP,
     MASK,
@@ -19,6 +18,7 @@ from tabattn.training.pretraining import (
     hidden_cells,
     pretrain,
 )
+from tabattn.training.settings import OptimizerSettings, TrainingSettings
 from tests.conftest import small_shape
 
 ENCODERS: tuple[EncoderKind, ...] = ("class", *get_args(MixingKind))
@@ -39,7 +39,7 @@ def shape_for(encoder: EncoderKind, **changes: object) -> ModelShape:
 
 
 def settings(n_epochs: int) -> TrainingSettings:
-    return TrainingSettings(OptimizerSettings(5e-3, 0.0), 32, n_epochs, 1, 0, "cpu", show_progress=False)
+    return TrainingSettings(OptimizerSettings(5e-3, 0.0), 32, n_epochs, 1, 0, "cpu")
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

@@ -1,0 +1,38 @@
+"""How to train."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Settings of AdamW.
+
+    Args:
+        learning_rate: Step size, positive.
+        weight_decay: Decoupled weight decay of weight matrices, not negative.
+    """
+
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train.
+
+    Args:
+        optimizer: Settings of AdamW.
+        batch_size: Rows per training step.
+        max_epochs: Passes over the training rows at most.
+        patience: Epochs without a better validation loss before training stops, at most, see `StopEarly`.
+        seed: Determines initial weights, batches and dropout.
+        device: "auto" for a CUDA GPU if there is one, "cpu" or "cuda". A GPU computes in bfloat16 where
+            torch's autocast deems it safe.
+    """
+
+    optimizer: OptimizerSettings
+    batch_size: int
+    max_epochs: int
+    patience: int
+    seed: int
+    device: str
