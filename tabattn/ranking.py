@@ -1,10 +1,10 @@
 """The whole analysis in one call: split, fit, rank, compare, write results."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_square
 from sklearn.model_selection import train_test_split
 
 from tabattn.arrays import Array
+from tabattn.choices import DEFAULT_METHOD, EncoderKind, Method, Pretrain, RegressionLoss, Task, TaskChoice
 from tabattn.diagnostics.baselines import dummy, gradient_boosting
 from tabattn.diagnostics.identifiers import identifier_names
 from tabattn.diagnostics.leaks import SplitRows, leaking_names
@@ -31,21 +32,29 @@ from tabattn.errors import (
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_atomic
-from tabattn.fitted.fit import FitRows, fit_model
+from tabattn.fitted.costs import expected_scores, expected_shuffles, expected_training
+from tabattn.fitted.fit import FitRows, fit_model, model_shape
 from tabattn.fitted.model import FittedModel
 from tabattn.importance.comparison import Agreement, compare_rankings
-from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
-from tabattn.importance.permutation import SCORINGS, auto_repeats, score_of
+from tabattn.importance.methods import METHODS
+from tabattn.importance.permutation import (
+    MAX_PERMUTED_ROWS,
+    N_REPEATS,
+    SCORINGS,
+    SHUFFLES_SHARE,
+    PermutationScores,
+    Repeats,
+    score_of,
+)
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.losses import LossName
-from tabattn.nn.model import EncoderKind
-from tabattn.output.plots import plot_attention, plot_history, plot_importance, warn_of_missing_glyphs
 from tabattn.output.results import csv_writer, write_results
-from tabattn.parameters import Pretrain, RegressionLoss, check_parameters
+from tabattn.parameters import check_parameters
+from tabattn.progress import Job, Phase
 from tabattn.table.cells import AnySeries
 from tabattn.table.inference import infer_table
-from tabattn.table.problem import Problem, Task, TaskChoice, split_target
+from tabattn.table.problem import Problem, split_target
 from tabattn.table.reading import as_pandas, read_table
 from tabattn.table.schema import TypedTable
 
@@ -54,6 +63,9 @@ if TYPE_CHECKING:
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 N_SHOWN = 10
+SCORES_SHARE, BOOSTING_SHARE = 0.5, 0.7
+MIN_AFFORDED_ROWS = 50
+SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +82,9 @@ class Ranking:
         problem: Features and target as they were used.
         n_train: Number of rows fitted.
         n_held_out: Number of rows that scores and rankings come from.
-        n_repeats: Permutations per column that permutation importance is the mean of.
+        permutation: Permutation importance, of at most 1,000 of the held-out rows.
+        n_permuted: Number of these rows.
+        shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
     """
 
     table: ImportanceTable
@@ -82,7 +96,9 @@ class Ranking:
     problem: Problem
     n_train: int
     n_held_out: int
-    n_repeats: int
+    permutation: PermutationScores
+    n_permuted: int
+    shortened: tuple[str, ...] = ()
 
     @property
     def comparison(self) -> pd.DataFrame:
@@ -125,6 +141,8 @@ class Ranking:
         Returns:
             The Axes.
         """
+        from tabattn.output.plots import plot_importance
+
         return plot_importance(self.table, ax)
 
     def write(self, directory: str | Path) -> None:
@@ -136,6 +154,8 @@ class Ranking:
         Raises:
             OutputError: A file can't be written.
         """
+        from tabattn.output.plots import plot_attention, plot_history, warn_of_missing_glyphs
+
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
         tables = {
             "importance": self.table,
@@ -164,8 +184,9 @@ def rank(
     loss: RegressionLoss = "squared",
     quantile: float = 0.5,
     test_fraction: float = 0.2,
-    n_repeats: int | Literal["auto"] = "auto",
+    n_repeats: Repeats = "auto",
     max_epochs: int = 100,
+    time_limit: float | None = None,
     random_state: int = 0,
     verbose: bool = False,
     **parameters: Any,
@@ -192,11 +213,14 @@ def rank(
             rankings go by it.
         quantile: Which quantile "pinball" is for.
         test_fraction: Fraction of rows to hold out, greater than 0 and less than 1.
-        n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, and for fewer above
-            250 columns, see `tabattn.importance.permutation.auto_repeats`.
+        n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, but for 2 of the
+            columns that come after the first 50 then.
         max_epochs: Passes over the training rows at most.
+        time_limit: Seconds that it may take, 10 % or 10 s over at most; None for no limit. Where they do not suffice,
+            there are fewer epochs, shuffles or rows, as `Ranking.shortened` says; then the ranking depends on how
+            fast the machine is.
         random_state: Seed; the same seed gives the same ranking on the same machine.
-        verbose: Whether to show a line of progress.
+        verbose: Whether to show what is done and how long it will take, in a line on the standard error stream.
         parameters: Further arguments of `TabAttnRegressor` or `TabAttnClassifier`, such as `n_layers`.
 
     Returns:
@@ -230,6 +254,9 @@ def rank(
         raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
     if n_repeats != "auto" and (not isinstance(n_repeats, Integral) or n_repeats < 1):
         raise ParameterError(f"n_repeats must be 'auto' or an integer of at least 1, got {n_repeats!r}.")
+    if time_limit is not None and not (isinstance(time_limit, Real) and time_limit > 0):
+        raise ParameterError(f"time_limit must be a positive number of seconds or None, got {time_limit!r}.")
+    job = Job(time_limit, is_shown=verbose)
     given = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
     if not isinstance(given, pd.DataFrame):
         raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
@@ -251,29 +278,73 @@ def rank(
     table = infer_table(problem.X, kinds, train)
     warn_all(table.warnings)
     units_of(table.schema, groups)  # refuses wrong groups before the fit
-    rows, held_out_rows = _fit(estimator, problem, table, train, held_out)
-    fitted = estimator.fitted_model_
-    units = units_of(fitted.schema, groups)
-    n_repeats = auto_repeats(len(units.names)) if n_repeats == "auto" else n_repeats
-    permutation = fitted.permutation(held_out_rows, units, n_repeats, random_state)
-    importance = importance_table(units, fitted.scores(held_out_rows, method, units), permutation)
-    models = _model_scores(fitted, rows, held_out_rows, random_state)
-    leaks = leaking_names(rows, fitted.schema, fitted.model.shape.layout, importance, units)
-    identifiers = identifier_names(table, fitted.schema)
+    with job.shown():
+        rows, held_out_rows = _fit(estimator, problem, table, train, held_out, job)
+        fitted = estimator.fitted_model_
+        units = units_of(fitted.schema, groups)
+        permuted = held_out_rows.sample(_n_permuted(len(held_out_rows), job), random_state)
+        permutation = fitted.permutation(permuted, units, n_repeats, random_state, job)
+        with job.phase("scores", share=SCORES_SHARE) as phase:
+            n_scored = _n_affordable(len(held_out_rows), phase.expected, phase.left)
+            scores = fitted.scores(held_out_rows.sample(n_scored, random_state), method, units)
+        if method == DEFAULT_METHOD and not groups:
+            estimator.fitted_model_ = replace(fitted, scored=scores.importance)
+        importance = importance_table(units, scores, permutation)
+        with job.phase("gradient boosting", share=BOOSTING_SHARE) as phase:
+            fewer = _fewer_rows(rows, phase, random_state)
+            models = _model_scores(fitted, fewer, held_out_rows, random_state)
+            leaks = leaking_names(fewer, fitted.schema, fitted.model.shape.layout, importance, units)
+        identifiers = identifier_names(table, fitted.schema)
+        mean_attention = fitted.mean_attention(held_out_rows)
+    for done, wanted, what in (
+        (len(permuted), min(len(held_out_rows), MAX_PERMUTED_ROWS), "permuted rows"),
+        (n_scored, len(held_out_rows), "scored rows"),
+        (len(fewer.train), len(rows.train), "rows for gradient boosting"),
+    ):
+        if done < wanted:
+            job.shortened.append(f"{done} of {wanted} {what}")
     warn_all(held_out_rows.warnings)
     warn_all(_findings(identifiers, leaks, fitted.schema.constant_names, models, loss))
     return Ranking(
         table=importance,
         agreement=_agreement(importance, units),
         models=models,
-        mean_attention=fitted.mean_attention(held_out_rows),
+        mean_attention=mean_attention,
         estimator=estimator,
         units=units,
         problem=problem,
         n_train=len(rows.train),
         n_held_out=len(rows.held_out),
-        n_repeats=n_repeats,
+        permutation=permutation,
+        n_permuted=len(permuted),
+        shortened=tuple(job.shortened),
     )
+
+
+def _n_affordable(n_rows: int, expected: float, left: float) -> int:
+    """Return how many rows fit into the time left, if all of them are expected to take so long."""
+    if expected <= left:
+        return n_rows
+    return min(n_rows, max(MIN_AFFORDED_ROWS, int(n_rows * max(left, 0.0) / expected)))
+
+
+def _n_permuted(n_rows: int, job: Job) -> int:
+    """Return how many rows to permute, so that there is time for one repeat at least."""
+    n_most = min(n_rows, MAX_PERMUTED_ROWS)
+    return _n_affordable(n_most, job.expected("shuffles") / N_REPEATS, SHUFFLES_SHARE * job.left)
+
+
+def _fewer_rows(rows: SplitRows, phase: Phase, random_state: int) -> SplitRows:
+    """Leave some of the rows to fit out, where gradient boosting would take too long on all of them."""
+    n_cells = rows.design.shape[1] * len(rows.train)
+    n_train = _n_affordable(len(rows.train), SECONDS_PER_MILLION_CELLS * n_cells / 1e6, phase.left)
+    if n_train == len(rows.train):
+        return rows
+    chosen = np.random.default_rng(random_state).choice(rows.train, n_train, replace=False)
+    if rows.problem.task == "classification":
+        _, firsts = np.unique(rows.problem.y.iloc[rows.train].to_numpy(), return_index=True)
+        chosen = np.union1d(chosen, rows.train[firsts])
+    return replace(rows, train=np.sort(chosen))
 
 
 def _estimator(task: Task, settings: Mapping[str, Any]) -> TabAttnRegressor | TabAttnClassifier:
@@ -296,6 +367,7 @@ def _fit(
     table: TypedTable,
     train: Positions,
     held_out: Positions,
+    job: Job,
 ) -> tuple[SplitRows, Rows]:
     """Fit some rows of a table that was parsed, and encode the others.
 
@@ -313,6 +385,15 @@ def _fit(
         target = ClassEncoding.learned(ordered.y)
     fitted_positions = train[ordered.positions]
     encoder, rows = RowEncoder.learned(table.take(fitted_positions).with_learned_schema(), ordered.y, target)
+    shape = model_shape(estimator, encoder, len(rows))
+    job.expect(
+        {
+            "training": expected_training(shape, len(rows), estimator.max_epochs),
+            "shuffles": expected_shuffles(shape, min(len(held_out), MAX_PERMUTED_ROWS), N_REPEATS),
+            "scores": expected_scores(shape, len(held_out)),
+            "gradient boosting": SECONDS_OF_BOOSTING,
+        }
+    )
     has_unlabelled = estimator.pretrain == "auto" and len(problem.unlabelled) > 0
     fitted = fit_model(
         estimator,
@@ -324,6 +405,7 @@ def _fit(
             feature_names=table.schema.names,
             unlabelled=encoder.read(in_order(problem.unlabelled)) if has_unlabelled else None,
         ),
+        job=job,
     )
     if fitted.history.was_interrupted:
         raise KeyboardInterrupt

@@ -14,8 +14,8 @@ from tabattn.importance.methods import METHODS
 from tabattn.nn.mixing import MixingKind
 from tabattn.nn.tokens import Cells
 from tabattn.ranking import rank
-from tabattn.training.fitting import TrainingSettings
 from tabattn.training.pretraining import Reconstruction, pretrain
+from tabattn.training.settings import TrainingSettings
 from tests.conftest import DATA, FAST, run
 
 KINDS: tuple[MixingKind, ...] = get_args(MixingKind)

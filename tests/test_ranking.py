@@ -20,6 +20,7 @@ from tabattn.errors import (
     UntrustedRankingWarning,
 )
 from tabattn.estimator import TabAttnClassifier
+from tabattn.importance.permutation import N_LEADING
 from tabattn.importance.table import COLUMNS
 from tabattn.ranking import Ranking, rank
 from tabattn.table.schema import Kind
@@ -97,20 +98,34 @@ def test_every_class_is_fitted_however_rare(test_fraction: float) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
-def test_wide_tables_are_permuted_less_often_unless_asked() -> None:
+def test_columns_that_come_late_are_permuted_less_often_unless_asked() -> None:
     rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(30, 421)), columns=[*(f"x{i}" for i in range(420)), "y"])
+    table = pd.DataFrame(rng.normal(size=(30, 81)), columns=[*(f"x{i}" for i in range(80)), "y"])
     small: dict[str, Any] = {"max_epochs": 1, "n_members": 1, "n_layers": 1, "d_token": 2}
-    arguments: list[dict[str, Any]] = [
-        {},
-        {"n_repeats": 2},
-        {"drop": [f"x{i}" for i in range(400)]},
-        {"groups": {"many": [f"x{i}" for i in range(120)]}},
-    ]
-    found = [rank(table, "y", **small, **each) for each in arguments]
-    assert [each.n_repeats for each in found] == [5, 2, 10, 8]
-    pd.testing.assert_frame_equal(rank(table, "y", n_repeats=5, **small).table, found[0].table)
-    assert not found[1].table["permutation_mean"].equals(found[0].table["permutation_mean"])
+    auto, twice, ten = (rank(table, "y", n_repeats=each, **small) for each in ("auto", 2, 10))
+    means = {each: found.permutation.mean for each, found in (("auto", auto), ("twice", twice), ("ten", ten))}
+    leading = np.sort(np.argsort(-means["twice"], kind="stable")[:N_LEADING])
+    others = np.setdiff1d(np.arange(80), leading)
+    assert np.flatnonzero(auto.permutation.n_repeats == 10).tolist() == leading.tolist()
+    assert (auto.permutation.n_repeats[others] == 2).all()
+    np.testing.assert_allclose(means["auto"][leading], means["ten"][leading], atol=1e-7)
+    np.testing.assert_array_equal(means["auto"][others], means["twice"][others])
+    assert (ten.permutation.n_repeats == 10).all()
+    few = rank(table, "y", drop=[f"x{i}" for i in range(N_LEADING, 80)], **small)
+    assert (few.permutation.n_repeats == 10).all()
+
+
+@pytest.mark.filterwarnings("ignore::tabattn.errors.LeakWarning")
+def test_permutation_importance_comes_from_a_thousand_rows_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(200, 2)), columns=["x", "noise"]).assign(y=lambda each: each["x"])
+    small: dict[str, Any] = {"max_epochs": 3, "n_members": 1, "n_layers": 1, "d_token": 4, "n_repeats": 2}
+    whole = rank(table, "y", **small)
+    monkeypatch.setattr("tabattn.ranking.MAX_PERMUTED_ROWS", 15)
+    sampled = rank(table, "y", **small)
+    assert (whole.n_permuted, sampled.n_permuted, sampled.n_held_out) == (40, 15, 40)
+    assert sampled.table["importance"].equals(whole.table["importance"])
+    assert (sampled.permutation.mean != whole.permutation.mean).all()
 
 
 def test_csv_and_plot_of_the_ranking(ranking: Ranking, tmp_path: Path) -> None:

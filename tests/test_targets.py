@@ -13,9 +13,10 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_poisson
 from sklearn.model_selection import cross_val_score
 
 from tabattn import TabAttnClassifier, TabAttnRegressor, load
+from tabattn.choices import Method
 from tabattn.errors import ModelFileError, ParameterError, TargetError
 from tabattn.fitted.files import SavedState, read_state, write_state
-from tabattn.importance.methods import METHODS, Method
+from tabattn.importance.methods import METHODS
 from tests.conftest import FAST
 
 Array = np.ndarray[Any, np.dtype[Any]]

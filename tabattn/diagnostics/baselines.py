@@ -10,9 +10,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from tabattn.choices import Task
 from tabattn.nn.losses import LossName
 from tabattn.nn.tokens import CellLayout
-from tabattn.table.problem import Task
 
 MAX_LEVELS = 254
 ROWS_PER_LEAF, MAX_LEAF_ROWS = 100, 20

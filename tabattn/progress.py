@@ -1,0 +1,208 @@
+"""How far a job has come, and how long it may take: one object that is handed down to whatever takes long."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_SPEED_CORRECTION = 20.0
+
+
+@dataclass
+class Phase:
+    """A part of a job.
+
+    Args:
+        name: What is done, for people.
+        expected: Seconds that it was expected to take.
+        n_steps: Number of its steps.
+        started: When it began.
+        deadline: When it must be over; infinite where there is no limit.
+        clock: Returns the time in seconds.
+        notice: Called after every step.
+        n_done: Steps that are done.
+        note: What to say about the last step.
+    """
+
+    name: str
+    expected: float
+    n_steps: int
+    started: float
+    deadline: float
+    clock: Callable[[], float]
+    notice: Callable[[], None]
+    n_done: int = 0
+    note: str = ""
+
+    def advance(self, note: str = "") -> None:
+        """Tell that a step is done.
+
+        Args:
+            note: What to say about it.
+        """
+        self.n_done += 1
+        self.note = note
+        self.notice()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return self.clock() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline; infinite where there is none, negative where it has passed."""
+        return self.deadline - self.clock()
+
+    @property
+    def has_time_for_a_step(self) -> bool:
+        """Whether one more step as long as the ones before ends before the deadline."""
+        return self.left > (self.elapsed / self.n_done if self.n_done else 0.0)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that it is expected to take still, from its pace if there is one."""
+        total = self.elapsed / self.n_done * self.n_steps if self.n_done else self.expected
+        return max(0.0, min(total - self.elapsed, self.left))
+
+
+@dataclass
+class Job:
+    """A job in phases, silent and without a limit unless told otherwise.
+
+    Args:
+        time_limit: Seconds that it may take; None for no limit.
+        is_shown: Whether to show a line with the phase and the time left on the standard error stream.
+        clock: Returns the time in seconds.
+
+    Attributes:
+        shortened: What was done by less than usual, because of the limit, in words.
+
+    Example:
+        >>> job = Job(time_limit=60, clock=lambda: 0.0)
+        >>> job.expect({"training": 10.0, "shuffles": 5.0})
+        >>> with job.phase("training", n_steps=30, share=0.5) as phase:
+        ...     (phase.deadline, phase.remaining, job.remaining)
+        (30.0, 10.0, 15.0)
+    """
+
+    time_limit: float | None = None
+    is_shown: bool = False
+    clock: Callable[[], float] = time.monotonic
+    shortened: list[str] = field(init=False, default_factory=list)
+    _started: float = field(init=False)
+    _expected: dict[str, float] = field(init=False, default_factory=dict)
+    _phase: Phase | None = field(init=False, default=None)
+    _line: Any = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
+
+    @property
+    def left(self) -> float:
+        """Seconds until the limit; infinite where there is none."""
+        return float("inf") if self.time_limit is None else self._started + self.time_limit - self.clock()
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that the job is expected to take still."""
+        running = 0.0 if self._phase is None else self._phase.remaining
+        return min(running + sum(self._expected.values()), max(self.left, 0.0))
+
+    def expected(self, name: str) -> float:
+        """Return how many seconds a phase to come is expected to take, 0 if that is not known.
+
+        Args:
+            name: Its name.
+        """
+        return self._expected.get(name, 0.0)
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Tell how long phases to come are expected to take.
+
+        Args:
+            seconds: By the name of the phase.
+        """
+        self._expected |= seconds
+        self._show()
+
+    @contextmanager
+    def phase(self, name: str, n_steps: int = 1, share: float = 1.0) -> Iterator[Phase]:
+        """Run a phase.
+
+        What other phases are expected to take is corrected by how long this one took.
+
+        Args:
+            name: What is done, for people.
+            n_steps: Number of its steps, at most.
+            share: Fraction of the time left that it may take.
+        """
+        now, expected = self.clock(), self._expected.pop(name, 0.0)
+        outer, self._phase = (
+            self._phase,
+            Phase(name, expected, n_steps, now, now + share * self.left, self.clock, self._show),
+        )
+        self._show()
+        try:
+            yield self._phase
+        finally:
+            took, self._phase = self._phase.elapsed, outer
+            if expected > 0:
+                factor = min(max(took / expected, 1 / MAX_SPEED_CORRECTION), MAX_SPEED_CORRECTION)
+                self._expected = {each: factor * seconds for each, seconds in self._expected.items()}
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the line, if that is wanted, until the job is done; it disappears then."""
+        if not self.is_shown or self._line is not None:
+            yield
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        line = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        with line:
+            self._line = (line, line.add_task("", total=None, note="", left=""))
+            try:
+                yield
+            finally:
+                self._line = None
+
+    def _show(self) -> None:
+        if self._line is None:
+            return
+        line, task = self._line
+        phase = self._phase
+        left = f"about {in_words(self.remaining)} left" if self.remaining > 0 else ""
+        if phase is None:
+            line.update(task, description="", total=None, completed=0, note="", left=left)
+        else:
+            line.update(
+                task, description=phase.name, total=phase.n_steps, completed=phase.n_done, note=phase.note, left=left
+            )
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration as people say it.
+
+    Args:
+        seconds: Not negative.
+
+    Example:
+        >>> in_words(7.3), in_words(150), in_words(7_300)
+        ('7 s', '2 min', '2 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6_000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.0f} h"

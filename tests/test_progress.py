@@ -1,0 +1,78 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabattn.progress import Job, in_words
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_job_without_a_limit_has_all_the_time() -> None:
+    with Job().phase("training", 10) as phase:
+        assert phase.left == float("inf")
+        assert phase.has_time_for_a_step
+
+
+def test_a_phase_gets_its_share_of_the_time_left() -> None:
+    clock = Clock()
+    job = Job(100, clock=clock)
+    clock.now = 20
+    with job.phase("training", 10, share=0.5) as phase:
+        assert phase.left == 40
+        clock.now = 30
+        phase.advance()
+        assert phase.has_time_for_a_step
+        clock.now = 55
+        assert not phase.has_time_for_a_step
+    assert job.left == 45
+
+
+def test_what_is_expected_follows_the_pace() -> None:
+    clock = Clock()
+    job = Job(clock=clock)
+    job.expect({"training": 100.0, "shuffles": 50.0})
+    assert (job.remaining, job.expected("shuffles"), job.expected("other")) == (150, 50, 0)
+    with job.phase("training", 10) as phase:
+        assert job.remaining == 150
+        clock.now = 2
+        phase.advance("better")
+        assert phase.remaining == 18
+        clock.now = 20
+    assert job.remaining == pytest.approx(10), "five times faster than expected"
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(0.05, 1)), min_size=1, max_size=6))
+def test_phases_that_keep_their_deadlines_keep_that_of_the_job(phases: list[tuple[float, float, float]]) -> None:
+    clock = Clock()
+    job = Job(60, clock=clock)
+    job.expect({str(i): expected for i, (expected, _, _) in enumerate(phases)})
+    for i, (_, took, share) in enumerate(phases):
+        with job.phase(str(i), share=share) as phase:
+            clock.now += min(took, phase.left)
+            assert 0 <= job.remaining <= 60
+    assert clock.now <= 60 + 1e-9
+
+
+def test_the_line_goes_to_the_error_stream_and_disappears(capsys: pytest.CaptureFixture[str]) -> None:
+    job = Job(is_shown=True)
+    with job.shown(), job.shown():
+        job.expect({"training": 100.0})
+        with job.phase("training", 2) as phase:
+            phase.advance("validation loss 0.5")
+    assert capsys.readouterr().out == ""
+    assert job._line is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (99, "99 s"), (100, "2 min"), (5_999, "100 min"), (6_000, "2 h")]
+)
+def test_durations_are_said_in_whole_numbers(seconds: Any, words: str) -> None:
+    assert in_words(seconds) == words
