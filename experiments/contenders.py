@@ -27,7 +27,6 @@ from tabattn.table.columns import Levels, Numbers
 from tabattn.table.inference import infer_table
 from tabattn.table.schema import TableSchema
 from tabattn.training.data import ShuffledBatches, TrainingRows
-from tabattn.training.sizes import auto_batch_size
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Contender = Callable[[SplitTable, int], Array]
@@ -56,7 +55,7 @@ def lightgbm(table: SplitTable, seed: int) -> Array:
     import lightgbm
 
     model = lightgbm.LGBMRegressor if table.problem.task == "regression" else lightgbm.LGBMClassifier
-    parts = _tree_parts(table)
+    parts = tree_parts(table)
     stop = lightgbm.early_stopping(TREE_PATIENCE, verbose=False)
     fitted = model(n_estimators=MAX_TREES, random_state=seed, n_jobs=torch.get_num_threads(), verbose=-1).fit(
         parts.X_train, parts.y_train, eval_set=[(parts.X_validation, parts.y_validation)], callbacks=[stop]
@@ -69,7 +68,7 @@ def xgboost(table: SplitTable, seed: int) -> Array:
     import xgboost
 
     model = xgboost.XGBRegressor if table.problem.task == "regression" else xgboost.XGBClassifier
-    parts = _tree_parts(table)
+    parts = tree_parts(table)
     fitted = model(
         n_estimators=MAX_TREES,
         early_stopping_rounds=TREE_PATIENCE,
@@ -85,7 +84,7 @@ def catboost(table: SplitTable, seed: int) -> Array:
     import catboost
 
     model = catboost.CatBoostRegressor if table.problem.task == "regression" else catboost.CatBoostClassifier
-    parts = _tree_parts(table)
+    parts = tree_parts(table)
     categorical = [name for name, dtype in parts.X_train.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
     parts = parts.map(lambda X: X.assign(**{name: X[name].astype(object).fillna("nan") for name in categorical}))
     fitted = model(
@@ -105,7 +104,7 @@ def hist_gradient_boosting(table: SplitTable, seed: int) -> Array:
 
     is_regression = table.problem.task == "regression"
     model = HistGradientBoostingRegressor if is_regression else HistGradientBoostingClassifier
-    parts = _tree_parts(table)
+    parts = tree_parts(table)
     fitted = model(max_iter=MAX_TREES, early_stopping=True, n_iter_no_change=TREE_PATIENCE, random_state=seed).fit(
         parts.X_train, parts.y_train, X_val=parts.X_validation, y_val=parts.y_validation
     )
@@ -171,7 +170,7 @@ CONTENDERS: Mapping[str, Contender] = {
 }
 
 
-class _TreeParts:
+class TreeParts:
     """A split table as boosted trees take it: numbers as they are, categories as pandas categories."""
 
     def __init__(self, X_train: Any, y_train: Any, X_validation: Any, y_validation: Any, X_test: Any) -> None:
@@ -179,13 +178,15 @@ class _TreeParts:
         self.X_validation, self.y_validation = X_validation, y_validation
         self.X_test = X_test
 
-    def map(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> "_TreeParts":
-        return _TreeParts(
+    def map(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> "TreeParts":
+        """Return the parts with changed features."""
+        return TreeParts(
             change(self.X_train), self.y_train, change(self.X_validation), self.y_validation, change(self.X_test)
         )
 
 
-def _tree_parts(table: SplitTable) -> _TreeParts:
+def tree_parts(table: SplitTable) -> TreeParts:
+    """Return the parts of a table, with the levels that training rows have as categories."""
     X, y = table.problem.X, table.problem.y.to_numpy()
     schema = infer_table(X.iloc[table.train]).schema
     typed = schema.read(X)
@@ -200,10 +201,10 @@ def _tree_parts(table: SplitTable) -> _TreeParts:
             columns[f"x{i}"] = pd.Categorical(names[cells.positions], categories=seen)
     frame = pd.DataFrame(columns)
     train, validation, test = table.train, table.validation, table.test
-    return _TreeParts(frame.iloc[train], y[train], frame.iloc[validation], y[validation], frame.iloc[test])
+    return TreeParts(frame.iloc[train], y[train], frame.iloc[validation], y[validation], frame.iloc[test])
 
 
-def _predict(fitted: Any, parts: _TreeParts) -> Array:
+def _predict(fitted: Any, parts: TreeParts) -> Array:
     return np.asarray(
         fitted.predict_proba(parts.X_test) if hasattr(fitted, "predict_proba") else fitted.predict(parts.X_test)
     )
@@ -266,6 +267,11 @@ def _predict_test(fitted: FittedNetwork, table: SplitTable) -> Array:
     return fitted.predict(X_test) if table.problem.task == "regression" else fitted.predict_proba(X_test)
 
 
+def network_batch_size(n_rows: int) -> int:
+    """Return the batch size of other packages' networks: a 32nd of the rows, a power of two from 32 to 256."""
+    return int(2 ** np.clip(np.floor(np.log2(max(n_rows, 1) / 32)), 5, 8))
+
+
 def _fit_network(
     table: SplitTable,
     seed: int,
@@ -289,13 +295,13 @@ def _fit_network(
     target = torch.as_tensor((y - mean) / scale, dtype=torch.float32)[:, None] if is_regression else torch.tensor(y)
     loss_function = loss_of("squared" if is_regression else "classes")
     n_outputs = 1 if is_regression else int(y.max()) + 1
-    rows = TrainingRows(cells, target, torch.ones(len(y)), torch.zeros(len(y), 0, dtype=torch.bool))
-    train, validation = rows.take(torch.as_tensor(table.train)), rows.take(torch.as_tensor(table.validation))
+    rows, learned = TrainingRows.numbered(cells, target, torch.ones(len(y))), torch.as_tensor(table.train)
+    train, validation = rows.take(learned), rows.take(torch.as_tensor(table.validation))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model, optimizer = build(schema, train.cells, n_outputs)
         best_loss, best_weights, n_worse = float("inf"), copy.deepcopy(model.state_dict()), 0
-        batches = ShuffledBatches(train, auto_batch_size(len(train)), seed)
+        batches = ShuffledBatches(rows, learned, network_batch_size(len(learned)), seed)
         for _ in range(max_epochs):
             for batch in batches:
                 optimizer.zero_grad()

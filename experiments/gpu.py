@@ -14,11 +14,12 @@ import torch
 
 from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from tabattn import TabAttnRegressor
+from tabattn.nn.devices import resolve_device
 from tabattn.nn.model import ModelShape
 from tabattn.nn.tokens import CellLayout, Cells
 from tabattn.training import fitting
 from tabattn.training.data import TrainingRows
-from tabattn.training.module import OptimizerSettings
+from tabattn.training.settings import OptimizerSettings, TrainingSettings
 
 COMMAND = "python -m experiments.gpu"
 N_COLUMNS = 28
@@ -27,14 +28,12 @@ BATCH_SIZES = (1_024, 4_096, 16_384, 65_536)
 N_VALIDATION = 1_024
 
 
-def rows_of(n_rows: int, n_members: int, device: torch.device) -> TrainingRows:
-    """Return random rows with a linear target, of which few are held out."""
+def rows_of(n_rows: int, device: torch.device) -> TrainingRows:
+    """Return random rows with a linear target."""
     numeric = torch.randn(n_rows, N_COLUMNS, device=device)
     codes = torch.zeros(n_rows, 0, dtype=torch.long, device=device)
-    held_out = torch.zeros(n_rows, n_members, dtype=torch.bool, device=device)
-    held_out[:N_VALIDATION] = True
     target = numeric[:, :1] - numeric[:, 1:2]
-    return TrainingRows(Cells(numeric, codes, None), target, torch.ones(n_rows, device=device), held_out)
+    return TrainingRows.numbered(Cells(numeric, codes, None), target, torch.ones(n_rows, device=device))
 
 
 def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int, device: str) -> float:
@@ -51,13 +50,13 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
         n_groups=1,
         **{name: defaults[name] for name in sizes},
     )
-    where = fitting.resolve_device(device)
-    rows = rows_of(n_rows, n_members, where)
+    where = resolve_device(device)
+    rows, held_out = rows_of(n_rows, where), torch.arange(n_rows)[:, None] < N_VALIDATION
 
     def seconds(n: int) -> float:
-        settings = fitting.TrainingSettings(OptimizerSettings(1e-3, 1e-5), batch_size, n, n, 0, device, False)
+        settings = TrainingSettings(OptimizerSettings(1e-3, 1e-5), batch_size, n, n, 0, device)
         start = time.perf_counter()
-        fitting.train(shape, rows, settings)
+        fitting.train(shape, rows, held_out, settings)
         return time.perf_counter() - start
 
     seconds(1)

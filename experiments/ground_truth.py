@@ -44,7 +44,8 @@ from experiments.splits import split_table
 from experiments.synthetic import SYN_NAMES, KnownTable, small_and_wide, syn, with_noise
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import TabAttnClassifier, TabAttnRegressor
-from tabattn.importance.methods import DEFAULT_METHOD, METHODS, Method
+from tabattn.choices import DEFAULT_METHOD, Method
+from tabattn.importance.methods import METHODS
 
 COMMAND = "python -m experiments.ground_truth --data DIR"
 KEYS = ("part", "table", "columns", "seed")

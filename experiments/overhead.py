@@ -27,14 +27,16 @@ import torch
 from experiments.machine import ROOT
 from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from tabattn import TabAttnRegressor
-from tabattn.importance.methods import METHODS, Method
+from tabattn.choices import Method
+from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import CellLayout, Cells
 from tabattn.training.data import ShuffledBatches, TrainingRows
-from tabattn.training.fitting import TrainingSettings, train
-from tabattn.training.module import OptimizerSettings, TrainingModule
-from tabattn.training.sizes import MAX_OWN_TOKEN_ROWS
+from tabattn.training.fitting import train
+from tabattn.training.module import HeldOutPredictions, TrainingModule
+from tabattn.training.settings import OptimizerSettings, TrainingSettings
+from tabattn.training.sizes import MAX_ROWS_OF_GROUPS
 
 COMMAND = "python -m experiments.overhead"
 N_COLUMNS = 14
@@ -64,25 +66,26 @@ def step_times(n_rows: int, n_members: int, batch_size: int, n_turns: int) -> di
     """Return milliseconds per step in Lightning and in a bare loop."""
     generator = torch.Generator().manual_seed(0)
     numeric = torch.randn(n_rows, N_COLUMNS, generator=generator)
-    held_out = torch.zeros(n_rows, n_members, dtype=torch.bool)
-    held_out[0] = True
+    held_out = torch.arange(n_rows)[:, None] == 0
     cells = Cells(numeric, torch.zeros(n_rows, 0, dtype=torch.long), None)
-    rows = TrainingRows(cells, numeric[:, :1], torch.ones(n_rows), held_out)
+    rows = TrainingRows.numbered(cells, numeric[:, :1], torch.ones(n_rows))
+    learned = torch.arange(1, n_rows)[None]
     shape = model_shape(n_members)
     optimizer = OptimizerSettings(1e-3, 1e-5)
-    n_steps = len(ShuffledBatches(rows, batch_size, 0))
+    n_steps = len(ShuffledBatches(rows, learned, batch_size, 0))
 
     def lightning(n_epochs: int) -> None:
         train(
             shape,
             rows,
-            TrainingSettings(optimizer, batch_size, n_epochs, n_epochs, 0, "cpu", show_progress=False),
+            held_out,
+            TrainingSettings(optimizer, batch_size, n_epochs, n_epochs, 0, "cpu"),
         )
 
     def bare(n_epochs: int) -> None:
-        module = TrainingModule(TabAttnModel(shape), optimizer)
+        module = TrainingModule(TabAttnModel(shape), optimizer, HeldOutPredictions(rows, held_out.sum(dim=1)))
         stepper = module.configure_optimizers()
-        batches = ShuffledBatches(rows, batch_size, 0)
+        batches = ShuffledBatches(rows, learned, batch_size, 0)
         for _ in range(n_epochs):
             for batch in batches:
                 stepper.zero_grad()
@@ -195,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, seconds in reading.items():
         rows.append({"what": f"{name}, {options.read_rows} rows", "value": round(seconds, 3), "unit": "s"})
         rows.append({"what": f"{name} / predict", "value": round(seconds / reading["predict"], 2), "unit": "ratio"})
-    for tokens, n_fitted in (("own", 200), ("shared", MAX_OWN_TOKEN_ROWS + 1)):
+    for tokens, n_fitted in (("own", 200), ("shared", MAX_ROWS_OF_GROUPS + 1)):
         wide = wide_times(n_fitted, options.wide_rows, options.wide_columns)
         what = f"{options.wide_rows} rows x {options.wide_columns} columns, {tokens} tokens"
         rows += [{"what": f"{name}, {what}", "value": round(seconds, 3), "unit": "s"} for name, seconds in wide.items()]

@@ -77,8 +77,7 @@ def class_attention(setting: Setting, n_members: int, n_groups: int = 1) -> Mode
     model = TabAttnModel(shape)
     numeric, codes = setting.batch()
     cells = Cells(numeric, codes, missing=None)
-    counted = torch.ones(setting.batch_size, n_members)
-    return Model(model, lambda: model(cells).prediction, lambda: column_attention(model(cells).attention, counted))
+    return Model(model, lambda: model(cells).prediction, lambda: column_attention(model(cells).attention))
 
 
 def rtdl(setting: Setting, **changes: Any) -> Model:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabattn.table.problem import Task
+from tabattn.choices import Task
 from tabattn.table.reading import read_table
 
 CATALOG = "catalog.csv"
