@@ -41,9 +41,11 @@ def measure(path: str, target: str) -> dict[str, float]:
 
     class Noted(Job):
         @contextmanager
-        def phase(self, name: str, n_steps: int = 1, share: float = 1.0) -> Iterator[Phase]:
+        def phase(
+            self, name: str, n_steps: int = 1, share: float = 1.0, n_expected: int | None = None
+        ) -> Iterator[Phase]:
             begun = time.process_time()
-            with super().phase(name, n_steps, share) as phase:
+            with super().phase(name, n_steps, share, n_expected) as phase:
                 yield phase
             seconds[name] = time.process_time() - begun
             seconds[f"steps of {name}"] = phase.n_done

@@ -16,7 +16,8 @@ class Phase:
     Args:
         name: What is done, for people.
         expected: Seconds that it was expected to take.
-        n_steps: Number of its steps.
+        n_steps: Number of its steps, at most.
+        n_expected: How many of them are expected.
         started: When it began.
         deadline: When it must be over; infinite where there is no limit.
         clock: Returns the time in seconds.
@@ -28,6 +29,7 @@ class Phase:
     name: str
     expected: float
     n_steps: int
+    n_expected: int
     started: float
     deadline: float
     clock: Callable[[], float]
@@ -63,8 +65,15 @@ class Phase:
     @property
     def remaining(self) -> float:
         """Seconds that it is expected to take still, from its pace if there is one."""
-        total = self.elapsed / self.n_done * self.n_steps if self.n_done else self.expected
+        total = self.elapsed / self.n_done * max(self.n_expected, self.n_done) if self.n_done else self.expected
         return max(0.0, min(total - self.elapsed, self.left))
+
+    @property
+    def slowness(self) -> float | None:
+        """How many times longer than expected a step has taken; None where that can't be told."""
+        if self.expected <= 0 or self.left <= 0:
+            return None
+        return self.elapsed / self.expected * (self.n_expected / self.n_done if self.n_done else 1.0)
 
 
 @dataclass
@@ -128,28 +137,30 @@ class Job:
         self._show()
 
     @contextmanager
-    def phase(self, name: str, n_steps: int = 1, share: float = 1.0) -> Iterator[Phase]:
+    def phase(self, name: str, n_steps: int = 1, share: float = 1.0, n_expected: int | None = None) -> Iterator[Phase]:
         """Run a phase.
 
-        What other phases are expected to take is corrected by how long this one took.
+        What other phases are expected to take is corrected by how long its steps took.
 
         Args:
             name: What is done, for people.
             n_steps: Number of its steps, at most.
             share: Fraction of the time left that it may take.
+            n_expected: Number of the steps that it is expected to need; None for all of them.
         """
+        n_expected = n_steps if n_expected is None else min(n_expected, n_steps)
         now, expected = self.clock(), self._expected.pop(name, 0.0)
         outer, self._phase = (
             self._phase,
-            Phase(name, expected, n_steps, now, now + share * self.left, self.clock, self._show),
+            Phase(name, expected, n_steps, n_expected, now, now + share * self.left, self.clock, self._show),
         )
         self._show()
         try:
             yield self._phase
         finally:
-            took, self._phase = self._phase.elapsed, outer
-            if expected > 0:
-                factor = min(max(took / expected, 1 / MAX_SPEED_CORRECTION), MAX_SPEED_CORRECTION)
+            slowness, self._phase = self._phase.slowness, outer
+            if slowness is not None:
+                factor = min(max(slowness, 1 / MAX_SPEED_CORRECTION), MAX_SPEED_CORRECTION)
                 self._expected = {each: factor * seconds for each, seconds in self._expected.items()}
 
     @contextmanager

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 N_SHOWN = 10
 SCORES_SHARE, BOOSTING_SHARE = 0.5, 0.7
-MIN_AFFORDED_ROWS = 50
+MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
 SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
 
 
@@ -321,11 +321,11 @@ def rank(
     )
 
 
-def _n_affordable(n_rows: int, expected: float, left: float) -> int:
+def _n_affordable(n_rows: int, expected: float, left: float, at_least: int = MIN_AFFORDED_ROWS) -> int:
     """Return how many rows fit into the time left, if all of them are expected to take so long."""
     if expected <= left:
         return n_rows
-    return min(n_rows, max(MIN_AFFORDED_ROWS, int(n_rows * max(left, 0.0) / expected)))
+    return min(n_rows, max(at_least, int(n_rows * max(left, 0.0) / expected)))
 
 
 def _n_permuted(n_rows: int, job: Job) -> int:
@@ -337,7 +337,8 @@ def _n_permuted(n_rows: int, job: Job) -> int:
 def _fewer_rows(rows: SplitRows, phase: Phase, random_state: int) -> SplitRows:
     """Leave some of the rows to fit out, where gradient boosting would take too long on all of them."""
     n_cells = rows.design.shape[1] * len(rows.train)
-    n_train = _n_affordable(len(rows.train), SECONDS_PER_MILLION_CELLS * n_cells / 1e6, phase.left)
+    seconds = SECONDS_PER_MILLION_CELLS * n_cells / 1e6
+    n_train = _n_affordable(len(rows.train), seconds, phase.left, MIN_BOOSTED_ROWS)
     if n_train == len(rows.train):
         return rows
     chosen = np.random.default_rng(random_state).choice(rows.train, n_train, replace=False)

@@ -45,8 +45,28 @@ def test_what_is_expected_follows_the_pace() -> None:
         clock.now = 2
         phase.advance("better")
         assert phase.remaining == 18
+        for _ in range(9):
+            phase.advance()
         clock.now = 20
     assert job.remaining == pytest.approx(10), "five times faster than expected"
+
+
+def test_a_phase_that_needs_fewer_steps_says_nothing_about_the_others() -> None:
+    clock = Clock()
+    job = Job(1_000, clock=clock)
+    job.expect({"training": 30.0, "shuffles": 50.0})
+    with job.phase("training", 100, n_expected=30) as phase:
+        clock.now = 10
+        for _ in range(10):
+            phase.advance()
+        assert phase.remaining == 20
+    assert job.remaining == pytest.approx(50), "as fast as expected"
+    with job.phase("shuffles", share=0.01):
+        clock.now = 500
+    job.expect({"scores": 7.0})
+    with job.phase("other"):
+        clock.now = 600
+    assert job.remaining == 7, "nobody expected anything of it"
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(0.05, 1)), min_size=1, max_size=6))

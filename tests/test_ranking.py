@@ -1,3 +1,4 @@
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
 
+from tabattn.diagnostics.leaks import SplitRows
 from tabattn.errors import (
     IdentifierWarning,
     LeakWarning,
@@ -22,7 +24,10 @@ from tabattn.errors import (
 from tabattn.estimator import TabAttnClassifier
 from tabattn.importance.permutation import N_LEADING
 from tabattn.importance.table import COLUMNS
-from tabattn.ranking import Ranking, rank
+from tabattn.progress import Job
+from tabattn.ranking import Ranking, _fewer_rows, _n_affordable, rank
+from tabattn.table.inference import infer_table
+from tabattn.table.problem import split_target
 from tabattn.table.schema import Kind
 from tests.conftest import DATA, FILES, files
 
@@ -119,13 +124,63 @@ def test_columns_that_come_late_are_permuted_less_often_unless_asked() -> None:
 def test_permutation_importance_comes_from_a_thousand_rows_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(200, 2)), columns=["x", "noise"]).assign(y=lambda each: each["x"])
-    small: dict[str, Any] = {"max_epochs": 3, "n_members": 1, "n_layers": 1, "d_token": 4, "n_repeats": 2}
+    small: dict[str, Any] = {
+        "max_epochs": 40,
+        "learning_rate": 0.02,
+        "n_members": 1,
+        "n_layers": 1,
+        "d_token": 4,
+        "n_repeats": 2,
+    }
     whole = rank(table, "y", **small)
     monkeypatch.setattr("tabattn.ranking.MAX_PERMUTED_ROWS", 15)
     sampled = rank(table, "y", **small)
     assert (whole.n_permuted, sampled.n_permuted, sampled.n_held_out) == (40, 15, 40)
     assert sampled.table["importance"].equals(whole.table["importance"])
     assert (sampled.permutation.mean != whole.permutation.mean).all()
+
+
+@pytest.mark.parametrize("time_limit", [0, -1, "soon"])
+def test_a_time_limit_is_a_positive_number_of_seconds(time_limit: Any) -> None:
+    with pytest.raises(ParameterError, match="time_limit must be a positive number of seconds or None, got"):
+        rank(DATA / "wine.csv", "cultivar", time_limit=time_limit)
+
+
+def test_with_time_enough_a_limit_changes_nothing() -> None:
+    small: dict[str, Any] = {"max_epochs": 3, "n_members": 1, "n_layers": 1, "d_token": 4, "n_repeats": 2}
+    limited, free = (rank(DATA / "wine.csv", "cultivar", time_limit=each, **small) for each in (1_000, None))
+    assert limited.shortened == free.shortened == ()
+    pd.testing.assert_frame_equal(limited.table, free.table)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
+def test_a_large_table_is_ranked_within_a_time_limit_by_less_of_everything() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(40_000, 60))).add_prefix("x").assign(y=rng.integers(0, 3, 40_000))
+    rank(table[:200], "y", max_epochs=1)  # imports do not count
+    start = time.monotonic()
+    ranking = rank(table, "y", time_limit=15)
+    assert time.monotonic() - start <= 25
+    assert any(each.startswith("training ended in epoch") for each in ranking.shortened)
+    assert len(ranking.table) == 60
+    assert ranking.models["log_loss"].notna().all()
+
+
+def test_rows_that_time_does_not_suffice_for_are_left_out_but_no_class() -> None:
+    assert _n_affordable(1_000, 10.0, float("inf")) == _n_affordable(1_000, 10.0, 10.0) == 1_000
+    assert _n_affordable(1_000, 10.0, 2.0) == 200
+    assert _n_affordable(1_000, 10.0, -5.0) == 50
+    assert _n_affordable(30, 10.0, -5.0) == 30
+    table = pd.DataFrame({"x": np.arange(3_000.0), "y": ["rare"] * 2 + ["often"] * 2_998})
+    problem = split_target(table, "y")
+    rows = SplitRows(infer_table(problem.X), np.zeros((3_000, 1)), problem, np.arange(2_900), np.arange(2_900, 3_000))
+    with Job(1e-9).phase("gradient boosting") as phase:
+        fewer = _fewer_rows(rows, phase, 0)
+    assert 1_000 <= len(fewer.train) <= 1_001
+    assert set(problem.y.iloc[fewer.train]) == {"rare", "often"}
+    with Job().phase("gradient boosting") as phase:
+        assert _fewer_rows(rows, phase, 0) is rows
 
 
 def test_csv_and_plot_of_the_ranking(ranking: Ranking, tmp_path: Path) -> None:

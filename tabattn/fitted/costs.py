@@ -5,11 +5,11 @@ Rough: seconds of one core of the machine that `experiments.phases` was measured
 
 from tabattn.importance.reader import N_PAIRS
 from tabattn.nn.model import ModelShape
+from tabattn.training.settings import EXPECTED_EPOCHS
 
-EXPECTED_EPOCHS = 30
 MILLISECONDS_PER_ROW, MILLISECONDS_PER_TOKEN = 0.014, 0.00125
 MICROSECONDS_PER_SWAP, MICROSECONDS_PER_SWAPPED_TOKEN = 60.0, 0.45
-SCORES_PER_SWAP = 2.0
+SCORES_PER_SWAP = 7.0
 REFERENCE_MEMBERS, REFERENCE_WIDTH, REFERENCE_LAYERS = 8, 64, 3
 MIXING_FACTOR = 6.0
 

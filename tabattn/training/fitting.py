@@ -30,7 +30,7 @@ from tabattn.training.callbacks import (
 )
 from tabattn.training.data import OrderedBatches, ShuffledBatches, TrainingRows
 from tabattn.training.module import HeldOutPredictions, TrainingModule
-from tabattn.training.settings import TrainingSettings
+from tabattn.training.settings import EXPECTED_EPOCHS, TrainingSettings
 
 MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
@@ -39,7 +39,7 @@ IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*"
 AVERAGE_DECAY = 0.98
 N_WARM_UP_STEPS = 20
 MIN_GAIN = 2e-4
-TRAINING_SHARE = 0.6
+TRAINING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,10 @@ def train(
         batches = ShuffledBatches(on_device, learned, settings.batch_size, settings.seed)
         validation_batches = OrderedBatches(on_device, validating, _validation_batch_size(shape))
         try:
-            with interruptible(), job.phase("training", settings.max_epochs, TRAINING_SHARE) as phase:
+            with (
+                interruptible(),
+                job.phase("training", settings.max_epochs, TRAINING_SHARE, n_expected=EXPECTED_EPOCHS) as phase,
+            ):
                 trainer = new_trainer(device, settings.max_epochs, [*callbacks, WatchTime(phase)])
                 trainer.fit(module, batches, validation_batches)
                 if phase.left <= 0:

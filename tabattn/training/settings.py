@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+EXPECTED_EPOCHS = 30
+
 
 @dataclass(frozen=True)
 class OptimizerSettings:
