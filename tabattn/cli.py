@@ -171,7 +171,8 @@ def explain_command(
         check_writable(out)
         from tabattn.explanation import explain
 
-        found = explain(model, table, target=target, method=method, groups=_groups(group or []))
+        shows = sys.stderr.isatty()
+        found = explain(model, table, target=target, method=method, groups=_groups(group or []), verbose=shows)
         found.write(out)
         return found
 

@@ -14,11 +14,13 @@ from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
 from tabattn.errors import ParameterError, TableError, TargetError, quoted
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.fitted.costs import expected_scores
 from tabattn.fitted.model import FittedModel
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
 from tabattn.loading import load
 from tabattn.output.results import write_results
+from tabattn.progress import Job
 from tabattn.table.cells import AnySeries, is_missing
 from tabattn.table.problem import parse_target_numbers
 from tabattn.table.reading import as_pandas, read_table, refuse_duplicate_names
@@ -87,6 +89,7 @@ def explain(
     target: str | None = None,
     method: Method = DEFAULT_METHOD,
     groups: Groups = None,
+    verbose: bool = False,
 ) -> Explanation:
     """Explain the predictions of a fitted model for new rows.
 
@@ -96,6 +99,7 @@ def explain(
         target: Name of the column with the true target, if it is known; None to score what moves the predictions.
         method: How attention becomes scores, see `TabAttnRegressor.importance_table`.
         groups: Columns scored as one, as for `TabAttnRegressor.importance_table`.
+        verbose: Whether to show what is done and how long it will take, in a line on the standard error stream.
 
     Returns:
         The explanation.
@@ -128,15 +132,23 @@ def explain(
         X = X.to_numpy()
     rows = estimator.read(X, None if target is None else _target_of(estimator, table, target))
     fitted, units = estimator.fitted_model_.on(estimator.device), units_of(estimator.schema_, groups)
-    return Explanation(
-        predictions=_predictions(fitted, rows),
-        local=fitted.local_scores(rows, method, units).reset_index(drop=True),
-        importance=importance_table(units, fitted.scores(rows, method, units)),
-        attention=fitted.row_attention(rows).reset_index(drop=True),
-        by_head=fitted.mean_attention(rows),
-        between=fitted.mean_attention_between(rows),
-        drift=fitted.drift(rows),
-    )
+    job = Job(is_shown=verbose)
+    job.expect(dict.fromkeys(("scores of rows", "scores"), expected_scores(fitted.model.shape, len(rows))))
+    with job.shown():
+        with job.phase("scores of rows"):
+            local = fitted.local_scores(rows, method, units).reset_index(drop=True)
+        with job.phase("scores"):
+            scores = fitted.scores(rows, method, units)
+        with job.phase("attention"):
+            return Explanation(
+                predictions=_predictions(fitted, rows),
+                local=local,
+                importance=importance_table(units, scores),
+                attention=fitted.row_attention(rows).reset_index(drop=True),
+                by_head=fitted.mean_attention(rows),
+                between=fitted.mean_attention_between(rows),
+                drift=fitted.drift(rows),
+            )
 
 
 def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame, target: str) -> Any:
