@@ -390,11 +390,12 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             "class" (4 above 8,192 rows), and 1 in the others, where each costs as much as the first.
         attention_dropout: Fraction of attention weights dropped while training, in [0, 1).
         ffn_dropout: Fraction of hidden feed-forward units dropped while training, in [0, 1).
-        learning_rate: Step size of AdamW.
+        learning_rate: Step size of AdamW; "auto" for 2e-3, and 1e-3 for the encoders in which columns attend.
         weight_decay: Weight decay of AdamW.
         batch_size: Rows per training step; "auto" chooses by the number of rows.
         max_epochs: Passes over the training rows at most.
-        patience: Epochs without a better validation loss before training stops.
+        patience: Epochs without a better validation loss before training stops, at most; the encoder "class" waits for
+            half as many as there were until the best one, at least 5.
         validation_fraction: Fraction of rows that each member holds out in `fit`, greater than 0 and less than 1; at
             most 2,048 rows are held out.
         pretrain: "auto" learns columns from columns first, by the task of the encoder (see

@@ -27,7 +27,7 @@ class Parameters:
     n_members: int | Literal["auto"] = "auto"
     attention_dropout: float = 0.1
     ffn_dropout: float = 0.1
-    learning_rate: float = 2e-3
+    learning_rate: float | Literal["auto"] = "auto"
     weight_decay: float = 1e-5
     batch_size: int | Literal["auto"] = "auto"
     max_epochs: int = 100
@@ -74,7 +74,8 @@ def check_parameters(given: Mapping[str, Any]) -> None:
         )
     for name in ("attention_dropout", "ffn_dropout"):
         _require(name, given[name], Real, "at least 0 and less than 1", lambda value: 0 <= value < 1)
-    _require("learning_rate", given["learning_rate"], Real, "positive", lambda value: value > 0)
+    if given["learning_rate"] != "auto":
+        _require("learning_rate", given["learning_rate"], Real, "'auto' or positive", lambda value: value > 0)
     _require("weight_decay", given["weight_decay"], Real, "at least 0", lambda value: value >= 0)
     for name in ("validation_fraction", "quantile"):
         if name in given:

@@ -280,7 +280,7 @@ def test_tiny_tables_and_rare_classes_are_fitted() -> None:
         ({"n_members": True}, "n_members must be 'auto' or an integer"),
         ({"batch_size": "big"}, "batch_size must be 'auto' or an integer"),
         ({"attention_dropout": 1.0}, "attention_dropout must be at least 0 and less than 1, got 1.0"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"learning_rate": 0.0}, "learning_rate must be 'auto' or positive"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
         ({"validation_fraction": 1.0}, "validation_fraction must be greater than 0 and less than 1"),
         ({"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda'"),

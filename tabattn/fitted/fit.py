@@ -28,6 +28,8 @@ from tabattn.training.sizes import auto_batch_size, auto_groups, auto_members
 
 PRETRAIN_EPOCHS, ROBERTA_FACTOR = 20, 2
 MAX_SCORED_ROWS = 8_192
+CLASS_RATE, CLASS_DECAY, CLASS_PATIENCE = 2e-3, 0.98, 5
+MIXING_RATE, MIXING_DECAY = 1e-3, 0.99
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,11 +223,17 @@ def _column_order(settings: Parameters, schema: TableSchema) -> tuple[int, ...]:
 
 
 def _training_settings(settings: Parameters, n_rows: int, seed: int) -> TrainingSettings:
+    """Return how to train: the encoders that mix columns bear neither the rate nor the haste of the default one."""
+    mixes = settings.encoder != "class"
+    rate = (MIXING_RATE if mixes else CLASS_RATE) if settings.learning_rate == "auto" else settings.learning_rate
+    size = auto_batch_size(n_rows) // (2 if mixes else 1) if settings.batch_size == "auto" else settings.batch_size
     return TrainingSettings(
-        optimizer=OptimizerSettings(settings.learning_rate, settings.weight_decay),
-        batch_size=auto_batch_size(n_rows) if settings.batch_size == "auto" else settings.batch_size,
+        optimizer=OptimizerSettings(rate, settings.weight_decay),
+        batch_size=size,
         max_epochs=settings.max_epochs,
         patience=settings.patience,
         seed=seed,
         device=settings.device,
+        min_patience=settings.patience if mixes else CLASS_PATIENCE,
+        average_decay=MIXING_DECAY if mixes else CLASS_DECAY,
     )

@@ -13,7 +13,7 @@ from tabattn.training.data import TrainingRows
 from tabattn.training.module import TRIMMED_LOSS, VALIDATION_LOSS
 
 Mode = Literal["train", "eval"]
-MIN_PATIENCE, MIN_TRIMMED_GAIN = 5, 0.02
+MIN_TRIMMED_GAIN = 0.02
 
 
 class AttentionHistory(lightning.Callback):
@@ -157,11 +157,13 @@ class StopEarly(lightning.Callback):
 
     Args:
         patience: Epochs without a better loss that are waited for at most.
+        min_patience: The same, at least.
         min_gain: How much lower a loss must be to count as better.
     """
 
-    def __init__(self, patience: int, min_gain: float) -> None:
+    def __init__(self, patience: int, min_patience: int, min_gain: float) -> None:
         self._patience = patience
+        self._min_patience = min_patience
         self._min_gain = min_gain
         self._best_losses = {VALIDATION_LOSS: math.inf, TRIMMED_LOSS: math.inf}
         self._best_epoch = 0
@@ -173,7 +175,7 @@ class StopEarly(lightning.Callback):
             relative = MIN_TRIMMED_GAIN * loss if name == TRIMMED_LOSS else 0.0
             if loss < self._best_losses[name] - max(self._min_gain, relative):
                 self._best_losses[name], self._best_epoch = loss, trainer.current_epoch
-        wait = min(self._patience, max(MIN_PATIENCE, (self._best_epoch + 1) // 2))
+        wait = min(self._patience, max(self._min_patience, (self._best_epoch + 1) // 2))
         is_finite = math.isfinite(losses[VALIDATION_LOSS])
         if not is_finite or trainer.current_epoch - self._best_epoch >= wait:
             trainer.should_stop = True

@@ -36,7 +36,6 @@ MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
 IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*"
-AVERAGE_DECAY = 0.98
 N_WARM_UP_STEPS = 20
 MIN_GAIN = 2e-4
 TRAINING_SHARE = 0.5
@@ -99,8 +98,8 @@ def train(
     callbacks: list[lightning.Callback] = [
         history,
         best,
-        AverageWeights(AVERAGE_DECAY),
-        StopEarly(settings.patience, MIN_GAIN * _constant_loss(shape, rows)),
+        AverageWeights(settings.average_decay),
+        StopEarly(settings.patience, settings.min_patience, MIN_GAIN * _constant_loss(shape, rows)),
         WarmUp(N_WARM_UP_STEPS),
     ]
     was_interrupted = False

@@ -30,6 +30,8 @@ class TrainingSettings:
         seed: Determines initial weights, batches and dropout.
         device: "auto" for a CUDA GPU if there is one, "cpu" or "cuda". A GPU computes in bfloat16 where
             torch's autocast deems it safe.
+        min_patience: Epochs without a better validation loss before training stops, at least.
+        average_decay: Fraction of the moving average of the weights that is kept at every step.
     """
 
     optimizer: OptimizerSettings
@@ -38,3 +40,5 @@ class TrainingSettings:
     patience: int
     seed: int
     device: str
+    min_patience: int = 5
+    average_decay: float = 0.98
