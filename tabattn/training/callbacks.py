@@ -13,7 +13,7 @@ from tabattn.training.data import TrainingRows
 from tabattn.training.module import TRIMMED_LOSS, VALIDATION_LOSS
 
 Mode = Literal["train", "eval"]
-MIN_TRIMMED_GAIN = 0.02
+MIN_GAIN, MIN_TRIMMED_GAIN, MIN_RELATIVE_GAIN = 1e-3, 2e-4, 0.02
 
 
 class AttentionHistory(lightning.Callback):
@@ -158,22 +158,26 @@ class StopEarly(lightning.Callback):
     Args:
         patience: Epochs without a better loss that are waited for at most.
         min_patience: The same, at least.
-        min_gain: How much lower a loss must be to count as better.
+        constant_loss: The loss of a constant. A thousandth of it is the least gain that counts; without the worst rows
+            a 5,000th of it, and 2 % of the loss.
     """
 
-    def __init__(self, patience: int, min_patience: int, min_gain: float) -> None:
+    def __init__(self, patience: int, min_patience: int, constant_loss: float) -> None:
         self._patience = patience
         self._min_patience = min_patience
-        self._min_gain = min_gain
+        self._constant_loss = constant_loss
         self._best_losses = {VALIDATION_LOSS: math.inf, TRIMMED_LOSS: math.inf}
         self._best_epoch = 0
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Stop if it has been waited for long enough, or if the loss is not finite."""
         losses = {name: float(trainer.callback_metrics[name]) for name in self._best_losses}
+        min_gains = {
+            VALIDATION_LOSS: MIN_GAIN * self._constant_loss,
+            TRIMMED_LOSS: max(MIN_TRIMMED_GAIN * self._constant_loss, MIN_RELATIVE_GAIN * losses[TRIMMED_LOSS]),
+        }
         for name, loss in losses.items():
-            relative = MIN_TRIMMED_GAIN * loss if name == TRIMMED_LOSS else 0.0
-            if loss < self._best_losses[name] - max(self._min_gain, relative):
+            if loss < self._best_losses[name] - min_gains[name]:
                 self._best_losses[name], self._best_epoch = loss, trainer.current_epoch
         wait = min(self._patience, max(self._min_patience, (self._best_epoch + 1) // 2))
         is_finite = math.isfinite(losses[VALIDATION_LOSS])

@@ -37,7 +37,6 @@ MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
 IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*"
 N_WARM_UP_STEPS = 20
-MIN_GAIN = 2e-4
 TRAINING_SHARE = 0.5
 
 
@@ -99,7 +98,7 @@ def train(
         history,
         best,
         AverageWeights(settings.average_decay),
-        StopEarly(settings.patience, settings.min_patience, MIN_GAIN * _constant_loss(shape, rows)),
+        StopEarly(settings.patience, settings.min_patience, _constant_loss(shape, rows)),
         WarmUp(N_WARM_UP_STEPS),
     ]
     was_interrupted = False
