@@ -9,7 +9,8 @@ defaults. Every job is a process of its own on one thread, and everything counts
 results/whole_job.csv as soon as it is done, and run once: CPU seconds (user and system), which a busy machine
 disturbs less than seconds on the clock, these too, and the score on held-out rows (R^2 or accuracy). With --base the
 command line of another commit is a contender too. The random forest shuffles twice, and the time that this takes counts
-five times. whole_job_summary.csv has the ratio of every contender to tabattn, table by table, and the median.
+five times; all of them shuffle all test rows, tabattn at most 1,000 held-out rows. whole_job_summary.csv has how many
+times the seconds of each contender tabattn takes, table by table, and the median.
 """
 
 import argparse
@@ -86,7 +87,9 @@ def other_job(name: str, table: MeasuredTable) -> dict[str, Any]:
 
 
 def summarize(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the ratio of CPU seconds of each contender to ours, table by table, then the medians."""
+    """Return how many times the CPU seconds of each contender we take, table by table, then the medians."""
+    if OURS not in set(cells["contender"]):
+        raise SystemExit(f"--contenders must name {OURS} once, to compare with.")
     seconds = cells.astype({"cpu_seconds": float}).pivot_table(index="table", columns="contender", values="cpu_seconds")
     ratios = seconds.rdiv(seconds[OURS], axis=0).drop(columns=OURS).round(2)
     summary = pd.concat([seconds.add_suffix(" s"), ratios.add_prefix("tabattn / ")], axis=1)

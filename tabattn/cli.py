@@ -282,6 +282,8 @@ def _report(ranking: "Ranking", target: str, out: Path) -> None:
         f"Target {escape(repr(target))}: {how}; {ranking.n_train} rows fitted, {ranking.n_held_out} held out, "
         f"{problem.X.shape[1]} columns. Best epoch {ranking.estimator.best_epoch_} of {ranking.estimator.n_iter_}."
     )
+    if ranking.shortened:
+        console.print(f"The time limit allowed only: {'; '.join(ranking.shortened)}.")
     console.print("\nDoes the model predict? Scores on held-out rows:")
     console.print(_scores_table(ranking))
     console.print("\nWhich columns drive the target?")

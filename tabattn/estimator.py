@@ -55,8 +55,9 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         """Train the model, and rank the columns on rows that were held out.
 
         Each member holds out some of the rows (`validation_fraction`): it predicts them to decide when to stop, and
-        `feature_importances_` comes from them. Up to 8,192 rows every member has its own column tokens and holds out
-        other rows; above, all share tokens and hold out the same rows. The order of the rows does not matter.
+        `feature_importances_` comes from them. Up to 2,000 rows and 128 columns every member has its own column
+        tokens and holds out other rows, up to 8,192 rows and 1,000 columns four groups of members do; above, all share
+        tokens and hold out the same rows. The order of the rows does not matter.
 
         Args:
             X: Table of pandas, Polars or PyArrow, or array, of shape (n_rows, n_columns); numbers, strings, booleans,
@@ -178,7 +179,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
     ) -> PermutationScores:
         """Measure how much worse the model gets when one column at a time is permuted.
 
-        The results equal those of scikit-learn's `permutation_importance`, but cells are read and embedded once.
+        The results equal those of scikit-learn's `permutation_importance` to 1e-6, but cells are read once.
 
         Args:
             X: Rows that the model was not trained on.
@@ -212,7 +213,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         Returns:
             One row per row of X, one column per feature or group; the mean over rows is the importance on these rows
             (with y a mean may be negative, where the importance is 0). "contribution" compares a row with up to 64
-            training rows if few rows are asked for, with one from 4,096 rows on.
+            training rows if few rows are asked for, with one from 1,024 rows on.
 
         Raises:
             ParameterError: The method is unknown, or groups are not of columns of the table.

@@ -180,6 +180,8 @@ class Job:
             TextColumn("{task.fields[left]}"),
             console=Console(stderr=True),
             transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         with line:
             self._line = (line, line.add_task("", total=None, note="", left=""))

@@ -39,11 +39,11 @@ from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import (
     MAX_PERMUTED_ROWS,
-    N_REPEATS,
     SCORINGS,
     SHUFFLES_SHARE,
     PermutationScores,
     Repeats,
+    mean_repeats,
     score_of,
 )
 from tabattn.importance.table import ImportanceTable, importance_table
@@ -216,9 +216,9 @@ def rank(
         n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, but for 2 of the
             columns that come after the first 50 then.
         max_epochs: Passes over the training rows at most.
-        time_limit: Seconds that it may take, 10 % or 10 s over at most; None for no limit. Where they do not suffice,
-            there are fewer epochs, shuffles or rows, as `Ranking.shortened` says; then the ranking depends on how
-            fast the machine is.
+        time_limit: Seconds that it may take, about 10 % or 10 s over at most; None for no limit. Where they do not
+            suffice, there are fewer epochs, shuffles or rows, as `Ranking.shortened` says; then the ranking depends on
+            how fast the machine is. Reading the file and writing results can't be shortened.
         random_state: Seed; the same seed gives the same ranking on the same machine.
         verbose: Whether to show what is done and how long it will take, in a line on the standard error stream.
         parameters: Further arguments of `TabAttnRegressor` or `TabAttnClassifier`, such as `n_layers`.
@@ -254,9 +254,10 @@ def rank(
         raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
     if n_repeats != "auto" and (not isinstance(n_repeats, Integral) or n_repeats < 1):
         raise ParameterError(f"n_repeats must be 'auto' or an integer of at least 1, got {n_repeats!r}.")
-    if time_limit is not None and not (isinstance(time_limit, Real) and time_limit > 0):
+    is_number = isinstance(time_limit, Real) and not isinstance(time_limit, bool)
+    if time_limit is not None and not (is_number and time_limit > 0):
         raise ParameterError(f"time_limit must be a positive number of seconds or None, got {time_limit!r}.")
-    job = Job(time_limit, is_shown=verbose)
+    job = Job(None if time_limit is None else float(time_limit), is_shown=verbose)
     given = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
     if not isinstance(given, pd.DataFrame):
         raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
@@ -279,13 +280,18 @@ def rank(
     warn_all(table.warnings)
     units_of(table.schema, groups)  # refuses wrong groups before the fit
     with job.shown():
-        rows, held_out_rows = _fit(estimator, problem, table, train, held_out, job)
+        n_expected = mean_repeats(len(table.schema.columns)) if n_repeats == "auto" else n_repeats
+        rows, held_out_rows = _fit(estimator, problem, table, train, held_out, n_expected, job)
         fitted = estimator.fitted_model_
         units = units_of(fitted.schema, groups)
-        permuted = held_out_rows.sample(_n_permuted(len(held_out_rows), job), random_state)
+        n_most = min(len(held_out_rows), MAX_PERMUTED_ROWS)
+        n_permuted = _n_affordable(n_most, job.expected("shuffles") / n_expected, SHUFFLES_SHARE * job.left)
+        permuted = held_out_rows.sample(n_permuted, random_state)
+        job.expect({"shuffles": job.expected("shuffles") * n_permuted / n_most})
         permutation = fitted.permutation(permuted, units, n_repeats, random_state, job)
         with job.phase("scores", share=SCORES_SHARE) as phase:
             n_scored = _n_affordable(len(held_out_rows), phase.expected, phase.left)
+            phase.expected *= n_scored / len(held_out_rows)
             scores = fitted.scores(held_out_rows.sample(n_scored, random_state), method, units)
         if method == DEFAULT_METHOD and not groups:
             estimator.fitted_model_ = replace(fitted, scored=scores.importance)
@@ -297,7 +303,7 @@ def rank(
         identifiers = identifier_names(table, fitted.schema)
         mean_attention = fitted.mean_attention(held_out_rows)
     for done, wanted, what in (
-        (len(permuted), min(len(held_out_rows), MAX_PERMUTED_ROWS), "permuted rows"),
+        (len(permuted), n_most, "permuted rows"),
         (n_scored, len(held_out_rows), "scored rows"),
         (len(fewer.train), len(rows.train), "rows for gradient boosting"),
     ):
@@ -328,12 +334,6 @@ def _n_affordable(n_rows: int, expected: float, left: float, at_least: int = MIN
     return min(n_rows, max(at_least, int(n_rows * max(left, 0.0) / expected)))
 
 
-def _n_permuted(n_rows: int, job: Job) -> int:
-    """Return how many rows to permute, so that there is time for one repeat at least."""
-    n_most = min(n_rows, MAX_PERMUTED_ROWS)
-    return _n_affordable(n_most, job.expected("shuffles") / N_REPEATS, SHUFFLES_SHARE * job.left)
-
-
 def _fewer_rows(rows: SplitRows, phase: Phase, random_state: int) -> SplitRows:
     """Leave some of the rows to fit out, where gradient boosting would take too long on all of them."""
     n_cells = rows.design.shape[1] * len(rows.train)
@@ -342,9 +342,9 @@ def _fewer_rows(rows: SplitRows, phase: Phase, random_state: int) -> SplitRows:
     if n_train == len(rows.train):
         return rows
     chosen = np.random.default_rng(random_state).choice(rows.train, n_train, replace=False)
-    if rows.problem.task == "classification":
-        _, firsts = np.unique(rows.problem.y.iloc[rows.train].to_numpy(), return_index=True)
-        chosen = np.union1d(chosen, rows.train[firsts])
+    y = rows.problem.y.iloc[rows.train].to_numpy()
+    kept = np.unique(y, return_index=True)[1] if rows.problem.task == "classification" else [y.argmax()]
+    chosen = np.union1d(chosen, rows.train[kept])
     return replace(rows, train=np.sort(chosen))
 
 
@@ -368,6 +368,7 @@ def _fit(
     table: TypedTable,
     train: Positions,
     held_out: Positions,
+    n_repeats: float,
     job: Job,
 ) -> tuple[SplitRows, Rows]:
     """Fit some rows of a table that was parsed, and encode the others.
@@ -390,7 +391,7 @@ def _fit(
     job.expect(
         {
             "training": expected_training(shape, len(rows), estimator.max_epochs),
-            "shuffles": expected_shuffles(shape, min(len(held_out), MAX_PERMUTED_ROWS), N_REPEATS),
+            "shuffles": expected_shuffles(shape, min(len(held_out), MAX_PERMUTED_ROWS), n_repeats),
             "scores": expected_scores(shape, len(held_out)),
             "gradient boosting": SECONDS_OF_BOOSTING,
         }

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import typer
 from tabattn.cli import run_job
 from tabattn.errors import TableError
 from tabattn.importance.comparison import top_k
+from tabattn.progress import Job
 from tabattn.version import __version__
 from tests.conftest import DATA, FILES, Done, files, run
 
@@ -166,3 +168,14 @@ def test_groups_and_losses(tmp_path: Path) -> None:
     assert "d2_pinball" in done.out
     done = rank(DATA / "diabetes.csv", "progression", tmp_path / "out", "--group", "bmi")
     assert (done.code, done.err) == (2, "tabattn: --group must be NAME=COLUMN, got 'bmi'.\n")
+
+
+def test_what_a_time_limit_left_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(100_000))
+    monkeypatch.setattr("tabattn.ranking.Job", partial(Job, clock=lambda: float(next(seconds))))
+    arguments = ("--target", "cultivar", "--max-epochs", "50", "--time-limit", "40", "--out", str(tmp_path / "out"))
+    done = run("rank", str(DATA / "wine.csv"), *arguments)
+    assert done.code == 0, done.err
+    assert "The time limit allowed only: training ended in epoch " in done.out
+    assert len(pd.read_csv(tmp_path / "out" / "importance.csv")) == 13
+    assert run("rank", str(DATA / "wine.csv"), *arguments[:4], "--time-limit", "0", "--out", str(tmp_path)).code == 2

@@ -35,7 +35,7 @@ from tabattn.errors import (
     UnparsedCellsWarning,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.fitted.model import FittedModel
+from tabattn.fitted.model import FittedModel, HeldOutRows
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
 from tabattn.importance.reader import BLOCK_ROWS, Reader, ReadLimits
@@ -44,12 +44,14 @@ from tabattn.loading import load
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.training.data import TrainingRows
+from tabattn.training.fitting import train
 from tabattn.training.module import TrainingModule
+from tabattn.training.settings import TrainingSettings
 from tests.conftest import FAST
 
 
 @pytest.mark.slow
-@parametrize_with_checks([TabAttnRegressor(**FAST, batch_size=32), TabAttnClassifier(**FAST, batch_size=32)])
+@parametrize_with_checks([TabAttnRegressor(**FAST), TabAttnClassifier(**FAST)])
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_own_checks(estimator: BaseEstimator, check: Callable[[BaseEstimator], None]) -> None:
     check(estimator)
@@ -501,6 +503,49 @@ def test_a_fit_that_fails_leaves_nothing_half_done(mixed: pd.DataFrame, monkeypa
     with pytest.raises(NotFittedError):
         cold.predict(X)
     assert not hasattr(cold, "feature_importances_")
+
+
+def test_how_it_is_trained_depends_on_the_encoder_and_on_what_is_asked_for(
+    mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[TrainingSettings] = []
+
+    def noted(shape: Any, rows: Any, held_out: Any, settings: TrainingSettings, **rest: Any) -> Any:
+        seen.append(settings)
+        return train(shape, rows, held_out, replace(settings, max_epochs=1), **rest)
+
+    monkeypatch.setattr("tabattn.training.fitting.train", noted)
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    small: dict[str, Any] = {"n_layers": 1, "d_token": 8, "random_state": 0}
+    TabAttnRegressor(**small).fit(X, y)
+    TabAttnRegressor(**small, encoder="bert").fit(X, y)
+    TabAttnRegressor(**small, encoder="bert", learning_rate=0.5, batch_size=7, patience=3).fit(X, y)
+    found = [
+        (each.optimizer.learning_rate, each.batch_size, each.min_patience, each.patience, each.average_decay)
+        for each in seen
+    ]
+    assert found == [(2e-3, 64, 5, 16, 0.98), (1e-3, 32, 16, 16, 0.99), (0.5, 7, 3, 3, 0.99)]
+
+
+def test_many_validation_rows_are_sampled_for_the_importances(
+    mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    monkeypatch.setattr("tabattn.fitted.fit.MAX_SCORED_ROWS", 40)
+    order = X["heat"].argsort()
+    est = TabAttnRegressor(**FAST, random_state=0).fit(X, y, eval_set=(X.iloc[order], y.iloc[order]))
+    scored = est.fitted_model_.scored
+    assert isinstance(scored, HeldOutRows)
+    assert len(scored.cells) == 40
+    assert scored.target.min() < 0 < scored.target.max(), "not the first rows"
+
+
+def test_importances_need_no_gpu_that_was_asked_for_later(mixed: pd.DataFrame) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    est = TabAttnRegressor(**FAST, random_state=0).fit(X, y)
+    expected = clone(est).fit(X, y).feature_importances_
+    est.fitted_model_ = replace(est.fitted_model_, device="cuda")
+    np.testing.assert_array_equal(est.feature_importances_, expected)
 
 
 def test_importances_are_computed_when_they_are_asked_for_and_once(

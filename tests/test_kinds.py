@@ -156,11 +156,11 @@ def test_rows_without_a_target_take_part_in_pretraining_alone(monkeypatch: pytes
     table.loc[40:, "thickness_um"] = np.nan
     learned: list[tuple[int, int, int]] = []
 
-    def counted(shape: Any, cells: Cells, settings: TrainingSettings) -> Any:
+    def counted(shape: Any, cells: Cells, settings: TrainingSettings, job: Any) -> Any:
         learned.append((len(cells), settings.max_epochs, settings.batch_size))
         return pretrain(shape, cells, replace(settings, max_epochs=1))
 
-    monkeypatch.setattr("tabattn.fitted.fit.pretrain", counted)
+    monkeypatch.setattr("tabattn.training.pretraining.pretrain", counted)
     for encoder in ("bert", "roberta"):
         ranking = rank(table, "thickness_um", encoder=encoder, pretrain="auto", max_epochs=1, n_repeats=1)
         assert (ranking.n_train, ranking.n_held_out) == (32, 8)

@@ -29,13 +29,13 @@ def expected_training(shape: ModelShape, n_rows: int, max_epochs: int) -> float:
     return min(max_epochs, EXPECTED_EPOCHS) * n_rows * per_row * _size(shape) / 1e3
 
 
-def expected_shuffles(shape: ModelShape, n_rows: int, n_repeats: int) -> float:
+def expected_shuffles(shape: ModelShape, n_rows: int, n_repeats: float) -> float:
     """Return the seconds that permutation importance is expected to take.
 
     Args:
         shape: Sizes of the model.
         n_rows: Number of rows that are permuted.
-        n_repeats: Permutations of each column.
+        n_repeats: Permutations of each column, in the mean.
     """
     per_token = MICROSECONDS_PER_SWAPPED_TOKEN * (MIXING_FACTOR if shape.mixes_columns else 1.0)
     per_swap = (MICROSECONDS_PER_SWAP + per_token * shape.n_columns) * shape.n_members / REFERENCE_MEMBERS

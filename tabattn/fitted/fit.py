@@ -19,17 +19,24 @@ from tabattn.importance.units import spread
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.parameters import ORDERED, Parameters
+from tabattn.process_state import filters_restored
 from tabattn.progress import Job
 from tabattn.table.schema import TableSchema
 from tabattn.training.data import TrainingRows
 from tabattn.training.holdout import held_out_rows
-from tabattn.training.settings import OptimizerSettings, TrainingSettings
+from tabattn.training.settings import (
+    AVERAGE_DECAY,
+    MIN_PATIENCE,
+    MIXING_AVERAGE_DECAY,
+    MIXING_RATE,
+    RATE,
+    OptimizerSettings,
+    TrainingSettings,
+)
 from tabattn.training.sizes import auto_batch_size, auto_groups, auto_members
 
 PRETRAIN_EPOCHS, ROBERTA_FACTOR = 20, 2
 MAX_SCORED_ROWS = 8_192
-CLASS_RATE, CLASS_DECAY, CLASS_PATIENCE = 2e-3, 0.98, 5
-MIXING_RATE, MIXING_DECAY = 1e-3, 0.99
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,8 @@ def fit_model(
         TrainingError: The validation loss was finite in no epoch.
         KeyboardInterrupt: Training was interrupted in the first epoch, or while pretraining.
     """
-    from tabattn.training.fitting import train  # Lightning takes seconds to import, and only a fit needs it
+    with filters_restored():  # Lightning takes seconds to import, and only a fit needs it
+        from tabattn.training.fitting import train
 
     seed = int(check_random_state(settings.random_state).randint(np.iinfo(np.int32).max))
     shape = model_shape(settings, encoder, len(rows.rows), previous)
@@ -109,7 +117,7 @@ def fit_model(
             best_loss=trained.best_loss,
             was_interrupted=trained.was_interrupted,
         ),
-        scored=_scored_rows(training, held_out, row_weight, shape.n_members),
+        scored=_scored_rows(training, held_out, row_weight, shape.n_members, generator),
         hold_out_seed=hold_out_seed,
         feature_names=rows.feature_names,
         device=settings.device,
@@ -138,9 +146,13 @@ def _training_rows(
     return joined, is_other[:, None].expand(-1, shape.n_groups), weight
 
 
-def _scored_rows(rows: TrainingRows, held_out: Tensor, weight: Tensor, n_members: int) -> HeldOutRows:
-    """Return the rows that the columns are scored on: those that some member holds out, not too many of them."""
-    chosen = held_out.any(dim=1).nonzero().flatten()[:MAX_SCORED_ROWS]
+def _scored_rows(
+    rows: TrainingRows, held_out: Tensor, weight: Tensor, n_members: int, generator: torch.Generator
+) -> HeldOutRows:
+    """Return the rows that the columns are scored on: those that some member holds out, a sample of very many."""
+    chosen = held_out.any(dim=1).nonzero().flatten()
+    if len(chosen) > MAX_SCORED_ROWS:
+        chosen = chosen[torch.randperm(len(chosen), generator=generator)[:MAX_SCORED_ROWS]]
     by_member = held_out[chosen].repeat_interleave(n_members // held_out.shape[1], dim=1)
     return HeldOutRows(rows.cells.take(chosen), rows.target[chosen], by_member.float(), weight[chosen])
 
@@ -151,7 +163,8 @@ def _pretrained(
     """Pretrain a model, if that is asked for, and return it with its losses."""
     if settings.pretrain == "none":
         return None, {}
-    from tabattn.training.pretraining import pretrain
+    with filters_restored():
+        from tabattn.training.pretraining import pretrain
 
     cells = rows.rows.cells if rows.unlabelled is None else Cells.joined(rows.rows.cells, rows.unlabelled.cells)
     factor = ROBERTA_FACTOR if settings.encoder == "roberta" else 1
@@ -225,7 +238,7 @@ def _column_order(settings: Parameters, schema: TableSchema) -> tuple[int, ...]:
 def _training_settings(settings: Parameters, n_rows: int, seed: int) -> TrainingSettings:
     """Return how to train: the encoders that mix columns bear neither the rate nor the haste of the default one."""
     mixes = settings.encoder != "class"
-    rate = (MIXING_RATE if mixes else CLASS_RATE) if settings.learning_rate == "auto" else settings.learning_rate
+    rate = (MIXING_RATE if mixes else RATE) if settings.learning_rate == "auto" else settings.learning_rate
     size = auto_batch_size(n_rows) // (2 if mixes else 1) if settings.batch_size == "auto" else settings.batch_size
     return TrainingSettings(
         optimizer=OptimizerSettings(rate, settings.weight_decay),
@@ -234,6 +247,6 @@ def _training_settings(settings: Parameters, n_rows: int, seed: int) -> Training
         patience=settings.patience,
         seed=seed,
         device=settings.device,
-        min_patience=settings.patience if mixes else CLASS_PATIENCE,
-        average_decay=MIXING_DECAY if mixes else CLASS_DECAY,
+        min_patience=settings.patience if mixes else MIN_PATIENCE,
+        average_decay=MIXING_AVERAGE_DECAY if mixes else AVERAGE_DECAY,
     )

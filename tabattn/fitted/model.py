@@ -23,7 +23,7 @@ from tabattn.importance.aggregation import Scores, normalize_rows
 from tabattn.importance.drift import attention_drift
 from tabattn.importance.maps import AttentionMaps, between_table, head_table, history_table, pretraining_table
 from tabattn.importance.permutation import SCORINGS, PermutationScores, Repeats, permuted_scores, score_of
-from tabattn.importance.reader import N_LOCAL_PAIRS, N_PAIRS, Reader, ReadLimits
+from tabattn.importance.reader import Reader, ReadLimits
 from tabattn.importance.units import Units, spread, units_of
 from tabattn.nn.devices import resolve_device
 from tabattn.nn.losses import Target
@@ -121,9 +121,12 @@ class FittedModel:
 
     @functools.cached_property
     def importances(self) -> Array:
-        """Importance of each column of the table on held-out rows, sums to 1; computed when it is first asked for."""
+        """Importance of each column of the table on held-out rows, sums to 1.
+
+        Computed when it is first asked for, on the CPU, wherever the rest is computed.
+        """
         if isinstance(self.scored, HeldOutRows):
-            found = self.scored.importances(self.reader, units_of(self.schema))
+            found = self.scored.importances(self.on("cpu").reader, units_of(self.schema))
         else:
             found = self.scored
         found.setflags(write=False)
@@ -216,8 +219,7 @@ class FittedModel:
         Raises:
             ParameterError: The method is unknown.
         """
-        n_pairs = N_LOCAL_PAIRS.get(method, N_PAIRS)
-        parts = self.reader.member_scores(rows.cells, rows.target, method, units=units.joined, n_pairs=n_pairs)
+        parts = self.reader.member_scores(rows.cells, rows.target, method, units=units.joined)
         scores = normalize_rows(torch.cat([each.sum(dim=1) for each in parts]).numpy())
         return pd.DataFrame(units.spread(scores), rows.index, _named(units.names))
 

@@ -186,6 +186,19 @@ def permuted_scores(
     return PermutationScores(repeats=decreases, scoring=scoring)
 
 
+def mean_repeats(n_columns: int) -> float:
+    """Return how often a column is permuted in the mean where `permuted_scores` is to choose.
+
+    Args:
+        n_columns: Number of columns.
+
+    Example:
+        >>> mean_repeats(50), mean_repeats(500)
+        (10.0, 2.8)
+    """
+    return MIN_REPEATS + (N_REPEATS - MIN_REPEATS) * min(n_columns, N_LEADING) / n_columns
+
+
 def _check_repeats(n_repeats: int) -> None:
     if not isinstance(n_repeats, Integral) or isinstance(n_repeats, bool) or n_repeats < 1:
         raise ParameterError(f"n_repeats must be an integer of at least 1, got {n_repeats!r}.")
@@ -216,7 +229,10 @@ def score_of(
     known = np.asarray(y)
     if scoring == "neg_log_loss":
         if known.ndim == 1:
-            codes = np.unique(known, return_inverse=True)[1] if classes is None else np.searchsorted(classes, known)
+            labels = np.unique(known) if classes is None else classes
+            codes = np.searchsorted(labels, known).clip(0, len(labels) - 1)
+            if len(labels) != predicted.shape[1] or (labels[codes] != known).any():
+                raise ParameterError("The target must hold classes that fit has seen. Leave other rows out.")
             return _mean_log(predicted[np.arange(len(known)), codes])
         return _mean_log(np.where(known == 1, predicted, 1 - predicted))
     score = partial(d2_pinball_score, alpha=quantile) if scoring == "d2_pinball" else NUMBER_SCORES[scoring]

@@ -1,7 +1,7 @@
 """Read a fitted model: batch after batch of rows, in memory that does not grow with their number."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,6 @@ from tabattn.nn.tokens import Cells
 
 BLOCK_ROWS = 32
 N_PAIRS, MAX_BASELINE_ROWS = 1_024, 64
-N_LOCAL_PAIRS: Mapping[Method, int] = {"contribution": 4_096}  # cheap, and no other rows even its noise out
 MAX_BACKGROUND_ELEMENTS = 32_000_000
 MIN_SWAP_ROWS = 8
 
@@ -137,11 +136,10 @@ class Reader:
         *,
         member_weight: Float[Tensor, "row member"] | None = None,
         units: Int[Tensor, " column"] | None = None,
-        n_pairs: int = N_PAIRS,
     ) -> Iterator[Float[Tensor, "batch member unit"]]:
         """Score units of columns, for each row by each member.
 
-        Each row is compared with one background row, with up to 64 of them where there are few rows.
+        Each row is compared with one background row, with up to 64 of them where there are fewer than 1,024 rows.
 
         Args:
             cells: The rows.
@@ -149,7 +147,6 @@ class Reader:
             method: How to score.
             member_weight: Weight of each member in each row; None for equal weights.
             units: The unit of each column, from 0 on; None where every column is a unit.
-            n_pairs: How many comparisons of a row with a background row there are to be at least.
 
         Returns:
             Batch by batch the part of each member in the score of each row and unit, in double precision.
@@ -162,7 +159,7 @@ class Reader:
         if member_weight is None:
             member_weight = torch.ones(len(cells), self.model.shape.n_members)
         n_background = min(len(self.background), max(1, MAX_BACKGROUND_ELEMENTS // self._n_token_elements()))
-        n_baseline_rows = min(max(1, n_pairs // len(cells)), MAX_BASELINE_ROWS, n_background)
+        n_baseline_rows = min(max(1, N_PAIRS // len(cells)), MAX_BASELINE_ROWS, n_background)
         baseline_rows = torch.arange(len(cells) * n_baseline_rows).reshape(-1, n_baseline_rows) % n_background
         background: Background | None = None
 

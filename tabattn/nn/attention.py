@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 class ColumnSwaps(NamedTuple):
@@ -79,6 +80,7 @@ class _OneGradient(torch.autograd.Function):
         return tuple(zero.expand(shape) for _ in range(n_products) for shape in pair)
 
     @staticmethod
+    @once_differentiable
     def backward(_: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
         columns = [each for each in gradients[::2] if each is not None]
         streams = [each for each in gradients[1::2] if each is not None]
@@ -96,6 +98,7 @@ class _ColumnScores(torch.autograd.Function):
         return torch.bmm(tokens, query.transpose(1, 2))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         query, tokens = ctx.saved_tensors
         return torch.bmm(gradient.transpose(1, 2), tokens), None, gradient, query
@@ -110,6 +113,7 @@ class _ColumnMixture(torch.autograd.Function):
         return torch.bmm(weights, tokens)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         weights, tokens = ctx.saved_tensors
         of_weights = torch.bmm(tokens, gradient.transpose(1, 2)).transpose(1, 2)

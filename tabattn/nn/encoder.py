@@ -163,7 +163,7 @@ class ClassAttentionLayer(nn.Module):
             tokens: Column tokens, group by group.
             factors: What carries their gradient, for each of the two products with them.
         """
-        weights = attention_weights(self._query(state, len(tokens) // self.n_groups), tokens, factors[0])
+        weights = attention_weights(self._query(state, tokens.shape[0] // self.n_groups), tokens, factors[0])
         dropped = dropout(weights.transpose(1, 2), self.attention_dropout, self.training).transpose(1, 2)
         mixture = read_columns(dropped, tokens, factors[1])
         return self._updated(state, mixture), Reading(weights, mixture)

@@ -177,7 +177,7 @@ class NumericEmbeddings(nn.Module):
         """Return one token per number, with the bias added.
 
         Args:
-            x: The numbers; any where they are missing.
+            x: The numbers; any that are finite where they are missing.
             bias: Vector of each number.
             missing: Which are missing, and what stands in their place; None if no number is.
         """
@@ -256,9 +256,9 @@ class ColumnTokens(nn.Module):
             no_part = bias.new_zeros(self.n_groups, sum(n_parts), 1, bias.shape[-1])
             bias = torch.cat([bias, no_part], dim=1)
             of_blocks = self.missing[:, n_numeric : self.layout.n_numbered]
-            is_first = [part == 0 for width in n_parts for part in range(width)]
-            first_parts = torch.tensor(is_first, device=bias.device).nonzero().flatten()
-            vectors = torch.cat([vectors, no_part.index_copy(1, first_parts, of_blocks)], dim=1)
+            first_parts = [first - n_numeric for first in self.layout.first_numbers[n_numeric:]]
+            where = torch.tensor(first_parts, device=bias.device)
+            vectors = torch.cat([vectors, no_part.index_copy(1, where, of_blocks)], dim=1)
         missing = None
         if cells.missing is not None:
             of_numbers = cells.missing[..., list(self.layout.column_of_number)]

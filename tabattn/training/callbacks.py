@@ -209,21 +209,27 @@ class WatchTime(lightning.Callback):
 
     Args:
         phase: The training, with a step for each epoch.
+
+    Attributes:
+        has_ended_it: Whether it did.
     """
 
     def __init__(self, phase: Phase) -> None:
         self._phase = phase
+        self.has_ended_it = False
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int
     ) -> None:
         """End the training if the time is over; Lightning validates before it ends."""
-        if self._phase.left <= 0:
-            trainer.should_stop = True
+        self._end_if_over(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tell how far it is, and go on only if there is time."""
         metrics = trainer.callback_metrics
         self._phase.advance(f"validation loss {float(metrics[VALIDATION_LOSS]):.4g}" if metrics else "")
-        if self._phase.left <= 0:
-            trainer.should_stop = True
+        self._end_if_over(trainer)
+
+    def _end_if_over(self, trainer: lightning.Trainer) -> None:
+        if self._phase.left <= 0 and not trainer.should_stop:
+            trainer.should_stop = self.has_ended_it = True

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from tabattn.errors import TrainingError
 from tabattn.nn.devices import resolve_device
@@ -117,9 +116,10 @@ def train(
                 interruptible(),
                 job.phase("training", settings.max_epochs, TRAINING_SHARE, n_expected=EXPECTED_EPOCHS) as phase,
             ):
-                trainer = new_trainer(device, settings.max_epochs, [*callbacks, WatchTime(phase)])
+                watch = WatchTime(phase)
+                trainer = new_trainer(device, settings.max_epochs, [*callbacks, watch])
                 trainer.fit(module, batches, validation_batches)
-                if phase.left <= 0:
+                if watch.has_ended_it:
                     job.shortened.append(f"training ended in epoch {phase.n_done}")
         except KeyboardInterrupt:
             if not (history.epochs["eval"] and math.isfinite(best.loss)):
@@ -150,8 +150,10 @@ def _by_group(chosen: Bool[Tensor, "row group"]) -> Int[Tensor, "group chosen"]:
 def _constant_loss(shape: ModelShape, rows: TrainingRows) -> float:
     """Return the mean loss of predicting the mean of the target, or the frequencies of the classes, for all rows."""
     loss, weight = loss_of(shape.loss, shape.quantile), rows.weight / rows.weight.sum()
-    values = one_hot(rows.target, shape.n_outputs) if shape.loss == "classes" else rows.target
-    mean = weight @ values.to(weight.dtype)
+    if shape.loss == "classes":
+        mean = torch.bincount(rows.target, weight, minlength=shape.n_outputs)
+    else:
+        mean = weight @ rows.target.to(weight.dtype)
     return float(weight @ loss.of_average(mean.expand(len(rows), -1), rows.target).to(weight.dtype))
 
 

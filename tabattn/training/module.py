@@ -31,7 +31,7 @@ class HeldOutPredictions:
         self._target: Target = rows.target[self._chosen]
         weight = rows.weight[self._chosen]
         self._weight = weight / weight.mean()
-        self._n_rows = len(rows)
+        self._place = n_members.clamp_max(1).cumsum(dim=0) - 1
         self._sums: Tensor | None = None
 
     def add(self, module: TabAttnModel, outputs: Float[Tensor, "batch member output"], batch: TrainingRows) -> None:
@@ -42,11 +42,11 @@ class HeldOutPredictions:
             outputs: Its outputs.
             batch: The rows, for each group of members.
         """
-        values = module.loss.natural(outputs).unflatten(1, (len(batch.number), -1)).sum(dim=2)
+        values = module.loss.natural(outputs.float()).unflatten(1, (len(batch.number), -1)).sum(dim=2)
         if self._sums is None:
-            self._sums = values.new_zeros(self._n_rows, values.shape[-1])
+            self._sums = values.new_zeros(len(self._chosen), values.shape[-1])
         for group, rows in enumerate(batch.number):  # no row occurs twice in a group: sums in a fixed order
-            self._sums[rows] += values[:, group]
+            self._sums[self._place[rows]] += values[:, group]
 
     def losses(self, module: TabAttnModel) -> tuple[Tensor, Tensor]:
         """Return the weighted mean loss of the rows, and that of all but the worst hundredth; forget the predictions.
@@ -55,11 +55,12 @@ class HeldOutPredictions:
             module: The model.
         """
         assert self._sums is not None, "an epoch has at least one batch"
-        averaged, self._sums = self._sums[self._chosen] / self._n_members, None
-        losses = module.loss.of_average(averaged, self._target) * self._weight
-        n_worst = int(TRIMMED_FRACTION * len(losses))
-        trimmed = losses.sort().values[: len(losses) - n_worst]
-        return losses.mean(), trimmed.sum() / len(losses)
+        averaged, self._sums = self._sums / self._n_members, None
+        losses = module.loss.of_average(averaged, self._target)
+        weighted = losses * self._weight
+        n_kept = len(losses) - int(TRIMMED_FRACTION * len(losses))
+        kept = losses.argsort()[:n_kept]
+        return weighted.mean(), weighted[kept].sum() / len(losses)
 
 
 class TrainingModule(lightning.LightningModule):

@@ -366,7 +366,7 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings, job: J
     Raises:
         KeyboardInterrupt: Training was interrupted.
     """
-    n_rows = len(cells)
+    n_rows, job = len(cells), job or Job()
     generator = torch.Generator().manual_seed(settings.seed)
     order = torch.randperm(n_rows, generator=generator)
     n_validation = max(1, min(round(VALIDATION_FRACTION * n_rows), MAX_VALIDATION_ROWS))
@@ -386,6 +386,9 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings, job: J
         rows = TrainingRows.numbered(cells, no_target, weight).to(device)
         batches = ShuffledBatches(rows, order[n_validation:], settings.batch_size, settings.seed)
         validation = OrderedBatches(rows, order[:n_validation], VALIDATION_BATCH)
-        with interruptible(), (job or Job()).phase("pretraining", settings.max_epochs, PRETRAINING_SHARE) as phase:
-            new_trainer(device, settings.max_epochs, [WatchTime(phase)]).fit(module, batches, validation)
+        with interruptible(), job.phase("pretraining", settings.max_epochs, PRETRAINING_SHARE) as phase:
+            watch = WatchTime(phase)
+            new_trainer(device, settings.max_epochs, [watch]).fit(module, batches, validation)
+            if watch.has_ended_it:
+                job.shortened.append(f"pretraining ended in epoch {phase.n_done}")
     return Pretrained(module.model.eval().cpu(), module.head.eval().cpu(), module.history)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 EXPECTED_EPOCHS = 30
+RATE, AVERAGE_DECAY, MIN_PATIENCE = 2e-3, 0.98, 5
+MIXING_RATE, MIXING_AVERAGE_DECAY = 1e-3, 0.99  # of the encoders in which columns attend
 
 
 @dataclass(frozen=True)
@@ -40,5 +42,5 @@ class TrainingSettings:
     patience: int
     seed: int
     device: str
-    min_patience: int = 5
-    average_decay: float = 0.98
+    min_patience: int = MIN_PATIENCE
+    average_decay: float = AVERAGE_DECAY

@@ -36,8 +36,8 @@ def auto_groups(n_members: int, n_rows: int, n_columns: int) -> int:
         n_columns: Number of columns that vary.
 
     Returns:
-        A divisor of the number of members: all of them up to 2,000 rows and 128 columns, 4 up to 8,192 rows and 1,000
-        columns, else 1.
+        A divisor of the number of members: all of them up to 2,000 rows and 128 columns, 4 (or the part of
+        4 that divides them) up to 8,192 rows and 1,000 columns, else 1.
 
     Example:
         >>> [auto_groups(8, n_rows, 10) for n_rows in (500, 5_000, 50_000)]

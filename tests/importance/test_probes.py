@@ -82,13 +82,12 @@ def test_contribution_and_knockout_exchange_tokens_at_the_entrance(kind: MixingK
             bounded = np.clip(changes, low - at, high - at)
             expected = np.mean(bounded**2) + np.mean(tangents)
             np.testing.assert_allclose(contribution[row, column], expected, rtol=1e-4, atol=1e-8)
-            partner = int(question.baseline_rows[row, 0])
-            changed = tokens.clone()
-            changed[:, column] = others[:, partner, column]
-            rise = loss_of(model, changed, target) - loss_of(model, tokens, target)
-            np.testing.assert_allclose(
-                knockout[row, column], rise - tangents[partner] + np.mean(tangents), rtol=1e-4, atol=1e-8
-            )
+            rises = []
+            for partner in question.baseline_rows[row].tolist():
+                changed = tokens.clone()
+                changed[:, column] = others[:, partner, column]
+                rises.append(loss_of(model, changed, target) - loss_of(model, tokens, target) - tangents[partner])
+            np.testing.assert_allclose(knockout[row, column], np.mean(rises) + np.mean(tangents), rtol=1e-4, atol=1e-8)
 
 
 @pytest.mark.parametrize(("kind", "order"), KINDS)
