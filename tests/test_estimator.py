@@ -524,7 +524,7 @@ def test_how_it_is_trained_depends_on_the_encoder_and_on_what_is_asked_for(
         (each.optimizer.learning_rate, each.batch_size, each.min_patience, each.patience, each.average_decay)
         for each in seen
     ]
-    assert found == [(2e-3, 64, 5, 16, 0.98), (1e-3, 32, 16, 16, 0.99), (0.5, 7, 3, 3, 0.99)]
+    assert found == [(2e-3, 32, 5, 16, 0.98), (1e-3, 32, 16, 16, 0.99), (0.5, 7, 3, 3, 0.99)]
 
 
 def test_many_validation_rows_are_sampled_for_the_importances(

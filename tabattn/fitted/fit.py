@@ -33,7 +33,7 @@ from tabattn.training.settings import (
     OptimizerSettings,
     TrainingSettings,
 )
-from tabattn.training.sizes import auto_batch_size, auto_groups, auto_members
+from tabattn.training.sizes import MIN_BATCH, auto_batch_size, auto_groups, auto_members
 
 PRETRAIN_EPOCHS, ROBERTA_FACTOR = 20, 2
 MAX_SCORED_ROWS = 8_192
@@ -239,7 +239,9 @@ def _training_settings(settings: Parameters, n_rows: int, seed: int) -> Training
     """Return how to train: the encoders that mix columns bear neither the rate nor the haste of the default one."""
     mixes = settings.encoder != "class"
     rate = (MIXING_RATE if mixes else RATE) if settings.learning_rate == "auto" else settings.learning_rate
-    size = auto_batch_size(n_rows) // (2 if mixes else 1) if settings.batch_size == "auto" else settings.batch_size
+    size = auto_batch_size(n_rows) if settings.batch_size == "auto" else settings.batch_size
+    if mixes and settings.batch_size == "auto":
+        size = max(size // 2, MIN_BATCH)
     return TrainingSettings(
         optimizer=OptimizerSettings(rate, settings.weight_decay),
         batch_size=size,

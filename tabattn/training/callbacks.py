@@ -14,6 +14,7 @@ from tabattn.training.module import TRIMMED_LOSS, VALIDATION_LOSS
 
 Mode = Literal["train", "eval"]
 MIN_GAIN, MIN_TRIMMED_GAIN, MIN_RELATIVE_GAIN = 1e-3, 2e-4, 0.02
+MIN_STEPS_WAITED = 40
 
 
 class AttentionHistory(lightning.Callback):
@@ -129,16 +130,19 @@ class WarmUp(lightning.Callback):
 
     Args:
         n_steps: Steps until the full rate.
+        n_epochs: Epochs until the full rate, where these are fewer steps.
 
     Source: Goyal et al. 2017 (arXiv 1706.02677), section 2.2.
     """
 
-    def __init__(self, n_steps: int) -> None:
+    def __init__(self, n_steps: int, n_epochs: int) -> None:
         self._n_steps = n_steps
+        self._n_epochs = n_epochs
         self._rates: list[float] = []
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the full rates."""
+        """Note the full rates, and how long an epoch is."""
+        self._n_steps = min(self._n_steps, self._n_epochs * int(trainer.num_training_batches))
         self._rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: TrainingRows, batch_idx: int) -> None:
@@ -157,7 +161,7 @@ class StopEarly(lightning.Callback):
 
     Args:
         patience: Epochs without a better loss that are waited for at most.
-        min_patience: The same, at least.
+        min_patience: The same, at least; more where an epoch has so few steps that there are not 40 until then.
         constant_loss: The loss of a constant. A thousandth of it is the least gain that counts; without the worst rows
             a 5,000th of it, and 2 % of the loss.
     """
@@ -168,6 +172,10 @@ class StopEarly(lightning.Callback):
         self._constant_loss = constant_loss
         self._best_losses = {VALIDATION_LOSS: math.inf, TRIMMED_LOSS: math.inf}
         self._best_epoch = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Wait for enough steps, too, where an epoch has few."""
+        self._min_patience = max(self._min_patience, -(-MIN_STEPS_WAITED // int(trainer.num_training_batches)))
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Stop if it has been waited for long enough, or if the loss is not finite."""

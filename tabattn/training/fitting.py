@@ -35,7 +35,7 @@ MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
 IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*"
-N_WARM_UP_STEPS = 20
+N_WARM_UP_STEPS, N_WARM_UP_EPOCHS = 20, 4
 TRAINING_SHARE = 0.5
 
 
@@ -98,7 +98,7 @@ def train(
         best,
         AverageWeights(settings.average_decay),
         StopEarly(settings.patience, settings.min_patience, _constant_loss(shape, rows)),
-        WarmUp(N_WARM_UP_STEPS),
+        WarmUp(N_WARM_UP_STEPS, N_WARM_UP_EPOCHS),
     ]
     was_interrupted = False
     with reproducible(settings.seed), quiet_lightning():

@@ -4,7 +4,7 @@ import math
 
 MIN_STEPS, MAX_SMALL_BATCH = 16, 256
 MIN_LARGE_STEPS, MAX_LARGE_BATCH = 512, 16_384
-MIN_BATCH = 64
+MIN_BATCH, MIN_FEW_STEPS, FEW_STEPS_BATCH = 32, 8, 64
 MAX_ROWS_OF_ALL_GROUPS, MAX_COLUMNS_OF_ALL_GROUPS = 2_000, 128
 MAX_ROWS_OF_GROUPS, MAX_COLUMNS_OF_GROUPS = 8_192, 1_000
 N_MEMBERS, N_LARGE_TABLE_MEMBERS, N_LARGE_TABLE_GROUPS = 8, 4, 4
@@ -53,7 +53,8 @@ def auto_groups(n_members: int, n_rows: int, n_columns: int) -> int:
 def auto_batch_size(n_rows: int) -> int:
     """Choose the batch size: the largest power of two that leaves steps enough for an epoch to learn from.
 
-    Up to 256 rows, 16 steps per epoch are enough; larger batches, which a GPU needs to be busy, must leave 512.
+    For batches of up to 64 rows 8 steps per epoch are enough, of up to 256 rows 16; larger batches, which a GPU needs
+    to be busy, must leave 512.
 
     Args:
         n_rows: Number of training rows.
@@ -63,11 +64,12 @@ def auto_batch_size(n_rows: int) -> int:
 
     Example:
         >>> [auto_batch_size(n) for n in (100, 3_000, 1_000_000)]
-        [64, 128, 1024]
+        [32, 128, 1024]
     """
+    smallest = min(_power_of_two(n_rows / MIN_FEW_STEPS), FEW_STEPS_BATCH)
     small = min(_power_of_two(n_rows / MIN_STEPS), MAX_SMALL_BATCH)
     large = min(_power_of_two(n_rows / MIN_LARGE_STEPS), MAX_LARGE_BATCH)
-    return max(small, large, MIN_BATCH)
+    return max(smallest, small, large, MIN_BATCH)
 
 
 def _power_of_two(limit: float) -> int:

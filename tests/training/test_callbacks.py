@@ -15,17 +15,20 @@ from tabattn.training.module import TRIMMED_LOSS, VALIDATION_LOSS
 class Playback:
     """A trainer as far as callbacks look at it."""
 
-    def __init__(self, rates: Sequence[float] = ()) -> None:
+    def __init__(self, rates: Sequence[float] = (), n_batches: int = 100) -> None:
         self.callback_metrics: dict[str, float] = {}
-        self.current_epoch, self.global_step, self.should_stop = 0, 0, False
+        self.current_epoch, self.global_step, self.should_stop, self.num_training_batches = 0, 0, False, n_batches
         parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in rates]
         groups = [{"params": [each], "lr": rate} for each, rate in zip(parameters, rates, strict=True)]
         self.optimizers = [torch.optim.SGD(groups)] if groups else []
 
 
-def n_epochs(losses: Sequence[float], trimmed: Sequence[float] | None = None, patience: int = 16) -> int:
+def n_epochs(
+    losses: Sequence[float], trimmed: Sequence[float] | None = None, patience: int = 16, n_batches: int = 100
+) -> int:
     """How many epochs there are until training stops, if the losses are these; the loss of a constant is 1."""
-    stop, trainer = StopEarly(patience, 5, constant_loss=1.0), Playback()
+    stop, trainer = StopEarly(patience, 5, constant_loss=1.0), Playback(n_batches=n_batches)
+    stop.on_train_start(trainer, None)  # type: ignore[arg-type]
     for epoch, loss in enumerate(losses):
         trainer.current_epoch = epoch
         trainer.callback_metrics = {VALIDATION_LOSS: loss, TRIMMED_LOSS: loss if trimmed is None else trimmed[epoch]}
@@ -59,13 +62,18 @@ def test_training_goes_on_while_all_but_the_worst_rows_get_much_better() -> None
     assert n_epochs(stuck, [1e-4 * 0.9**epoch for epoch in range(100)]) == 1 + 5, "nearly none is left"
 
 
+@pytest.mark.parametrize(("n_batches", "waited"), [(1, 16), (2, 16), (3, 14), (5, 8), (8, 5), (100, 5)])
+def test_forty_steps_are_waited_for_where_an_epoch_has_few(n_batches: int, waited: int) -> None:
+    assert n_epochs([0.5] * 100, n_batches=n_batches) == 1 + waited
+
+
 def test_training_stops_at_once_where_the_loss_is_not_finite() -> None:
     assert n_epochs([0.5, float("nan"), 0.4]) == 2
 
 
-@given(st.integers(1, 40), st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=3))
-def test_rates_rise_in_equal_parts_and_stay(n_steps: int, rates: list[float]) -> None:
-    trainer, warm_up = Playback(rates), WarmUp(n_steps)
+@given(st.integers(1, 40), st.integers(1, 9), st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=3))
+def test_rates_rise_in_equal_parts_and_stay(n_most: int, n_batches: int, rates: list[float]) -> None:
+    trainer, warm_up, n_steps = Playback(rates, n_batches), WarmUp(n_most, 4), min(n_most, 4 * n_batches)
     module: Any = None
     warm_up.on_train_start(trainer, module)  # type: ignore[arg-type]
     for step in range(n_steps + 5):

@@ -25,4 +25,4 @@ def test_batches_grow_with_the_table_and_are_powers_of_two() -> None:
     sizes = [auto_batch_size(n) for n in (1, 50, 1_000, 8_192, 10**5, 10**6, 10**8)]
     assert sizes == sorted(sizes)
     assert all(size & (size - 1) == 0 for size in sizes)
-    assert (sizes[0], sizes[-1]) == (64, 16_384)
+    assert (sizes[0], sizes[-1]) == (32, 16_384)
