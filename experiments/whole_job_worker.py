@@ -56,9 +56,14 @@ JOBS: Mapping[str, Callable[[dict[str, Any]], dict[str, float]]] = {
 
 def _permuted(model: Any, parts: dict[str, Any], n_repeats: int) -> dict[str, float]:
     from sklearn.inspection import permutation_importance
+    from sklearn.metrics import log_loss
+
+    def all_classes(fitted: Any, X: Any, y: Any) -> float:
+        """Minus the log loss, also where a class is absent from the test rows."""
+        return -float(log_loss(y, fitted.predict_proba(X), labels=fitted.classes_))
 
     model.fit(parts["X_train"], parts["y_train"])
-    scoring, start = "r2" if parts["is_regression"] else "neg_log_loss", time.process_time()
+    scoring, start = "r2" if parts["is_regression"] else all_classes, time.process_time()
     permutation_importance(
         model, parts["X_test"], parts["y_test"], scoring=scoring, n_repeats=n_repeats, random_state=0, n_jobs=1
     )
