@@ -9,8 +9,8 @@ defaults. Every job is a process of its own on one thread, and everything counts
 results/whole_job.csv as soon as it is done, and run once: CPU seconds (user and system), which a busy machine
 disturbs less than seconds on the clock, these too, and the score on held-out rows (R^2 or accuracy). With --base the
 command line of another commit is a contender too. The random forest shuffles twice, and the time that this takes counts
-five times; all of them shuffle all test rows, tabattn at most 1,000 held-out rows. whole_job_summary.csv has how many
-times the seconds of each contender tabattn takes, table by table, and the median.
+five times; all of them shuffle all test rows, tabattn 1,000 held-out rows, or a few thousand below 20 columns.
+whole_job_summary.csv has how many times the seconds of each contender tabattn takes, table by table, and the median.
 """
 
 import argparse

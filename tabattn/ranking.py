@@ -38,11 +38,11 @@ from tabattn.fitted.model import FittedModel
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import (
-    MAX_PERMUTED_ROWS,
     SCORINGS,
     SHUFFLES_SHARE,
     PermutationScores,
     Repeats,
+    enough_rows,
     mean_repeats,
     score_of,
 )
@@ -82,7 +82,7 @@ class Ranking:
         problem: Features and target as they were used.
         n_train: Number of rows fitted.
         n_held_out: Number of rows that scores and rankings come from.
-        permutation: Permutation importance, of at most 1,000 of the held-out rows.
+        permutation: Permutation importance, of the held-out rows or enough of them, see `enough_rows`.
         n_permuted: Number of these rows.
         shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
     """
@@ -284,7 +284,7 @@ def rank(
         rows, held_out_rows = _fit(estimator, problem, table, train, held_out, n_expected, job)
         fitted = estimator.fitted_model_
         units = units_of(fitted.schema, groups)
-        n_most = min(len(held_out_rows), MAX_PERMUTED_ROWS)
+        n_most = min(len(held_out_rows), enough_rows(len(units.names)))
         n_permuted = _n_affordable(n_most, job.expected("shuffles") / n_expected, SHUFFLES_SHARE * job.left)
         permuted = held_out_rows.sample(n_permuted, random_state)
         job.expect({"shuffles": job.expected("shuffles") * n_permuted / n_most})
@@ -391,7 +391,7 @@ def _fit(
     job.expect(
         {
             "training": expected_training(shape, len(rows), estimator.max_epochs),
-            "shuffles": expected_shuffles(shape, min(len(held_out), MAX_PERMUTED_ROWS), n_repeats),
+            "shuffles": expected_shuffles(shape, min(len(held_out), enough_rows(shape.n_columns)), n_repeats),
             "scores": expected_scores(shape, len(held_out)),
             "gradient boosting": SECONDS_OF_BOOSTING,
         }

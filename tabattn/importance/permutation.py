@@ -24,7 +24,7 @@ from tabattn.nn.losses import LossName
 from tabattn.progress import Job
 
 N_REPEATS, MIN_REPEATS, N_LEADING = 10, 2, 50
-MAX_PERMUTED_ROWS = 1_000
+ENOUGH_ROWS, ENOUGH_CELLS = 1_000, 20_000
 SHUFFLES_SHARE = 0.6
 Repeats: TypeAlias = int | Literal["auto"]
 Scoring: TypeAlias = Literal["r2", "d2_absolute", "d2_pinball", "d2_poisson", "neg_log_loss"]
@@ -184,6 +184,19 @@ def permuted_scores(
             decreases[chosen, repeat] = score(chosen.tolist(), source)
             phase.advance()
     return PermutationScores(repeats=decreases, scoring=scoring)
+
+
+def enough_rows(n_columns: int) -> int:
+    """Return how many rows to permute where there are more: 1,000, and more of them below 20 columns.
+
+    Args:
+        n_columns: Number of columns.
+
+    Example:
+        >>> enough_rows(5), enough_rows(300)
+        (4000, 1000)
+    """
+    return max(ENOUGH_ROWS, ENOUGH_CELLS // n_columns)
 
 
 def mean_repeats(n_columns: int) -> float:
