@@ -55,9 +55,8 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         """Train the model, and rank the columns on rows that were held out.
 
         Each member holds out some of the rows (`validation_fraction`): it predicts them to decide when to stop, and
-        `feature_importances_` comes from them. Up to 2,000 rows and 128 columns every member has its own column
-        tokens and holds out other rows, up to 8,192 rows and 1,000 columns four groups of members do; above, all share
-        tokens and hold out the same rows. The order of the rows does not matter.
+        `feature_importances_` comes from them. Which members hold out the same rows, and share their column tokens,
+        depends on the size of the table (`tabattn.training.sizes`). The order of the rows does not matter.
 
         Args:
             X: Table of pandas, Polars or PyArrow, or array, of shape (n_rows, n_columns); numbers, strings, booleans,
@@ -197,8 +196,8 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         """
         if y is None:
             raise TargetError("y must be the target of the rows, got None. There is no score without it.")
-        rows, units, job = self.read(X, y), units_of(self.schema_, groups), Job(is_shown=self.verbose)
-        with job.shown():
+        rows, units = self.read(X, y), units_of(self.schema_, groups)
+        with Job(is_shown=self.verbose).shown() as job:
             return self._model.permutation(rows, units, n_repeats, random_state, job)
 
     def explain(self, X: Any, y: Any = None, *, method: Method = DEFAULT_METHOD, groups: Groups = None) -> pd.DataFrame:
@@ -250,11 +249,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         return self._model.row_attention(self.read(X))
 
     def attention_drift(self, X: Any) -> pd.DataFrame:
-        """Compare attention with that in up to 256 training rows, see `tabattn.importance.drift.attention_drift`.
-
-        Args:
-            X: Rows to read.
-        """
+        """Compare attention in some rows with that in up to 256 training rows, see `attention_drift`."""
         return self._model.drift(self.read(X))
 
     def mean_attention_between(self, X: Any) -> pd.DataFrame | None:
@@ -377,8 +372,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
     """Transformer regression whose attention ranks the columns.
 
     Args:
-        loss: What is learned: "squared" errors for the mean, "absolute" errors for the median, "pinball" for a
-            quantile, "poisson" for the mean of counts.
+        loss: "squared" errors for the mean, "absolute" ones for the median, "pinball" for a quantile, "poisson" for counts.
         quantile: Which quantile "pinball" is for, greater than 0 and less than 1.
         encoder: Kind of transformer: "class", whose CLS states read columns that are never mixed; or "bert", "roberta",
             "gpt", "xlnet" or "t5", in which columns attend to each other.
@@ -391,12 +385,11 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             "class" (4 above 8,192 rows), and 1 in the others, where each costs as much as the first.
         attention_dropout: Fraction of attention weights dropped while training, in [0, 1).
         ffn_dropout: Fraction of hidden feed-forward units dropped while training, in [0, 1).
-        learning_rate: Step size of AdamW; "auto" for 2e-3, and 1e-3 for the encoders in which columns attend.
+        learning_rate: Step size of AdamW; "auto" for 2e-3, and 1e-3 where columns attend to each other.
         weight_decay: Weight decay of AdamW.
         batch_size: Rows per training step; "auto" chooses by the number of rows.
         max_epochs: Passes over the training rows at most.
-        patience: Epochs without a better validation loss before training stops, at most; the encoder "class" waits for
-            half as many as there were until the best one, at least 5.
+        patience: Epochs without a better validation loss before training stops, at most (see `StopEarly`).
         validation_fraction: Fraction of rows that each member holds out in `fit`, greater than 0 and less than 1; at
             most 2,048 rows are held out.
         pretrain: "auto" learns columns from columns first, by the task of the encoder (see
@@ -408,7 +401,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             `eval_set`, or it may validate on rows that it has learned from.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" on that device.
         random_state: Seed; the same seed gives the same result on the same machine.
-        verbose: Whether to show what is done and how long it will take, in a line on the standard error stream.
+        verbose: Whether to show what is done, and how long it will take.
 
     Attributes after `fit` are those of `tabattn.fitted.attributes.FittedAttributes`, and `fitted_model_`.
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 MAX_SPEED_CORRECTION = 20.0
 
@@ -164,10 +164,10 @@ class Job:
                 self._expected = {each: factor * seconds for each, seconds in self._expected.items()}
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
+    def shown(self) -> Iterator[Self]:
         """Show the line, if that is wanted, until the job is done; it disappears then."""
         if not self.is_shown or self._line is not None:
-            yield
+            yield self
             return
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -186,7 +186,7 @@ class Job:
         with line:
             self._line = (line, line.add_task("", total=None, note="", left=""))
             try:
-                yield
+                yield self
             finally:
                 self._line = None
 

@@ -1,3 +1,4 @@
+import sys
 from typing import Any
 
 import pytest
@@ -81,14 +82,23 @@ def test_phases_that_keep_their_deadlines_keep_that_of_the_job(phases: list[tupl
     assert clock.now <= 60 + 1e-9
 
 
-def test_the_line_goes_to_the_error_stream_and_disappears(capsys: pytest.CaptureFixture[str]) -> None:
-    job = Job(is_shown=True)
-    with job.shown(), job.shown():
+def test_the_line_says_the_phase_and_the_time_left_on_the_error_stream(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal then
+    monkeypatch.setenv("COLUMNS", "120")
+    with Job(is_shown=True).shown() as job, job.shown():
         job.expect({"training": 100.0})
         with job.phase("training", 2) as phase:
             phase.advance("validation loss 0.5")
-    assert capsys.readouterr().out == ""
-    assert job._line is None
+            job._line[0].refresh()
+            sys.stdout.write("a line of the user\n")
+    shown = capsys.readouterr()
+    assert all(words in shown.err for words in ("training", "validation loss 0.5", "left"))
+    assert shown.out == "a line of the user\n"
+    with Job().shown() as silent, silent.phase("training"):
+        silent.expect({"training": 100.0})
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
