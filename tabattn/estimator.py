@@ -372,7 +372,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
     """Transformer regression whose attention ranks the columns.
 
     Args:
-        loss: "squared" errors for the mean, "absolute" ones for the median, "pinball" for a quantile, "poisson" for counts.
+        loss: "squared" for the mean, "absolute" for the median, "pinball" for a quantile, "poisson" for counts.
         quantile: Which quantile "pinball" is for, greater than 0 and less than 1.
         encoder: Kind of transformer: "class", whose CLS states read columns that are never mixed; or "bert", "roberta",
             "gpt", "xlnet" or "t5", in which columns attend to each other.
