@@ -143,6 +143,7 @@ FIRST_FIT = """
 import logging, os, random, signal, sys, warnings
 import numpy as np, pandas as pd, torch
 import tabattn
+tabattn.TabAttnRegressor  # what its import changes is not the fit's
 
 def state():
     return [

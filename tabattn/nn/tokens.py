@@ -255,10 +255,11 @@ class ColumnTokens(nn.Module):
         if n_parts:
             no_part = bias.new_zeros(self.n_groups, sum(n_parts), 1, bias.shape[-1])
             bias = torch.cat([bias, no_part], dim=1)
-            of_blocks = self.missing[:, n_numeric : self.layout.n_numbered]
-            first_parts = [first - n_numeric for first in self.layout.first_numbers[n_numeric:]]
-            where = torch.tensor(first_parts, device=bias.device)
-            vectors = torch.cat([vectors, no_part.index_copy(1, where, of_blocks)], dim=1)
+            of_blocks = self.missing[:, n_numeric : self.layout.n_numbered].split(1, dim=1)
+            rest = (no_part[:, : width - 1] for width in n_parts)  # the vector of a block is that of its first part
+            vectors = torch.cat(
+                [vectors, *(each for pair in zip(of_blocks, rest, strict=True) for each in pair)], dim=1
+            )
         missing = None
         if cells.missing is not None:
             of_numbers = cells.missing[..., list(self.layout.column_of_number)]
