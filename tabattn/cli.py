@@ -79,7 +79,7 @@ def rank_command(
         typer.Option(
             min=1,
             help="Shuffles per column for permutation importance.",
-            show_default="10; 2 for columns after the first 50",
+            show_default="10; above 100 columns fewer after the first 50",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same files.")] = 0,

@@ -213,8 +213,8 @@ def rank(
             rankings go by it.
         quantile: Which quantile "pinball" is for.
         test_fraction: Fraction of rows to hold out, greater than 0 and less than 1.
-        n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, but for 2 of the
-            columns that come after the first 50 then.
+        n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, but
+            above 100 columns for fewer of those that come after the first 50 then.
         max_epochs: Passes over the training rows at most.
         time_limit: Seconds that it may take, about 10 % or 10 s over at most; None for no limit. Where they do not
             suffice, there are fewer epochs, shuffles or rows, as `Ranking.shortened` says; then the ranking depends on

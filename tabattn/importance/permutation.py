@@ -23,7 +23,7 @@ from tabattn.errors import ParameterError
 from tabattn.nn.losses import LossName
 from tabattn.progress import Job
 
-N_REPEATS, MIN_REPEATS, N_LEADING = 10, 2, 50
+N_REPEATS, MIN_REPEATS, ENOUGH_PERMUTATIONS, N_LEADING = 10, 2, 1_000, 50
 ENOUGH_ROWS, ENOUGH_CELLS = 1_000, 20_000
 SHUFFLES_SHARE = 0.6
 Repeats: TypeAlias = int | Literal["auto"]
@@ -149,8 +149,8 @@ def permuted_scores(
         scoring: Name of the score.
         n_rows: Number of rows.
         n_columns: Number of columns.
-        n_repeats: Permutations per column, at least 1; "auto" for 10, but for 2 of the columns that come after the
-            first 50 then.
+        n_repeats: Permutations per column, at least 1; "auto" for 10, but above 100 columns for fewer of those that
+            come after the first 50 then, see `first_repeats`.
         random_state: Seed of the permutations.
         job: The job that this is the phase "shuffles" of. Where its time does not suffice, there are fewer repeats.
 
@@ -178,7 +178,7 @@ def permuted_scores(
                 break
             draw.shuffle(order)
             source = source[order]
-            if n_repeats == "auto" and repeat == MIN_REPEATS:
+            if n_repeats == "auto" and repeat == first_repeats(n_columns):
                 leading = np.argsort(-decreases[:, :repeat].mean(axis=1), kind="stable")[:N_LEADING]
                 chosen = np.sort(leading)
             decreases[chosen, repeat] = score(chosen.tolist(), source)
@@ -199,6 +199,19 @@ def enough_rows(n_columns: int) -> int:
     return max(ENOUGH_ROWS, ENOUGH_CELLS // n_columns)
 
 
+def first_repeats(n_columns: int) -> int:
+    """Return how often to permute all columns before only those that lead are permuted: 10 times, fewer above 100.
+
+    Args:
+        n_columns: Number of columns.
+
+    Example:
+        >>> [first_repeats(n) for n in (8, 100, 250, 7_000)]
+        [10, 10, 4, 2]
+    """
+    return int(np.clip(ENOUGH_PERMUTATIONS // n_columns, MIN_REPEATS, N_REPEATS))
+
+
 def mean_repeats(n_columns: int) -> float:
     """Return how often a column is permuted in the mean where `permuted_scores` is to choose.
 
@@ -209,7 +222,8 @@ def mean_repeats(n_columns: int) -> float:
         >>> mean_repeats(50), mean_repeats(500)
         (10.0, 2.8)
     """
-    return MIN_REPEATS + (N_REPEATS - MIN_REPEATS) * min(n_columns, N_LEADING) / n_columns
+    n_first = first_repeats(n_columns)
+    return n_first + (N_REPEATS - n_first) * min(n_columns, N_LEADING) / n_columns
 
 
 def _check_repeats(n_repeats: int) -> None:

@@ -12,6 +12,7 @@ from tabattn.errors import ParameterError
 from tabattn.importance.permutation import (
     N_LEADING,
     PermutationScores,
+    mean_repeats,
     permutation_scores,
     permuted_scores,
     score_of,
@@ -77,19 +78,20 @@ def test_the_log_loss_is_that_of_scikit_learn(n_classes: int) -> None:
     assert score_of("neg_log_loss", labels, odds) == pytest.approx(expected, rel=1e-12)
 
 
-def test_late_columns_are_permuted_twice_and_the_others_ten_times_as_scikit_learn_would() -> None:
+def test_late_columns_are_permuted_less_often_and_all_as_scikit_learn_would() -> None:
     asked: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
 
     def score(columns: Sequence[int], source: Any) -> Any:
         asked.append((tuple(columns), tuple(source)))
         return np.array([float(column) for column in columns])
 
-    sizes: dict[str, Any] = {"n_rows": 7, "n_columns": N_LEADING + 3, "random_state": 5}
+    sizes: dict[str, Any] = {"n_rows": 7, "n_columns": 250, "random_state": 5}
     found = permuted_scores(score, "r2", n_repeats="auto", **sizes)
-    everywhere, leading = tuple(range(N_LEADING + 3)), tuple(range(3, N_LEADING + 3))
-    assert [columns for columns, _ in asked] == [everywhere] * 2 + [leading] * 8
-    assert found.n_repeats.tolist() == [2] * 3 + [10] * N_LEADING
-    np.testing.assert_array_equal(found.mean, np.arange(N_LEADING + 3.0))
+    everywhere, leading = tuple(range(250)), tuple(range(250 - N_LEADING, 250))
+    assert [columns for columns, _ in asked] == [everywhere] * 4 + [leading] * 6
+    assert found.n_repeats.tolist() == [4] * (250 - N_LEADING) + [10] * N_LEADING
+    assert found.n_repeats.mean() == mean_repeats(250)
+    np.testing.assert_array_equal(found.mean, np.arange(250.0))
     sources = [source for _, source in asked]
     asked.clear()
     permuted_scores(score, "r2", n_repeats=10, **sizes)
