@@ -12,7 +12,7 @@ from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.progress import Job, Phase
 from tabattn.training.data import TrainingRows
-from tabattn.training.fitting import MAX_GRADIENT_NORM, MAX_VALIDATION_ROWS, N_WARM_UP_STEPS, Trained, train
+from tabattn.training.fitting import MAX_GRADIENT_NORM, MAX_VALIDATION_ROWS, N_WARM_UP_EPOCHS, Trained, train
 from tabattn.training.module import TrainingModule
 from tabattn.training.settings import OptimizerSettings, TrainingSettings
 from tests.conftest import small_shape
@@ -78,7 +78,7 @@ def test_the_average_of_the_weights_is_what_is_validated_and_kept() -> None:
         name: (trained.model.state_dict()[name] - initial[name]).abs().max() for name in ("encoder.cls", "head.bias")
     }
     kept_of_the_initial_weights = (1 + 1) / (10 + 1)
-    first_step_of_adam = 1e-2 / N_WARM_UP_STEPS
+    first_step_of_adam = 1e-2 / N_WARM_UP_EPOCHS  # an epoch is one step here
     for distance in moved.values():
         assert distance == pytest.approx((1 - kept_of_the_initial_weights) * first_step_of_adam, rel=1e-3)
     assert validation_loss(trained) == pytest.approx(trained.best_loss, rel=1e-5)
