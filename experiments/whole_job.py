@@ -94,7 +94,7 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     ratios = seconds.rdiv(seconds[OURS], axis=0).drop(columns=OURS).round(2)
     summary = pd.concat([seconds.add_suffix(" s"), ratios.add_prefix("tabattn / ")], axis=1)
     medians = summary.median().round(2).to_frame("median").T
-    return pd.concat([summary, medians]).rename_axis("table").reset_index()
+    return pd.concat([summary, medians]).rename_axis(index="table", columns=None).reset_index()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
