@@ -27,7 +27,9 @@ def twins() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def fitted(twins: pd.DataFrame) -> TabAttnRegressor:
-    return TabAttnRegressor(**FAST | {"max_epochs": 60}, random_state=0).fit(twins.drop(columns="y"), twins["y"])
+    return TabAttnRegressor(**FAST | {"max_epochs": 60, "n_members": 4}, random_state=0).fit(
+        twins.drop(columns="y"), twins["y"]
+    )
 
 
 def test_units_are_in_the_order_of_the_table_and_know_their_columns(twins: pd.DataFrame) -> None:
@@ -59,7 +61,7 @@ def test_columns_that_say_the_same_count_together(
     assert joined["none"] == 0
     assert table["rank"]["none"] == 4
     if method in {"contribution", "knockout"}:  # together they are worth as much as `cold`, the halves less than half
-        assert joined["twins"] == pytest.approx(joined["cold"], rel=0.4)
+        assert joined["twins"] == pytest.approx(joined["cold"], rel=0.35)
         assert alone["heat"] + alone["copy"] < 0.8 * joined["twins"]
     else:
         assert joined["twins"] == pytest.approx(alone["heat"] + alone["copy"])
