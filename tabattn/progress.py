@@ -19,7 +19,7 @@ class Phase:
         n_steps: Number of its steps, at most.
         n_expected: How many of them are expected.
         started: When it began.
-        deadline: When it must be over; infinite where there is no limit.
+        deadline: When it must be over; `inf` without a limit.
         clock: Returns the time in seconds.
         notice: Called after every step.
         n_done: Steps that are done.
@@ -54,7 +54,7 @@ class Phase:
 
     @property
     def left(self) -> float:
-        """Seconds until the deadline; infinite where there is none, negative where it has passed."""
+        """Seconds until the deadline: `inf` without one, negative after it."""
         return self.deadline - self.clock()
 
     @property
@@ -110,7 +110,7 @@ class Job:
 
     @property
     def left(self) -> float:
-        """Seconds until the limit; infinite where there is none."""
+        """Seconds until the limit: `inf` without one, negative after it."""
         return float("inf") if self.time_limit is None else self._started + self.time_limit - self.clock()
 
     @property

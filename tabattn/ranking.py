@@ -32,7 +32,7 @@ from tabattn.errors import (
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_atomic
-from tabattn.fitted.costs import expected_scores, expected_shuffles, expected_training
+from tabattn.fitted.costs import expected_scores, expected_shuffles
 from tabattn.fitted.fit import FitRows, fit_model, model_shape
 from tabattn.fitted.model import FittedModel
 from tabattn.importance.comparison import Agreement, compare_rankings
@@ -390,7 +390,6 @@ def _fit(
     shape = model_shape(estimator, encoder, len(rows))
     job.expect(
         {
-            "training": expected_training(shape, len(rows), estimator.max_epochs),
             "shuffles": expected_shuffles(shape, min(len(held_out), enough_rows(shape.n_columns)), n_repeats),
             "scores": expected_scores(shape, len(held_out)),
             "gradient boosting": SECONDS_OF_BOOSTING,
