@@ -270,7 +270,7 @@ def score_of(
 def _mean_log(probability: Array) -> float:
     """Return the mean logarithm of what was predicted for what came true, as scikit-learn's `log_loss` clips it.
 
-    Not `log_loss` itself, whose checks of its arguments take 4 ms: half of all the time of a small table.
+    Not `log_loss` itself: its checks of arguments were half of the time of shuffles, profiled on 61 rows of 13 columns.
     """
     epsilon = np.finfo(probability.dtype).eps
     return float(np.log(probability.clip(epsilon, 1 - epsilon)).mean())
