@@ -9,5 +9,6 @@ Pretrain = Literal["none", "auto"]
 RegressionLoss = Literal["squared", "absolute", "poisson", "pinball"]
 Task = Literal["regression", "classification"]
 TaskChoice = Literal["auto", "regression", "classification"]
+Censored = Literal["limit", "missing"]
 
 DEFAULT_METHOD: Method = "contribution"

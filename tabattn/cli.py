@@ -17,6 +17,7 @@ from rich.table import Table
 
 from tabattn.choices import (
     DEFAULT_METHOD,
+    Censored,
     EncoderKind,
     Method,
     Pretrain,
@@ -24,7 +25,7 @@ from tabattn.choices import (
     TaskChoice,
     TextMethod,
 )
-from tabattn.errors import ParameterError, TabAttnError, TabAttnWarning
+from tabattn.errors import ParameterError, ReadingNote, TabAttnError, TabAttnWarning
 from tabattn.files import check_writable
 from tabattn.version import __version__
 
@@ -67,7 +68,10 @@ def _main(
 @app.command("rank")
 def rank_command(
     table: Annotated[
-        Path, typer.Argument(help="A file with one line of column names: .csv, .tsv, .txt, .xlsx, .parquet, .feather.")
+        Path,
+        typer.Argument(
+            help="A file with a line of column names: .csv, .tsv, .txt, .xlsx, .xls, .xlsb, .ods, .parquet, .feather."
+        ),
     ],
     target: Annotated[str, typer.Option(help="Name of the target column Y.")],
     out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
@@ -90,6 +94,29 @@ def rank_command(
             metavar="COLUMN=KIND",
             help="Read a column as numeric, boolean, categorical, datetime, duration or text; may be repeated.",
         ),
+    ] = None,
+    na: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="A cell that is missing, also COLUMN=TEXT for one column; may be repeated."),
+    ] = None,
+    keep_na: Annotated[
+        bool, typer.Option("--keep-na", help='Words such as "None" and "-" are levels and classes, not missing.')
+    ] = False,
+    censored: Annotated[
+        Censored, typer.Option(help='Whether a limit such as "<0.03" is the number behind the sign, or missing.')
+    ] = "limit",
+    sheet: Annotated[
+        str | None, typer.Option(help="Name or number of the sheet.", show_default="the first that holds a table")
+    ] = None,
+    header_row: Annotated[
+        int | None, typer.Option(min=1, help="Number of the row of names, from 1 on.", show_default="found")
+    ] = None,
+    units_row: Annotated[
+        int | None, typer.Option(min=0, help="Number of the row of units, 0 for none.", show_default="found")
+    ] = None,
+    max_memory: Annotated[
+        float | None,
+        typer.Option(metavar="GB", help="Memory that reading may take.", show_default="most of what is free"),
     ] = None,
     group: Annotated[
         list[str] | None,
@@ -125,6 +152,13 @@ def rank_command(
             target,
             drop=drop or (),
             kinds=_kinds(kind or []),
+            na_values=_na_values(na or []),
+            keep_na=keep_na,
+            censored=censored,
+            sheet=sheet,
+            header_row=header_row,
+            units_row=units_row,
+            max_memory=max_memory,
             groups=_groups(group or []),
             loss=loss,
             quantile=quantile,
@@ -160,6 +194,19 @@ def explain_command(
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Score a column as part of a group; repeat for its other columns."),
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Name or number of the sheet.", show_default="the first that holds a table")
+    ] = None,
+    header_row: Annotated[
+        int | None, typer.Option(min=1, help="Number of the row of names, from 1 on.", show_default="found")
+    ] = None,
+    units_row: Annotated[
+        int | None, typer.Option(min=0, help="Number of the row of units, 0 for none.", show_default="found")
+    ] = None,
+    max_memory: Annotated[
+        float | None,
+        typer.Option(metavar="GB", help="Memory that reading may take.", show_default="most of what is free"),
+    ] = None,
 ) -> None:
     """Explain the predictions of a saved MODEL for the new rows of TABLE, and compare its attention with training.
 
@@ -172,7 +219,18 @@ def explain_command(
         from tabattn.explanation import explain
 
         shows = sys.stderr.isatty()
-        found = explain(model, table, target=target, method=method, groups=_groups(group or []), verbose=shows)
+        found = explain(
+            model,
+            table,
+            target=target,
+            method=method,
+            groups=_groups(group or []),
+            sheet=sheet,
+            header_row=header_row,
+            units_row=units_row,
+            max_memory=max_memory,
+            verbose=shows,
+        )
         found.write(out)
         return found
 
@@ -242,7 +300,8 @@ def run_job(job: Callable[[], Result]) -> Result:
         finally:
             for each in caught:
                 if issubclass(each.category, TabAttnWarning):
-                    typer.echo(f"tabattn: warning: {each.message}", err=True)
+                    what = "note" if issubclass(each.category, ReadingNote) else "warning"
+                    typer.echo(f"tabattn: {what}: {each.message}", err=True)
 
 
 def _drift_table(drift: "pd.DataFrame") -> Table:
@@ -260,6 +319,15 @@ def _kinds(options: list[str]) -> dict[str, str]:
         if "=" not in option:
             raise ParameterError(f"--kind must be COLUMN=KIND, got {option!r}.")
     return {name: kind for name, _, kind in (option.rpartition("=") for option in options)}
+
+
+def _na_values(options: list[str]) -> dict[str | None, list[str]]:
+    """Split COLUMN=TEXT at the first equals sign; a TEXT alone is for all columns."""
+    values: dict[str | None, list[str]] = {}
+    for option in options:
+        column, sign, text = option.partition("=")
+        values.setdefault(column if sign and column else None, []).append(text if sign and column else option)
+    return values
 
 
 def _groups(options: list[str]) -> dict[str, list[str]]:

@@ -93,6 +93,30 @@ class AmbiguousNumbersWarning(TabAttnWarning):
     """Numbers can be read in two ways, and no cell decides which is meant."""
 
 
+class AmbiguousDatesWarning(TabAttnWarning):
+    """Dates can be read in two orders of day and month, and no cell decides which is meant."""
+
+
+class OtherFormatWarning(TabAttnWarning):
+    """Cells are written in another way than those that the model was fitted on, and were read in that way."""
+
+
+class CensoredCellsWarning(TabAttnWarning):
+    """Some numbers are limits, such as "<0.03"."""
+
+
+class UnreadNumbersWarning(TabAttnWarning):
+    """A column looks like numbers, and is not read as numbers."""
+
+
+class TwinLevelsWarning(TabAttnWarning):
+    """Some levels of a category may be the same, written in two ways."""
+
+
+class ReadingNote(TabAttnWarning):
+    """What was left out, taken off or joined so that a table can be read."""
+
+
 class IdentifierWarning(TabAttnWarning):
     """A column seems to number or name the rows."""
 

@@ -36,7 +36,9 @@ from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
 from tabattn.parameters import Parameters, check_parameters
 from tabattn.progress import Job
+from tabattn.table.cells import CellRules
 from tabattn.table.inference import infer_table
+from tabattn.table.problem import plain_classes
 from tabattn.table.reading import as_pandas, refuse_duplicate_names
 
 
@@ -115,7 +117,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         ordered = OrderedRows.weighted(frame, values, sample_weight, getattr(self, "class_weight", None))
         if previous is None:
             target = self._learned_target(ordered.y, ordered.weight)
-            table = infer_table(ordered.X, self.kinds)
+            table = infer_table(ordered.X, self.kinds, rules=self._rules)
             warn_all(table.warnings)
             encoder, rows = RowEncoder.learned(table, ordered.y, target)
         else:
@@ -317,6 +319,10 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         """Learn the scale of the target, or its classes."""
 
     @property
+    def _rules(self) -> CellRules:
+        return CellRules.of(self.na_values, keep_na=self.keep_na, censored=self.censored)
+
+    @property
     def _model(self) -> FittedModel:
         check_is_fitted(self)
         return self.fitted_model_.on(self.device)
@@ -378,6 +384,9 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             "gpt", "xlnet" or "t5", in which columns attend to each other.
         kinds: Kinds of columns by name, where they are not to be inferred: "numeric", "boolean", "categorical",
             "datetime", "duration" or "text".
+        na_values: Further cells that are missing, in all columns, or lists of them by column.
+        keep_na: Whether words such as "None" and "-" are levels; among numbers they are missing always.
+        censored: Whether a limit such as "<0.03" is the number behind the sign ("limit"), or "missing".
         n_layers: Number of layers.
         d_token: Width of a token.
         n_heads: Heads per layer.
@@ -493,7 +502,17 @@ class TabAttnClassifier(ClassifierAttributes, ClassifierMixin, _TabAttnEstimator
         return tags
 
     def _check_target(self, y: Any, n_rows: int) -> Array:
-        return check_classes(y, n_rows)
+        return check_classes(plain_classes(y), n_rows)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy; blanks at the ends of classes do not count.
+
+        Args:
+            X: Rows with the columns of `fit`.
+            y: Their classes or labels.
+            sample_weight: Weight of each row; None for equal weights.
+        """
+        return float(super().score(X, plain_classes(y), sample_weight))
 
     def _learned_target(self, values: Array, weight: Array) -> TargetEncoding:  # noqa: ARG002  # classes have no scale
         return ClassEncoding.learned(values) if values.ndim == 1 else LabelEncoding.learned(values)

@@ -12,7 +12,7 @@ from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
 from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
-from tabattn.errors import ParameterError, TableError, TargetError, quoted
+from tabattn.errors import TableError, TargetError, quoted, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.costs import expected_scores
 from tabattn.fitted.model import FittedModel
@@ -21,9 +21,9 @@ from tabattn.importance.units import Groups, units_of
 from tabattn.loading import load
 from tabattn.output.results import write_results
 from tabattn.progress import Job
-from tabattn.table.cells import AnySeries, is_missing
-from tabattn.table.problem import parse_target_numbers
-from tabattn.table.reading import as_pandas, read_table, refuse_duplicate_names
+from tabattn.table.cells import AnySeries, level_name
+from tabattn.table.problem import known_cells, parse_target_numbers
+from tabattn.table.reading import read_any, refuse_duplicate_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,6 +89,10 @@ def explain(
     target: str | None = None,
     method: Method = DEFAULT_METHOD,
     groups: Groups = None,
+    sheet: str | int | None = None,
+    header_row: int | None = None,
+    units_row: int | None = None,
+    max_memory: float | None = None,
     verbose: bool = False,
 ) -> Explanation:
     """Explain the predictions of a fitted model for new rows.
@@ -99,6 +103,11 @@ def explain(
         target: Name of the column with the true target, if it is known; None to score what moves the predictions.
         method: How attention becomes scores, see `TabAttnRegressor.importance_table`.
         groups: Columns scored as one, as for `TabAttnRegressor.importance_table`.
+        sheet: Name or number of the sheet of a workbook; None for the first that holds a table. This and the next three
+            are for files, see `tabattn.table.reading.read_table`.
+        header_row: Number of the row of names, from 1 on; None to find it.
+        units_row: Number of the row of units, 0 for none; None to find it.
+        max_memory: Gigabytes that reading may take; None for most of what is free.
         verbose: Whether to show what is done and how long it will take, in a line on the standard error stream.
 
     Returns:
@@ -116,9 +125,7 @@ def explain(
         ((60, 2), ['dust', 'heat'])
     """
     estimator = load(model) if isinstance(model, str | Path) else model
-    table = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
-    if not isinstance(table, pd.DataFrame):
-        raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
+    table = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
     refuse_duplicate_names(table)
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     names = estimator.schema_.names
@@ -156,19 +163,20 @@ def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame
     if target not in table.columns:
         raise TargetError(f"The target must be a column of the table, got {target!r}. Leave it out if it is not known.")
     column: AnySeries = table[target]
-    n_missing = int(is_missing(column).sum())
+    n_missing = int((~known_cells(column, target, fitted.schema_.rules)).sum())
     if n_missing:
         raise TargetError(
             f"The target must be known in every row, got {target!r} with {n_missing} cell(s) missing. "
             "Leave these rows out, or the target."
         )
-    numbers = parse_target_numbers(column, target)
+    numbers, doubts = parse_target_numbers(column, target)
+    warn_all(doubts)
     if isinstance(fitted, TabAttnRegressor):
         if numbers is None:
             raise TargetError(f"The target must be numeric, as in training, got {target!r} with '{column.iloc[0]}'.")
         return numbers
     classes = fitted.classes_
-    readings: list[Any] = [column.astype(object).map(str)]
+    readings: list[Any] = [column.astype(object).map(lambda cell: level_name(cell).strip())]
     if numbers is not None:
         readings += [numbers, numbers.astype(float).map(str)]
     if classes.dtype.kind == "b":

@@ -1,6 +1,6 @@
 """Arguments of the estimators: their types, defaults and ranges."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from tabattn.choices import EncoderKind, Pretrain, RegressionLoss
+from tabattn.choices import Censored, EncoderKind, Pretrain, RegressionLoss
 from tabattn.errors import ParameterError
 
 ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
@@ -21,6 +21,9 @@ class Parameters:
 
     encoder: EncoderKind = "class"
     kinds: Mapping[str, str] | None = None
+    na_values: Iterable[object] | Mapping[str, Iterable[object]] | None = None
+    keep_na: bool = False
+    censored: Censored = "limit"
     n_layers: int = 3
     d_token: int = 64
     n_heads: int = 2

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_square
 from sklearn.model_selection import train_test_split
 
 from tabattn.arrays import Array
-from tabattn.choices import DEFAULT_METHOD, EncoderKind, Method, Pretrain, RegressionLoss, Task, TaskChoice
+from tabattn.choices import DEFAULT_METHOD, Censored, EncoderKind, Method, Pretrain, RegressionLoss, Task, TaskChoice
 from tabattn.diagnostics.baselines import dummy, gradient_boosting
 from tabattn.diagnostics.identifiers import identifier_names
 from tabattn.diagnostics.leaks import SplitRows, leaking_names
@@ -52,10 +52,10 @@ from tabattn.nn.losses import LossName
 from tabattn.output.results import csv_writer, write_results
 from tabattn.parameters import check_parameters
 from tabattn.progress import Job, Phase
-from tabattn.table.cells import AnySeries
+from tabattn.table.cells import AnySeries, CellRules, NaValues
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import Problem, split_target
-from tabattn.table.reading import as_pandas, read_table
+from tabattn.table.reading import read_any
 from tabattn.table.schema import TypedTable
 
 if TYPE_CHECKING:
@@ -176,6 +176,13 @@ def rank(
     *,
     drop: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    na_values: NaValues | None = None,
+    keep_na: bool = False,
+    censored: Censored = "limit",
+    sheet: str | int | None = None,
+    header_row: int | None = None,
+    units_row: int | None = None,
+    max_memory: float | None = None,
     groups: Groups = None,
     task: TaskChoice = "auto",
     method: Method = DEFAULT_METHOD,
@@ -203,6 +210,14 @@ def rank(
         drop: Names of columns to leave out.
         kinds: Kinds of columns by name, where they are not to be inferred: "numeric", "boolean", "categorical",
             "datetime", "duration" or "text".
+        na_values: Further cells that are missing, in all columns and the target, or lists of them by column.
+        keep_na: Whether words such as "None" and "-" are levels and classes; among numbers they are missing always.
+        censored: Whether a limit such as "<0.03" is the number behind the sign ("limit"), or "missing".
+        sheet: Name or number of the sheet of a workbook; None for the first that holds a table. This and the next three
+            are for files, see `tabattn.table.reading.read_table`.
+        header_row: Number of the row of names, from 1 on; None to find it.
+        units_row: Number of the row of units, 0 for none; None to find it.
+        max_memory: Gigabytes that reading may take; None for most of what is free.
         groups: Names of columns by the name of their group; the columns of a group are ranked as one, and permuted
             together for permutation importance.
         task: "regression", "classification", or "auto" to choose by the target.
@@ -238,7 +253,11 @@ def rank(
         LeakWarning: A column alone predicts the held-out rows nearly perfectly.
         UnparsedCellsWarning: Some cells are not what their column holds, and count as missing.
         UnknownLevelsWarning: None of ten or more held-out cells of a category is a level that was fitted.
-        AmbiguousNumbersWarning: Numbers can be read in two ways, and no cell decides which is meant.
+        AmbiguousNumbersWarning, AmbiguousDatesWarning: Numbers or dates can be read in two ways, and no cell decides.
+        CensoredCellsWarning: Some numbers are limits, such as "<0.03".
+        UnreadNumbersWarning: A column looks like numbers, and is read as categories.
+        TwinLevelsWarning: Some levels may be the same, written in two ways.
+        ReadingNote: What was taken off or left out so that the table can be read.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -258,14 +277,16 @@ def rank(
     if time_limit is not None and not (is_number and time_limit > 0):
         raise ParameterError(f"time_limit must be a positive number of seconds or None, got {time_limit!r}.")
     job = Job(None if time_limit is None else float(time_limit), is_shown=verbose)
-    given = read_table(data) if isinstance(data, str | Path) else as_pandas(data)
-    if not isinstance(given, pd.DataFrame):
-        raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
-    problem = split_target(given, target, drop=drop, task=task)
+    given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+    rules = CellRules.of(na_values, keep_na=keep_na, censored=censored)
+    problem = split_target(given, target, drop=drop, task=task, rules=rules)
     settings = parameters | {
         "encoder": encoder,
         "pretrain": pretrain,
         "kinds": kinds,
+        "na_values": na_values,
+        "keep_na": keep_na,
+        "censored": censored,
         "max_epochs": max_epochs,
         "random_state": random_state,
         "verbose": verbose,
@@ -276,7 +297,7 @@ def rank(
         raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
     estimator = _estimator(problem.task, settings)
     train, held_out = _split(problem, test_fraction, random_state)
-    table = infer_table(problem.X, kinds, train)
+    table = infer_table(problem.X, kinds, train, rules)
     warn_all(table.warnings)
     units_of(table.schema, groups)  # refuses wrong groups before the fit
     with job.shown():

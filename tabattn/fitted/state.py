@@ -51,6 +51,7 @@ def state_of(fitted: "FittedModel") -> SavedState:
     kind = next(name for name, encoding in ENCODINGS.items() if isinstance(target, encoding))
     settings = {
         "schema": preprocessor.schema.settings,
+        "cell_rules": preprocessor.schema.rule_settings,
         "sizes": asdict(fitted.model.shape),
         "target": {"kind": kind, **target.settings},
         "feature_names": None if fitted.feature_names is None else list(fitted.feature_names),
@@ -71,7 +72,7 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
         ValueError, KeyError, TypeError: Its parts do not fit together.
     """
     settings, arrays = state.settings, state.arrays
-    schema = TableSchema.from_settings(settings["schema"])
+    schema = TableSchema.from_settings(settings["schema"], settings.get("cell_rules"))
     preprocessor = Preprocessor.from_arrays(schema, {k: v.numpy() for k, v in _below(PREPROCESSOR, arrays).items()})
     target = ENCODINGS[settings["target"]["kind"]].from_settings(settings["target"])
     model = restored_model(settings["sizes"], _below(MODEL, arrays))

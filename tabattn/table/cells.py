@@ -5,51 +5,137 @@ Nothing here warns: what could not be parsed is returned with the values, and th
 
 import datetime as dt
 import reprlib
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import ColumnError, UnparsedCellsWarning, in_one_line
+from tabattn.choices import Censored
+from tabattn.errors import (
+    CensoredCellsWarning,
+    ColumnError,
+    OtherFormatWarning,
+    ParameterError,
+    TabAttnWarning,
+    TwinLevelsWarning,
+    UnparsedCellsWarning,
+    in_one_line,
+)
 from tabattn.table.dates import (
+    MAX_EXCEL_DAYS,
+    MIN_EXCEL_DAYS,
+    ORDERS,
     DateFormat,
     DateUnit,
+    date_parts,
     infer_date_format,
     is_duration,
     parse_counts,
     parse_dates,
-    plain_date,
+    plain_digits,
     plain_duration,
 )
 from tabattn.table.numbers import (
     MAX_EXACT_INTEGER,
     MAX_INTEGER,
     NumberFormat,
+    is_enough,
+    is_limit,
     is_number,
     parse_boolean,
     parse_integer,
     parse_number,
 )
+from tabattn.table.units import half_width
 
 AnySeries: TypeAlias = "pd.Series[Any]"
 Floats: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
 Positions: TypeAlias = np.ndarray[tuple[int], np.dtype[np.intp]]
 Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
+NaValues: TypeAlias = Iterable[object] | Mapping[str, Iterable[object]]
 Values = TypeVar("Values")
 MISSING_WORDS = frozenset(
     {
-        *("", "-", "--", "?", ".", "na", "n/a", "n.a.", "n.a", "#n/a", "<na>", "nan", "-nan", "nat"),
-        *("null", "none", "nil", "missing"),
-        *("#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!"),
-        *("없음", "결측", "결측치", "해당없음", "해당 없음", "미측정"),
+        *(
+            "",
+            "-",
+            "--",
+            "---",
+            "–",
+            "—",
+            "?",
+            ".",
+            "na",
+            "n/a",
+            "n.a.",
+            "n.a",
+            "#n/a",
+            "#na",
+            "<na>",
+            "nan",
+            "-nan",
+            "nat",
+        ),
+        *(
+            "null",
+            "none",
+            "nil",
+            "missing",
+            "nd",
+            "n.d.",
+            "n.d",
+            "n/d",
+            "not detected",
+            "not available",
+            "not measured",
+        ),
+        *("#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!", "#n/a!", "#####", "1.#qnan", "1.#ind", "-1.#ind"),
+        *(
+            "없음",
+            "결측",
+            "결측치",
+            "해당없음",
+            "해당 없음",
+            "미측정",
+            "측정불가",
+            "측정 불가",
+            "판정불가",
+            "판정 불가",
+            "불검출",
+            "미검출",
+        ),
+        *(
+            "無",
+            "无",
+            "缺失",
+            "欠測",
+            "欠損",
+            "なし",
+            "該当なし",
+            "不検出",
+            "未検出",
+            "未測定",
+            "測定不可",
+            "未检出",
+            "未測",
+            "未测",
+        ),
+        *("k.a.", "k. a.", "fehlt", "nicht gemessen"),
     }
 )
+MAX_WORD_LENGTH = max(map(len, MISSING_WORDS))
 BOOLEAN_NAMES = ("False", "True")
 INFERRED_NUMBERS = frozenset(
     {"integer", "floating", "mixed-integer-float", "decimal"}
 )  # of pandas.api.types.infer_dtype
 BEYOND_INTEGERS = 2**64
+N_SHOWN = 3
+FIRST_DAY_OF_DURATIONS, LONGEST_DURATION = dt.datetime(1899, 12, 31), dt.timedelta(days=60)  # Excel knows a February 29
+_ORDER_WORDS = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
 
 
 class Parsed(NamedTuple, Generic[Values]):
@@ -57,18 +143,82 @@ class Parsed(NamedTuple, Generic[Values]):
 
     Args:
         values: One for each cell.
-        warning: What to warn of, if some cells could not be parsed and count as missing.
+        warnings: What to warn of: cells that could not be parsed and count as missing, and what was read with a doubt.
     """
 
     values: Values
-    warning: UnparsedCellsWarning | None = None
+    warnings: tuple[TabAttnWarning, ...] = ()
 
 
-def is_missing(column: AnySeries) -> Mask:
+@dataclass(frozen=True)
+class CellRules:
+    """How some cells are to be read, as the user decides.
+
+    Args:
+        na_values: Cells that are missing, beside those of `MISSING_WORDS`: pairs of a column, None for all, and a text.
+        keep_na: Whether the words for a missing value, such as "None" and "-", are levels and texts like all others.
+            Among numbers and dates they are missing all the same.
+        censored: Whether a limit such as "<0.03" is the number behind the sign, or missing.
+    """
+
+    na_values: tuple[tuple[str | None, str], ...] = ()
+    keep_na: bool = False
+    censored: Censored = "limit"
+
+    @classmethod
+    def of(cls, na_values: NaValues | None, *, keep_na: bool, censored: Censored) -> Self:
+        """Check arguments, and return the rules that they state.
+
+        Args:
+            na_values: Further cells that are missing: for all columns, or by the names of columns; None for none.
+            keep_na: As above.
+            censored: As above.
+
+        Raises:
+            ParameterError: An argument is of another type.
+
+        Example:
+            >>> CellRules.of({"x": ["-999"]}, keep_na=False, censored="limit").na_values
+            (('x', '-999'),)
+        """
+        by_column = na_values if isinstance(na_values, Mapping) else {None: na_values or ()}
+        if any(isinstance(texts, str) or not isinstance(texts, Iterable) for texts in by_column.values()):
+            raise ParameterError(f"na_values must be a list of cells, or lists by column, got {na_values!r}.")
+        if not isinstance(keep_na, bool | np.bool_):
+            raise ParameterError(f"keep_na must be True or False, got {keep_na!r}.")
+        if censored not in get_args(Censored):
+            raise ParameterError(f"censored must be one of {', '.join(get_args(Censored))}, got {censored!r}.")
+        pairs = [(where, level_name(text)) for where, texts in by_column.items() for text in texts]
+        return cls(tuple((None if where is None else str(where), text) for where, text in pairs), keep_na, censored)
+
+    def mask(self, column: AnySeries, name: str) -> AnySeries:
+        """Return a column whose cells that are missing by `na_values` are None or NaN.
+
+        Args:
+            column: The cells.
+            name: Name of the column.
+        """
+        texts = {text.strip().casefold() for where, text in self.na_values if where in {None, name}}
+        if not texts:
+            return column
+        numbers = {number for number in map(_plain_number, texts) if number is not None}
+        if not holds_strings(column):
+            is_wanted = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+            return column.mask(column.isin(list(numbers))) if is_wanted and numbers else column
+        positions, values = factorized(column)
+        is_na = [
+            level_name(value).strip().casefold() in texts or (is_real_number(value) and float(value) in numbers)
+            for value in values
+        ]
+        return column.mask(np.array([*is_na, False])[positions])
+
+
+def is_missing(column: AnySeries, *, keep_words: bool = False) -> Mask:
     """Return which cells are missing: empty, blank, NaN, None, or a word such as "-", "N/A" or "없음".
 
     Args:
         column: The cells.
+        keep_words: Whether words are not missing.
 
     Example:
         >>> is_missing(pd.Series(["a", None, " - ", "없음", 0], dtype=object)).tolist()
@@ -80,13 +230,19 @@ def is_missing(column: AnySeries) -> Mask:
             positions, values = factorized(column)
         except ColumnError:  # refused where the cells are parsed
             return missing
-        missing |= np.array([*(isinstance(value, str) and is_missing_word(value) for value in values), True])[positions]
+        is_missing_text = _is_blank if keep_words else is_missing_word
+        missing |= np.array([*(isinstance(value, str) and is_missing_text(value) for value in values), True])[positions]
     return missing
+
+
+def _is_blank(text: str) -> bool:
+    return not text.strip()
 
 
 def is_missing_word(text: str) -> bool:
     """Return whether a text is blank, or a word for a missing value."""
-    return text.strip().casefold() in MISSING_WORDS
+    text = text.strip()
+    return len(text) <= MAX_WORD_LENGTH and half_width(text).casefold() in MISSING_WORDS
 
 
 def holds_strings(column: AnySeries) -> bool:
@@ -96,13 +252,16 @@ def holds_strings(column: AnySeries) -> bool:
     return bool(pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column))
 
 
-def parse_numbers(column: AnySeries, name: str, number_format: NumberFormat | None = None) -> Parsed[Floats]:
+def parse_numbers(
+    column: AnySeries, name: str, number_format: NumberFormat | None = None, censored: Censored = "limit"
+) -> Parsed[Floats]:
     """Return a numeric column as floats minus the offset of its format, NaN where missing.
 
     Args:
         column: The cells.
         name: Name of the column, for errors and warnings.
         number_format: How strings among the cells are written; None for decimal points.
+        censored: Whether a limit such as "<0.03" is the number behind the sign, or missing.
 
     Returns:
         Array of the same length.
@@ -114,7 +273,7 @@ def parse_numbers(column: AnySeries, name: str, number_format: NumberFormat | No
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     if holds_strings(column):
-        parsed = _parse_objects(column, name, number_format)
+        parsed = _parse_objects(column, name, number_format, censored)
     else:
         if _is_not_numeric(column):
             raise _not_numbers(name, column.dtype)
@@ -123,7 +282,7 @@ def parse_numbers(column: AnySeries, name: str, number_format: NumberFormat | No
         except (ValueError, TypeError) as error:
             raise _not_numbers(name, column.dtype) from error
         if number_format.offset and pd.api.types.is_integer_dtype(cells):
-            parsed = _parse_objects(cells.astype(object), name, number_format)
+            parsed = _parse_objects(cells.astype(object), name, number_format, censored)
         else:
             parsed = Parsed(cells.to_numpy(dtype=np.float64, na_value=np.nan) - number_format.offset)
     _refuse_infinite(parsed.values, name)
@@ -179,11 +338,12 @@ def parse_booleans(column: AnySeries, name: str) -> Parsed[Positions]:
     return Parsed(booleans, _unparsed(column, (booleans < 0) & ~missing, missing, name, "true or false"))
 
 
-def parse_levels(column: AnySeries) -> tuple[Positions, list[str]]:
-    """Return a categorical column as positions in a list of level names; 1, 1.0 and "1" are one level.
+def parse_levels(column: AnySeries, *, keep_na: bool = False) -> tuple[Positions, list[str]]:
+    """Return a categorical column as positions in a list of level names; 1, 1.0, "1" and "1 " are one level.
 
     Args:
         column: The cells.
+        keep_na: Whether words for a missing value are levels.
 
     Returns:
         The position of each cell's level, -1 where missing, and the names of the levels.
@@ -193,7 +353,7 @@ def parse_levels(column: AnySeries) -> tuple[Positions, list[str]]:
         >>> positions.tolist(), names
         ([0, -1, -1, 1], ['B', 'A'])
     """
-    missing = is_missing(column)
+    missing = is_missing(column, keep_words=keep_na)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     if pd.api.types.is_object_dtype(column):  # 1 and True are equal, but distinct levels
@@ -204,7 +364,7 @@ def parse_levels(column: AnySeries) -> tuple[Positions, list[str]]:
     present = np.unique(positions[~missing])
     renumbered = np.full(len(values) + 1, -1, dtype=np.intp)
     for position in present:
-        renumbered[position] = position_of.setdefault(level_name(values[position]), len(position_of))
+        renumbered[position] = position_of.setdefault(level_name(values[position]).strip(), len(position_of))
     return np.where(missing, -1, renumbered[positions]), list(position_of)
 
 
@@ -218,7 +378,7 @@ def parse_times(column: AnySeries, name: str, how: DateFormat | DateUnit | None 
             nor numbers: strings are then read by the format that all of them together have.
 
     Raises:
-        ColumnError: No cell is a date.
+        ColumnError: No cell is a date, or the order of day and month differs from cell to cell.
     """
     missing = is_missing(column)
     if isinstance(column.dtype, pd.PeriodDtype):
@@ -227,22 +387,55 @@ def parse_times(column: AnySeries, name: str, how: DateFormat | DateUnit | None 
     is_text = cells.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
     is_numeric = cells.map(is_real_number).to_numpy(dtype=bool)
     times: AnySeries = pd.to_datetime(cells.mask(is_text | is_numeric), errors="coerce", utc=True)
+    other: OtherFormatWarning | None = None
     if isinstance(how, DateUnit):
         counts = pd.to_numeric(cells.where(is_text | is_numeric), errors="coerce").astype(np.float64)
         times = times.where(times.notna(), parse_counts(counts, how))
     else:
         if is_text.any():
-            plain = cells.where(is_text).map(_date_text, na_action="ignore")
-            strings = parse_dates(plain, how or infer_date_format(plain.dropna().unique().tolist()) or DateFormat())
-            others = plain[strings.isna()].dropna()
-            if len(others) and (other := infer_date_format(others.unique().tolist())):
-                strings = strings.where(strings.notna(), parse_dates(plain, other))
-            times = times.where(~is_text, strings)
+            texts = cells.where(is_text).map(lambda cell: plain_digits(level_name(cell).strip()), na_action="ignore")
+            distinct = texts.dropna().unique().tolist()
+            how, other = _order_of(distinct, how or infer_date_format(distinct) or DateFormat(), name)
+            times = times.where(~is_text, parse_dates(texts, how))
         if is_numeric.any() and how is not None:
             digits = cells.where(is_numeric).map(_digits, na_action="ignore")
             times = times.where(~is_numeric, parse_dates(digits, how))
-    warning = _unparsed(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
-    return Parsed(times.dt.tz_localize(None).set_axis(column.index), warning)
+            is_count = [
+                each and MIN_EXCEL_DAYS <= cell < MAX_EXCEL_DAYS for each, cell in zip(is_numeric, cells, strict=True)
+            ]
+            counts = cells.where(np.array(is_count) & times.isna()).astype(np.float64)
+            times = times.where(times.notna(), parse_counts(counts, DateUnit.EXCEL_DAYS))
+    warnings = _unparsed(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
+    times = times.dt.tz_localize(None).set_axis(column.index)
+    return Parsed(times, warnings if other is None else (other, *warnings))
+
+
+def _order_of(texts: Sequence[str], how: DateFormat, name: str) -> tuple[DateFormat, OtherFormatWarning | None]:
+    """Return the order of day and month in which all dates of a column are read, the expected one where possible.
+
+    A date that the expected order can't read proves another one: then all are read by it, or none.
+    """
+    dates = date_parts(texts)
+    is_open = dates.is_open
+    if not is_open.any():
+        return how, None
+    unread = is_open & dates.times(how.order).isna().to_numpy()
+    if not unread.any():
+        return how, None
+    example = texts[int(np.flatnonzero(unread)[0])]
+    for order in ORDERS:
+        if order != how.order and dates.times(order)[is_open].notna().all():
+            message = (
+                f"Column {name!r} holds dates such as {example!r}, written in another order than those of the fit: "
+                f"all are read as {_ORDER_WORDS[order]}."
+            )
+            return DateFormat(order), OtherFormatWarning(message)
+    if is_enough(int((is_open & ~unread).sum()), int(is_open.sum())):
+        return how, None
+    raise ColumnError(
+        f"Column {name!r} must hold dates in one order of day and month, got {example!r} beside dates that can only be "
+        f"read as {_ORDER_WORDS[how.order]}. Write all dates as year-month-day, such as 2024-03-05."
+    )
 
 
 def distinct_numbers(column: AnySeries) -> Floats | None:
@@ -290,10 +483,41 @@ def parse_seconds(column: AnySeries, name: str, number_format: NumberFormat | No
     return Parsed(seconds, _unparsed(column, np.isnan(seconds) & ~missing, missing, name, "durations"))
 
 
-def parse_texts(column: AnySeries) -> AnySeries:
-    """Return a column of texts as strings, None where missing."""
+def parse_texts(column: AnySeries, *, keep_na: bool = False) -> AnySeries:
+    """Return a column of texts as strings, None where missing.
+
+    Args:
+        column: The cells.
+        keep_na: Whether words for a missing value are texts.
+    """
     factorized(column)  # refuses lists and the like
-    return column.astype(object).map(level_name, na_action="ignore").mask(is_missing(column), None).astype("str")
+    missing = is_missing(column, keep_words=keep_na)
+    return column.astype(object).map(level_name, na_action="ignore").mask(missing, None).astype("str")
+
+
+def twin_levels(levels: Sequence[str], name: str) -> TwinLevelsWarning | None:
+    """Return what to warn of if some levels differ only in case, width, blanks inside or a full stop at the end.
+
+    Args:
+        levels: Names of levels.
+        name: Name of the column.
+
+    Example:
+        >>> str(twin_levels([">50K", ">50K.", "B"], "income"))[:60]
+        "Column 'income' holds levels that may be the same: '>50K' an"
+    """
+    twins: dict[str, list[str]] = {}
+    for level in levels:
+        folded = " ".join(unicodedata.normalize("NFKC", level).casefold().rstrip(". ").split())
+        twins.setdefault(folded, []).append(level)
+    pairs = [sorted(set(group)) for group in twins.values() if len(set(group)) > 1]
+    if not pairs:
+        return None
+    shown = "; ".join(" and ".join(map(repr, pair)) for pair in pairs[:N_SHOWN])
+    return TwinLevelsWarning(
+        f"Column {name!r} holds levels that may be the same: {shown}{'; ...' if len(pairs) > N_SHOWN else ''}. "
+        "If they are, write them alike."
+    )
 
 
 def is_real_number(cell: object) -> bool:
@@ -340,12 +564,26 @@ def _refuse_infinite(numbers: Floats, name: str) -> None:
         )
 
 
-def _parse_objects(column: AnySeries, name: str, number_format: NumberFormat) -> Parsed[Floats]:
+def _parse_objects(column: AnySeries, name: str, number_format: NumberFormat, censored: Censored) -> Parsed[Floats]:
     missing = is_missing(column)
     positions, values = factorized(column)
     parsed = np.array([*(_number(value, number_format) for value in values), np.nan])
     numbers: Floats = np.where(missing, np.nan, parsed[positions])
-    return Parsed(numbers, _unparsed(column, np.isnan(numbers) & ~missing, missing, name, "numbers"))
+    what = f"numbers in {number_format.unit}" if number_format.unit else "numbers"
+    warnings = _unparsed(column, np.isnan(numbers) & ~missing, missing, name, what)
+    is_censored = np.array([*(isinstance(value, str) and is_limit(value) for value in values), False])[positions]
+    is_censored &= ~np.isnan(numbers)
+    if not is_censored.any():
+        return Parsed(numbers, warnings)
+    if censored == "missing":
+        numbers = np.where(is_censored, np.nan, numbers)
+    first, n_censored = level_name(column[is_censored].iloc[0]).strip(), int(is_censored.sum())
+    how = "the limit is the value" if censored == "limit" else "they count as missing"
+    message = (
+        f"Column {name!r} holds {n_censored} cell(s) beyond a limit, such as {first!r}: {how}. "
+        "The option `censored` decides (limit or missing)."
+    )
+    return Parsed(numbers, (*warnings, CensoredCellsWarning(message)))
 
 
 def _number(value: object, number_format: NumberFormat) -> float:
@@ -371,17 +609,18 @@ def _is_not_numeric(column: AnySeries) -> bool:
     return is_time or isinstance(column.dtype, pd.PeriodDtype) or pd.api.types.is_complex_dtype(column)
 
 
-def _date_text(cell: object) -> str:
-    """Return a date without East Asian words, and "" for a time of day, which pandas reads as today."""
-    text = plain_date(level_name(cell))
-    return "" if is_duration([text]) else text
-
-
-def _digits(number: object) -> str:
+def _digits(number: Any) -> str:
     try:
-        return f"{number:.0f}"
-    except OverflowError:
+        return plain_digits(f"{number:.0f}") if number == int(number) else ""
+    except (OverflowError, ValueError):
         return ""
+
+
+def _plain_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _plain_seconds(cell: object, number_format: NumberFormat) -> float:
@@ -400,23 +639,35 @@ def _duration(cell: object) -> object:
         return plain_duration(text) if is_duration([text]) or any(map(str.isalpha, text)) else None
     if isinstance(cell, dt.time):
         return str(cell)
+    if isinstance(cell, dt.date):
+        return excel_duration(cell)
     return cell if isinstance(cell, dt.timedelta | np.timedelta64) else None
 
 
-def _unparsed(column: AnySeries, is_unparsed: Mask, missing: Mask, name: str, what: str) -> UnparsedCellsWarning | None:
+def excel_duration(cell: dt.date) -> dt.timedelta | None:
+    """Return the duration that Excel shows as a time of the first days of 1900, such as 24:00; None for later times."""
+    moment = cell if isinstance(cell, dt.datetime) else dt.datetime.combine(cell, dt.time())
+    since = moment.replace(tzinfo=None) - FIRST_DAY_OF_DURATIONS
+    return since if dt.timedelta(-1) <= since < LONGEST_DURATION else None
+
+
+def _unparsed(
+    column: AnySeries, is_unparsed: Mask, missing: Mask, name: str, what: str
+) -> tuple[UnparsedCellsWarning, ...]:
     """Return what to warn of if some cells were not parsed, and refuse a column in which no cell was."""
     if not is_unparsed.any():
-        return None
+        return ()
     first = reprlib.repr(level_name(column[is_unparsed].iloc[0]))
     if (is_unparsed | missing).all():
         raise ColumnError(
             f"Column {name!r} must hold {what}, as when the model was fitted, got {first}. "
             "Correct the cells or leave them empty."
         )
-    return UnparsedCellsWarning(
+    message = (
         f"Column {name!r} holds {what}, and {int(is_unparsed.sum())} cell(s) that are not, such as {first}: "
         "they count as missing."
     )
+    return (UnparsedCellsWarning(message),)
 
 
 def _not_numbers(name: str, got: object) -> ColumnError:

@@ -1,21 +1,49 @@
 """Bytes to text: which character encoding a file has."""
 
+import re
 from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 N_SAMPLED = 1 << 18
 MIN_PRINTABLE_FRACTION, MIN_ASCII_FRACTION, MIN_ZERO_FRACTION = 0.9, 0.01, 0.2
-MAX_ODD_HANGUL_FRACTION = 0.5
-FIRST_NON_ASCII, FIRST_CHINESE, LAST_CHINESE = 0x80, 0x4E00, 0x9FFF
+FIRST_NON_ASCII, FIRST_LATIN_LETTER = 0x80, 0xA0
+FIRST_CHINESE, LAST_CHINESE = 0x4E00, 0x9FFF
+FIRST_HANGUL, LAST_HANGUL = 0xAC00, 0xD7A3
+FIRST_KANA, LAST_KANA, FIRST_NARROW_KANA, LAST_NARROW_KANA = 0x3041, 0x30FF, 0xFF61, 0xFF9F
 N_KOREAN_BYTES = 2  # the codec writes syllables of cp949 alone in eight
+COMMON, USUAL, SIGN, RARE, LATIN = 1.0, 0.8, 0.6, 0.2, 0.45
+LATIN_IN_WORDS = 0.85
+MAX_MIXED = 0.3
+_LETTERS_IN_WORDS = re.compile(
+    r"(?<=[A-Za-z])[^\x00-\x7f]{1,3}(?![^\x00-\x7f])|(?<![^\x00-\x7f])[^\x00-\x7f]{1,3}(?=[A-Za-z])"
+)
+_UTF_8_MARK = b"\xef\xbb\xbf"
+
+
+def as_utf8(data: bytes) -> bytes:
+    """Return text of unknown encoding in UTF-8, see `decode`.
+
+    Args:
+        data: The bytes.
+
+    Raises:
+        ValueError: These bytes are not text.
+    """
+    sample = data[:N_SAMPLED]
+    if not data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")) and 0 not in sample:
+        with suppress(UnicodeDecodeError):
+            data.decode("utf-8")
+            return data.removeprefix(_UTF_8_MARK)
+    return decode(data).encode("utf-8", "replace")
 
 
 def decode(data: bytes) -> str:
-    """Return text of unknown encoding: UTF-8, UTF-16, UTF-32, cp949 (Korean) or cp1252 (Western).
+    """Return text of unknown encoding: UTF-8, UTF-16, UTF-32, cp949 (Korean), Shift-JIS, GBK or cp1252 (Western).
 
-    A byte order mark decides; then zero bytes, which UTF-16 has; then what can be decoded at all, in this order.
-    Western text can often be decoded as Korean too: it is not Korean if most of what is not ASCII would be syllables
-    that Korean hardly uses, or Chinese characters.
+    A byte order mark decides; then zero bytes, which UTF-16 has; then whether it is UTF-8; then in which of the other
+    encodings the characters are those that people use: Hangul of the smaller character set, or Chinese characters
+    without Hangul among them; kana; the Chinese characters of the first level; letters with accents.
 
     Args:
         data: The bytes.
@@ -26,8 +54,8 @@ def decode(data: bytes) -> str:
     Example:
         >>> decode("온도,ü".encode("utf-16")), decode("온도".encode("cp949")), decode("Höhe;für".encode("cp1252"))
         ('온도,ü', '온도', 'Höhe;für')
-        >>> decode("µm;°C".encode("cp1252"))
-        'µm;°C'
+        >>> decode("溫度".encode("cp949")), decode("温度,ライン".encode("cp932")), decode("温度,压力".encode("gbk"))
+        ('溫度', '温度,ライン', '温度,压力')
     """
     if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return data.decode("utf-32")
@@ -39,10 +67,13 @@ def decode(data: bytes) -> str:
             return data.decode("utf-8-sig")
     if 0 in sample:
         return _decode_utf_16(data)
-    readings = _readings(data, "cp949", "cp1252")
-    if not readings:
-        raise ValueError("the text must be UTF-8, UTF-16, cp949 or cp1252")
-    return readings[0] if _is_likely_korean(readings[0]) else readings[-1]
+    scored = {}
+    for encoding, scores in _SCORES.items():
+        with suppress(UnicodeDecodeError):
+            scored[encoding] = scores(data.decode(encoding)[:N_SAMPLED])
+    if not scored:
+        raise ValueError("the text must be UTF-8, UTF-16, cp949, Shift-JIS, GBK or cp1252")
+    return data.decode(max(scored, key=lambda encoding: scored[encoding]))
 
 
 def _readings(data: bytes, *encodings: str) -> list[str]:
@@ -70,15 +101,78 @@ def _decode_utf_16(data: bytes) -> str:
     return text
 
 
-def _is_likely_korean(text: str) -> bool:
-    """Return whether most characters that are not ASCII are Hangul or others of the older, smaller character set.
+def _korean(text: str) -> float:
+    """Return how Korean the characters are that are not ASCII, from 0 to 1.
 
     Source: KS X 1001, which has the 2,350 syllables that Korean is written with; cp949 adds 8,822 others.
     """
-    n_odd = n_non_ascii = 0
-    for character, count in Counter(text).items():
-        if ord(character) >= FIRST_NON_ASCII:
-            n_non_ascii += count
-            is_chinese = FIRST_CHINESE <= ord(character) <= LAST_CHINESE
-            n_odd += count * (is_chinese or len(character.encode("euc-kr", "ignore")) != N_KOREAN_BYTES)
-    return n_odd <= MAX_ODD_HANGUL_FRACTION * n_non_ascii
+    n_hangul = n_hanja = n_signs = n_all = 0
+    for character, count in _foreign(text):
+        n_all += count
+        if len(character.encode("euc-kr", "ignore")) != N_KOREAN_BYTES:
+            continue
+        place = ord(character)
+        if FIRST_HANGUL <= place <= LAST_HANGUL:
+            n_hangul += count
+        elif FIRST_CHINESE <= place <= LAST_CHINESE or place >= 0xF900:  # and compatible ones
+            n_hanja += count
+        else:
+            n_signs += count
+    is_mixed = n_hangul > 0 and n_hanja > MAX_MIXED * n_hangul
+    return (COMMON * n_hangul + (RARE if is_mixed else USUAL) * n_hanja + USUAL * n_signs) / max(n_all, 1)
+
+
+def _japanese(text: str) -> float:
+    """Return how Japanese the characters are that are not ASCII: kana, and kanji of the first level of JIS X 0208."""
+    return _mean(text, _japanese_score)
+
+
+def _japanese_score(character: str) -> float:
+    place, written = ord(character), character.encode("cp932", "ignore")
+    if FIRST_KANA <= place <= LAST_KANA:
+        return COMMON
+    if FIRST_NARROW_KANA <= place <= LAST_NARROW_KANA or not written:
+        return RARE
+    if FIRST_CHINESE <= place <= LAST_CHINESE:
+        return USUAL if 0x88 <= written[0] <= 0x97 else RARE
+    return SIGN if written[0] in {0x81, 0x82, 0x83, 0x84, 0x87} else 0.0
+
+
+def _chinese(text: str) -> float:
+    """Return how Chinese the characters are that are not ASCII: those of the first level of GB 2312."""
+    return _mean(text, _chinese_score)
+
+
+def _chinese_score(character: str) -> float:
+    written = character.encode("gb2312", "ignore")
+    if len(written) != 2:
+        return RARE / 2
+    if FIRST_CHINESE <= ord(character) <= LAST_CHINESE:
+        return USUAL if 0xB0 <= written[0] <= 0xD7 else RARE
+    return SIGN if written[0] in {0xA1, 0xA3} else RARE
+
+
+def _western(text: str) -> float:
+    """Return how Western the characters are that are not ASCII: letters within words, and other printable ones."""
+    n_letters = sum(len(run[0]) for run in _LETTERS_IN_WORDS.finditer(text) if run[0].isalpha())
+    n_all = sum(count for _, count in _foreign(text))
+    n_odd = sum(count for character, count in _foreign(text) if ord(character) < FIRST_LATIN_LETTER)
+    return (LATIN_IN_WORDS * n_letters + LATIN * (n_all - n_letters) - LATIN * n_odd) / max(n_all, 1)
+
+
+def _mean(text: str, score: Callable[[str], float]) -> float:
+    counted = _foreign(text)
+    return sum(score(character) * count for character, count in counted) / max(sum(count for _, count in counted), 1)
+
+
+def _foreign(text: str) -> list[tuple[str, int]]:
+    """Return the characters that are not ASCII, and how often they occur."""
+    return [(character, count) for character, count in Counter(text).items() if ord(character) >= FIRST_NON_ASCII]
+
+
+_SCORES: Mapping[str, Callable[[str], float]] = {
+    "cp949": _korean,
+    "cp932": _japanese,
+    "gbk": _chinese,
+    "cp1252": _western,
+}

@@ -1,32 +1,82 @@
 """How dates, times and durations are written: strings or numbers to the format that they follow, and to values."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
 
-from tabattn.process_state import filters_restored, warnings_ignored
 from tabattn.table.numbers import is_enough, is_likely
+from tabattn.table.units import half_width
 
-DIGITS_OF = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14, "%Y%m%d%H%M": 12, "%Y%m": 6, "%Y": 4}
-PLAUSIBLE_YEARS = (1800, 2200)
+Order: TypeAlias = Literal["ymd", "dmy", "mdy"]
+Seconds: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+N_DIGITS = (14, 12, 10)
+PLAUSIBLE_YEARS, RECENT_YEARS = (1800, 2200), (1950, 2100)
+MIN_DISTINCT_DIGITS = 3
 FIRST_EXCEL_DAY, MIN_EXCEL_DAYS, MAX_EXCEL_DAYS = pd.Timestamp(1899, 12, 30), 10_000, 100_000
 MIN_SECONDS_SINCE_1970 = 1e8  # fewer are days of 1970 to 1973, and likely to be something else
+MAX_LENGTH = 80
+MAX_VARIATION, MIN_IRREGULARITY = 1.5, 3.0
+LAST_SHORT_YEAR, CENTURY = 68, 100  # of this century, as POSIX has it
+DAY, HOUR, MINUTE = 86_400, 3_600, 60
+NOON, MIDNIGHT_AFTER = 12, 24
+MONTHS = {
+    name: number
+    for number, names in enumerate(
+        ("jan january januar", "feb february februar", "mar march märz mrz", "apr april", "may mai", "jun june juni"), 1
+    )
+    for name in names.split()
+} | {
+    name: number
+    for number, names in enumerate(
+        ("jul july juli", "aug august", "sep sept september", "oct october okt oktober", "nov november"), 7
+    )
+    for name in names.split()
+}
+MONTHS |= {"dec": 12, "december": 12, "dez": 12, "dezember": 12}
+_WEEKDAY = (
+    r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?"
+    r"|[월화수목금토일](?:요일)?|[月火水木金土日](?:曜日)?)"
+)
+_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+_AFTERNOON = frozenset({"pm", "p.m.", "p.m", "오후", "午後", "下午"})
+_HALF = r"[ap]\.?m\b\.?|오전|오후|午前|午後|上午|下午"
+_TIME = (
+    rf"(?P<before>{_HALF})?\s*(?:(?P<hour>\d{{1,2}})"
+    r"(?:\s*[시時时点點]\s*(?:(?P<east_minute>\d{1,2})\s*[분分]\s*(?:(?P<east_second>\d{1,2})\s*[초秒])?)?"
+    r"|[:.h](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)?"
+    r"|(?P<compact>\d{4}(?:\d{2}(?:\.\d{1,9})?)?))"
+    rf"\s*(?P<after>{_HALF})?\s*(?P<zone>z|utc|gmt|kst|jst|[+-]\d{{2}}:?\d{{2}}|[+-]\d{{2}})?"
+)
 _DATE = re.compile(
-    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
-    r"|\d{1,2}[ -][A-Za-z]{3,9}\.?[ -]\d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})([T\s].*)?"
+    rf"(?:{_WEEKDAY}\.?,?\s+)?(?:"
+    r"(?P<year>\d{4})\s*(?:(?P<mark>[-/.])\s?(?P<month>\d{1,2})(?P=mark)\s?(?P<day>\d{1,2})\.?"
+    r"|[년年]\s*(?P<east_month>\d{1,2})\s*[월月](?:\s*(?P<east_day>\d{1,2})\s*[일日号])?"
+    rf"|[-/ ](?P<month_between>{_MONTH})[-/ ](?P<day_last>\d{{1,2}})"
+    r"|(?P<digits>(?:0[1-9]|1[0-2])\d{2}))"
+    r"|(?P<first>\d{1,2})(?P<between>[-/.])\s?(?P<second_part>\d{1,2})(?P=between)\s?(?P<last>\d{4}|\d{2})\.?"
+    rf"|(?P<day_first>\d{{1,2}})(?:st|nd|rd|th)?[-/. ]{{0,2}}(?P<month_second>{_MONTH})\.?[-/., ']{{0,2}}"
+    r"(?P<year_third>\d{4}|\d{2})"
+    rf"|(?P<month_first>{_MONTH})\.? (?P<day_second>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year_last>\d{{4}})"
+    rf"|(?P<month_alone>{_MONTH})\.?[-/ '](?P<year_alone>\d{{4}}|\d{{2}})"
+    r"|(?P<year_of_month>(?:18|19|20|21)\d{2})[-/](?P<month_of_year>0[1-9]|1[0-2])"
+    rf")(?:,?\s*\({_WEEKDAY}\))?(?:\s*[T\s,_:-]\s*{_TIME}|(?<=[일日号])\s*{_TIME.replace('?P<', '?P<east_time_')})?",
+    re.IGNORECASE,
 )
-_EAST_ASIAN_DATE = re.compile(
-    r"(\d{4})\s*[년年]\s*(\d{1,2})\s*[월月](?:\s*(\d{1,2})\s*[일日])?(.*)|(\d{4})\.\s*(\d{1,2})\.\s*(\d{1,2})\.?(\s.*)?"
-)
-_MONTH = re.compile(r"((?:18|19|20|21)\d{2})[-/](0[1-9]|1[0-2])")
-_SHORT_DATE = re.compile(r"\d{2}([-/.])\d{2}\1\d{2}")
-_DAY_FIRST = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}.*|(?:1[3-9]|2\d|3[01])[-/.]\d{1,2}[-/.]\d{4}.*")
-_HALF_OF_DAY = re.compile(r"(오전|오후)\s*(\d{1,2}:\d{2}(?::\d{2})?)")
+_CLOCK = re.compile(_TIME, re.IGNORECASE)
+_DIGITS = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(\d{2})?)?)?")
+_ISO = r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?)?"
 _DURATION = re.compile(
-    r"[+-]?(?:\d+ days?,?(?: [+-]?\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?|\d{1,3}:\d{2}(?::\d{2}(?:\.\d+)?)?)"
+    r"[+-]?(?:\d+ days?,?(?: [+-]?\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?|\d{1,4}:\d{2}(?::\d{2}(?:\.\d+)?)?)"
+)
+_WORDED_CLOCK = re.compile(
+    rf"(?:{_HALF})\s*\d{{1,2}}[:시時].*|\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?\s*(?:{_HALF})|\d{{1,2}}\s*[시時时点點]"
+    r"(?!間|间|간)(?:\s*\d{1,2}\s*[분分](?:\s*\d{1,2}\s*[초秒])?)?",
+    re.IGNORECASE,
 )
 
 
@@ -35,12 +85,11 @@ class DateFormat:
     """How a column writes its dates.
 
     Args:
-        pattern: A format for `strptime`, of what `plain_date` returns; None if there are several.
-        day_first: Without a pattern, whether the day stands before the month where both orders are possible.
+        order: The order of year, month and day in dates such as 01/02/2024 or 01.02.24. Dates that begin with four
+            digits or name their month need none.
     """
 
-    pattern: str | None = None
-    day_first: bool = False
+    order: Order = "ymd"
 
 
 class DateUnit(StrEnum):
@@ -61,9 +110,60 @@ UNITS_SINCE_1970 = {  # and the number that the next smaller unit is more likely
 }
 
 
+class DateParts(NamedTuple):
+    """Dates taken apart, an element for each text.
+
+    Args:
+        parts: The three numbers of each date in the order in which they stand, shape (text, 3); 0 for other texts.
+        orders: The orders in which each date can be read by its form: True at the place of an order in `ORDERS`.
+        seconds: Seconds since midnight UTC, which may be of the day before or of the next one.
+    """
+
+    parts: np.ndarray[Any, np.dtype[np.int64]]
+    orders: np.ndarray[Any, np.dtype[np.bool_]]
+    seconds: Seconds
+
+    def times(self, order: Order) -> "pd.Series[pd.Timestamp]":
+        """Return the times that the texts stand for, NaT where they are none.
+
+        Args:
+            order: That of dates that begin neither with four digits nor name their month.
+        """
+        chosen = np.where(self.is_open, self.orders[:, ORDERS.index(order)], self.orders[:, 0])
+        places = np.where(self.is_open[:, None], [order.index(part) for part in "ymd"], [0, 1, 2])
+        year, month, day = np.take_along_axis(self.parts, places, axis=1).T
+        is_short = self.is_open & (year < CENTURY)
+        year = np.where(is_short, year + np.where(year <= LAST_SHORT_YEAR, 2000, 1900), year)
+        is_date = chosen & (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1) & (year <= 9999)
+        months = ((np.where(is_date, year, 1970) - 1970) * 12 + np.where(is_date, month, 1) - 1).astype("datetime64[M]")
+        last = (months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")
+        is_date &= day <= last.astype(np.int64)
+        days = months.astype("datetime64[D]").astype(np.int64) + np.where(is_date, day, 1) - 1
+        microseconds = days * (DAY * 1_000_000) + np.round(self.seconds * 1e6).astype(np.int64)
+        stamps = np.where(is_date, microseconds.astype("datetime64[us]"), np.datetime64("NaT", "us"))
+        return pd.Series(pd.DatetimeIndex(stamps).tz_localize("UTC"))
+
+    @property
+    def is_open(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+        """Which dates can be read in several orders by their form."""
+        return np.asarray(self.orders[:, 1:].any(axis=1), dtype=bool)
+
+
+ORDERS: tuple[Order, ...] = ("ymd", "dmy", "mdy")
+NO_DATE = ((0, 0, 0), (False, False, False), 0.0)
+FIXED, DAY_OR_MONTH, ANY_ORDER = (True, False, False), (False, True, True), (True, True, True)
+
+
 def is_duration(strings: Sequence[str]) -> bool:
-    """Return whether all strings are times of day or durations, such as 08:30, 26:15:00, -03:30 or 3 days 02:00:00."""
-    return bool(strings) and all(_DURATION.fullmatch(string.strip()) for string in strings)
+    """Return whether all strings are times of day or durations, such as 08:30, 오후 3:10 or 3 days 02:00:00."""
+    return bool(strings) and all(_is_duration(string) for string in strings)
+
+
+def _is_duration(text: str) -> bool:
+    text = text.strip()
+    return len(text) <= MAX_LENGTH and (
+        _DURATION.fullmatch(text) is not None or _WORDED_CLOCK.fullmatch(text) is not None
+    )
 
 
 def plain_duration(text: str) -> str:
@@ -72,108 +172,229 @@ def plain_duration(text: str) -> str:
     Example:
         >>> plain_duration("08:30"), plain_duration("3 days, 2:00:00"), plain_duration("-03:30")
         ('08:30:00', '3 days 2:00:00', '-03:30:00')
+        >>> plain_duration("오후 3:10"), plain_duration("9시 5분")
+        ('54600 s', '32700 s')
     """
     text = text.strip().replace("days,", "days").replace("day,", "day")
+    if _WORDED_CLOCK.fullmatch(text) and (clock := _CLOCK.fullmatch(text)):
+        seconds = _seconds(clock.groupdict())
+        return "" if seconds is None else f"{seconds:.15g} s"
     return f"{text}:00" if text.count(":") == 1 else text
 
 
-def plain_date(text: str) -> str:
-    """Return a date without its East Asian words and its spaces, any other text unchanged.
-
-    Example:
-        >>> plain_date("2024년 3월 5일"), plain_date("2024. 3. 5. 오후 3:10"), plain_date("2024-03"), plain_date("A")
-        ('2024-03-05', '2024-03-05 3:10 PM', '2024-03-01', 'A')
-    """
-    text = text.strip()
-    if month := _MONTH.fullmatch(text):
-        return f"{month[1]}-{month[2]}-01"
-    if date := _EAST_ASIAN_DATE.fullmatch(text):
-        year, month_, day, rest = date.groups()[:4] if date[1] else date.groups()[4:]
-        return f"{year}-{int(month_):02}-{int(day or 1):02} {_western_clock(rest or '').strip()}".strip()
-    return _western_clock(text)
-
-
-def _western_clock(text: str) -> str:
-    return _HALF_OF_DAY.sub(lambda half: f"{half[2]} {'AM' if half[1] == '오전' else 'PM'}", text)
-
-
 def infer_date_format(strings: Sequence[str]) -> DateFormat | None:
-    """Infer how a column writes its dates.
+    """Infer how a column writes its dates, by its strings alone, see `infer_dates`.
 
     Args:
         strings: Its distinct cells, none missing.
 
-    Returns:
-        The format; None if these are not dates. One cell in twenty may be something else, where there are more than ten
-        dates.
-
-    Source: skrub's `ToDatetime`, which infers the order of day and month from all cells.
-
     Example:
         >>> infer_date_format(["13/02/2024", "01/02/2024"])
-        DateFormat(pattern='%d/%m/%Y', day_first=False)
+        DateFormat(order='dmy')
         >>> infer_date_format(["lot 1", "lot 2"]) is None
         True
     """
-    if not strings or not is_likely(strings, lambda string: _is_date(plain_date(string))):
-        return None
-    plain = [plain_date(string) for string in strings]
-    if all(_SHORT_DATE.fullmatch(text) for text in plain):
-        return _infer_short_format(plain)
-    dates = [text for text in plain if _DATE.fullmatch(text)]
-    if not is_enough(len(dates), len(plain)):
-        return None
-    with filters_restored():
-        from skrub import ToDatetime  # takes half a second, needed for dates only
-
-    with warnings_ignored():
-        series = pd.Series(dates, dtype="str")
-        mixed = DateFormat(day_first=any(_DAY_FIRST.fullmatch(text) for text in dates))
-        days = series[parse_dates(series, mixed).notna()]
-        if not is_enough(len(days), len(plain)):
-            return None
-        try:
-            pattern = str(ToDatetime().fit(days.reset_index(drop=True)).format_)
-        except ValueError:
-            return mixed
-        if pattern.startswith("%m."):  # the day stands first where points separate
-            day_first = DateFormat(pattern.replace("%m.%d.", "%d.%m."))
-            return day_first if parse_dates(days, day_first).notna().all() else DateFormat(pattern)
-    return DateFormat(pattern)
+    return infer_dates(strings, lambda times: times)[0]
 
 
-def _is_date(text: str) -> bool:
-    return _DATE.fullmatch(text) is not None or _SHORT_DATE.fullmatch(text) is not None
+def infer_dates(
+    strings: Sequence[str], in_rows: Callable[["pd.Series[pd.Timestamp]"], "pd.Series[pd.Timestamp]"]
+) -> tuple[DateFormat | None, str | None]:
+    """Infer how a column writes its dates.
+
+    Where the order of day and month is open in all cells, the one in which the rows follow each other in time is
+    taken; where neither or both do, the month stands first, but after it where points or hyphens separate them.
+
+    Args:
+        strings: Its distinct cells, none missing.
+        in_rows: Takes the times of these and returns those of all rows, in their order.
+
+    Returns:
+        The format, None if these are not dates: one cell in twenty may be something else, where there are more than ten
+        dates. And a date that can be read in two ways, if nothing decides.
+    """
+    if not strings or not is_likely(strings, is_date):
+        return None, None
+    dates = date_parts(strings)
+    readings = {order: dates.times(order) for order in ORDERS}
+    counts = {order: int(times.notna().sum()) for order, times in readings.items()}
+    n_most = max(counts.values())
+    if not is_enough(n_most, len(strings)):
+        return None, None
+    is_open = dates.is_open & dates.orders[:, 1]
+    if not is_open.any():
+        return DateFormat(), None
+    likely = _likely_orders(strings, dates)
+    orders = [order for order in likely if counts[order] == n_most] or [
+        order for order in ORDERS if counts[order] == n_most
+    ]
+    if len(orders) == 1:
+        return DateFormat(orders[0]), None
+    by_time = _in_time({order: in_rows(readings[order]) for order in orders})
+    if by_time is not None:
+        return DateFormat(by_time), None
+    return DateFormat(orders[0]), strings[int(np.flatnonzero(is_open)[0])]
 
 
-def _infer_short_format(strings: Sequence[str]) -> DateFormat | None:
-    """Return the only likely order of day, month and year, of two digits each, that reads all dates.
+def _likely_orders(strings: Sequence[str], dates: DateParts) -> list[Order]:
+    """Return the orders that the marks between the parts, and how many values the parts take, allow; likely ones first.
 
     The year is the part that takes fewer values. With points the day stands before the month.
     """
-    separator, series = strings[0][2], pd.Series(strings, dtype="str")
-    n_first, n_last = len({text[:2] for text in strings}), len({text[-2:] for text in strings})
-    orders = ["%d.%m.%y"] if separator == "." else ["%d.%m.%y", "%m.%d.%y"]
-    orders = ["%y.%m.%d"] if n_first < n_last else orders if n_last < n_first else [*orders, "%y.%m.%d"]
-    formats = [DateFormat(order.replace(".", separator)) for order in orders]
-    readable = [each for each in formats if parse_dates(series, each).notna().all()]
-    return readable[0] if len(readable) == 1 else None
+    where = np.flatnonzero(dates.is_open)
+    marks = {next(each for each in strings[i] if each in "-/.") for i in where[:100]}
+    months: list[Order] = ["dmy"] if marks == {"."} else ["dmy", "mdy"] if marks == {"-"} else ["mdy", "dmy"]
+    is_short = dates.orders[where, 0]
+    if not is_short.all():
+        return months
+    n_first, n_last = (len(np.unique(dates.parts[where, place])) for place in (0, 2))
+    return ["ymd"] if n_first < n_last else months if n_last < n_first else [*months, "ymd"]
+
+
+def _in_time(readings: dict[Order, "pd.Series[pd.Timestamp]"]) -> Order | None:
+    """Return the only order in which the rows follow each other in time, or do so with far more even steps."""
+    irregular: dict[Order, float] = {}
+    for order, times in readings.items():
+        steps = np.diff(times.dropna().to_numpy().astype("datetime64[us]").astype(np.float64))
+        if len(steps) and (span := abs(steps.sum())) > 0 and np.abs(steps).sum() <= MAX_VARIATION * span:
+            sizes = np.abs(steps[steps != 0])
+            irregular[order] = float(sizes.max() / np.median(sizes))
+    ranked = sorted(irregular, key=lambda order: irregular[order])
+    if not ranked:
+        return None
+    is_alone = len(ranked) == 1
+    return ranked[0] if is_alone or irregular[ranked[1]] > MIN_IRREGULARITY * irregular[ranked[0]] else None
+
+
+def is_date(text: str) -> bool:
+    """Return whether a text has the form of a date.
+
+    Example:
+        >>> [is_date(text) for text in ("2024-03-05", "5.3.2024 24:00", "15-MAY-21", "20230301T0100", "lot 5", "2024")]
+        [True, True, True, True, False, False]
+    """
+    return _date_of(text) != NO_DATE
+
+
+def date_parts(texts: Sequence[str]) -> DateParts:
+    """Take dates apart.
+
+    Args:
+        texts: Any texts.
+
+    Example:
+        >>> dates = date_parts(["2024년 3월 5일 오후 3:10", "2023-03-01 24:00", "x"])
+        >>> [str(time) for time in dates.times("ymd")]
+        ['2024-03-05 15:10:00+00:00', '2023-03-02 00:00:00+00:00', 'NaT']
+    """
+    found = [_date_of(text) for text in texts]
+    return DateParts(
+        np.array([parts for parts, _, _ in found], dtype=np.int64).reshape(-1, 3),
+        np.array([orders for _, orders, _ in found], dtype=bool).reshape(-1, 3),
+        np.array([seconds for _, _, seconds in found], dtype=np.float64),
+    )
+
+
+def _date_of(text: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], float]:
+    """Return the three numbers of a date, the orders in which they can be read, and the seconds since midnight."""
+    if len(text) > MAX_LENGTH:
+        return NO_DATE
+    text = half_width(text.strip())
+    if digits := _DIGITS.fullmatch(text):
+        return _of_digits(digits)
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return NO_DATE
+    of = found.groupdict()
+    prefix = "east_time_" if of["east_time_hour"] or of["east_time_compact"] else ""
+    times = {name: of[prefix + name] for name in _CLOCK.groupindex}
+    seconds = 0.0 if times["hour"] is None and times["compact"] is None else _seconds(times)
+    if seconds is None:
+        return NO_DATE
+    if of["first"]:
+        is_short = len(of["last"]) == 2
+        if is_short and not len(of["first"]) == len(of["second_part"]) == 2:
+            return NO_DATE
+        orders = ANY_ORDER if is_short else DAY_OR_MONTH
+        return (int(of["first"]), int(of["second_part"]), int(of["last"])), orders, seconds
+    parts = _fixed(of)
+    return (parts, FIXED, seconds) if PLAUSIBLE_YEARS[0] <= parts[0] <= PLAUSIBLE_YEARS[1] or of["mark"] else NO_DATE
+
+
+def _fixed(of: dict[str, Any]) -> tuple[int, int, int]:
+    """Return year, month and day of a date that can be read in one way."""
+    if of["digits"]:
+        return int(of["year"]), int(of["digits"][:2]), int(of["digits"][2:])
+    if of["year"]:
+        named = of["month_between"]
+        month = MONTHS[named.lower()] if named else int(of["month"] or of["east_month"])
+        return int(of["year"]), month, int(of["day"] or of["east_day"] or of["day_last"] or 1)
+    if of["year_of_month"]:
+        return int(of["year_of_month"]), int(of["month_of_year"]), 1
+    year = _whole_year(of["year_third"] or of["year_last"] or of["year_alone"])
+    named = of["month_second"] or of["month_first"] or of["month_alone"]
+    return year, MONTHS[named.lower()], int(of["day_first"] or of["day_second"] or 1)
+
+
+def _whole_year(digits: str) -> int:
+    year = int(digits)
+    return year if len(digits) > 2 else year + (2000 if year <= LAST_SHORT_YEAR else 1900)
+
+
+def _seconds(of: dict[str, Any]) -> float | None:
+    """Return the seconds since midnight UTC of a time of day, None if there is no such time."""
+    if of["compact"]:
+        digits = of["compact"]
+        hour, minute, second = int(digits[:2]), int(digits[2:4]), float(digits[4:] or 0)
+    else:
+        hour, minute = int(of["hour"]), int(of["minute"] or of["east_minute"] or 0)
+        second = float(f"{of['second'] or of['east_second'] or 0}.{of['fraction'] or 0}")
+    half = of["before"] or of["after"]
+    if half is not None:
+        if not 0 <= hour <= NOON:
+            return None
+        hour = hour % NOON + NOON * (half.lower() in _AFTERNOON)
+    if minute >= MINUTE or second > MINUTE or hour > MIDNIGHT_AFTER or (hour == MIDNIGHT_AFTER and (minute or second)):
+        return None
+    return hour * HOUR + minute * MINUTE + second - _zone_seconds(of["zone"])
+
+
+def _zone_seconds(zone: str | None) -> int:
+    if zone is None or zone.lower() in {"z", "utc", "gmt"}:
+        return 0
+    if zone.lower() in {"kst", "jst"}:
+        return 9 * HOUR
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return (-1 if zone[0] == "-" else 1) * (int(digits[:2]) * HOUR + int(digits[2:]) * MINUTE)
+
+
+def _of_digits(found: re.Match[str]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], float]:
+    """Return a date of 8 to 14 digits."""
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    is_time = hour < MIDNIGHT_AFTER or (hour == MIDNIGHT_AFTER and not minute and not second)
+    is_plausible = PLAUSIBLE_YEARS[0] <= year <= PLAUSIBLE_YEARS[1] and 1 <= month <= 12
+    if not is_plausible or not is_time or minute >= MINUTE or second > MINUTE:
+        return NO_DATE
+    return (year, month, day), FIXED, float(hour * HOUR + minute * MINUTE + second)
 
 
 def parse_dates(texts: "pd.Series[str]", date_format: DateFormat) -> "pd.Series[pd.Timestamp]":
     """Return the times that texts stand for, in UTC, NaT for other texts.
 
     Args:
-        texts: What `plain_date` returned.
+        texts: The texts, missing where there is none.
         date_format: Their format.
     """
-    how = (
-        {"format": "mixed", "dayfirst": date_format.day_first}
-        if date_format.pattern is None
-        else {"format": date_format.pattern}
-    )
-    times: pd.Series[pd.Timestamp] = pd.to_datetime(texts, errors="coerce", utc=True, **how)
-    return times
+    codes, values = pd.factorize(texts)
+    distinct = pd.Series([str(text) for text in values], dtype="str")
+    is_iso = distinct.str.fullmatch(_ISO).to_numpy(dtype=bool)
+    stamps = np.full(len(distinct) + 1, np.datetime64("NaT", "us"))
+    iso = pd.to_datetime(distinct[is_iso], errors="coerce", utc=True, format="ISO8601")
+    others = date_parts(distinct[~is_iso].tolist()).times(date_format.order)
+    places = np.arange(len(distinct))
+    for where, times in ((places[is_iso], iso), (places[~is_iso], others)):
+        stamps[where] = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    return pd.Series(pd.DatetimeIndex(stamps[codes]).tz_localize("UTC"), index=texts.index)
 
 
 def parse_counts(counts: "pd.Series[float]", unit: DateUnit) -> "pd.Series[pd.Timestamp]":
@@ -188,6 +409,33 @@ def parse_counts(counts: "pd.Series[float]", unit: DateUnit) -> "pd.Series[pd.Ti
     return times
 
 
+def plain_digits(text: str) -> str:
+    """Return digits as a day that `parse_dates` reads: the first one of a month (202403) or of a year (2024)."""
+    is_short = len(text) in {4, 6} and text.isdigit()
+    return f"{text}0101"[:8] if is_short and len(text) == 4 else f"{text}01" if is_short else text
+
+
+def are_digit_dates(numbers: Sequence[float]) -> bool:
+    """Return whether distinct numbers are times by their digits beyond doubt: 10, 12 or 14 of them, all plausible.
+
+    Args:
+        numbers: The numbers.
+
+    Example:
+        >>> are_digit_dates([2023030101, 2023030102, 2023030124]), are_digit_dates([1709596800, 1709596801, 1709596802])
+        (True, False)
+    """
+    texts = [f"{number:.0f}" for number in numbers if float(number).is_integer()]
+    if (
+        len(texts) < max(MIN_DISTINCT_DIGITS, len(numbers))
+        or {*map(len, texts)} - {*N_DIGITS}
+        or len({*map(len, texts)}) > 1
+    ):
+        return False
+    times = date_parts(texts).times("ymd")
+    return bool(times.notna().all() and times.dt.year.between(*RECENT_YEARS).all())
+
+
 def infer_numeric_date_format(numbers: Sequence[float]) -> DateFormat | DateUnit | None:
     """Infer how a column writes its dates as numbers.
 
@@ -195,26 +443,22 @@ def infer_numeric_date_format(numbers: Sequence[float]) -> DateFormat | DateUnit
         numbers: Its distinct cells, none missing.
 
     Returns:
-        A format of digits if they are calendar days (20240105), with a time (20240105083000), months (202401) or years
-        (2024); days of Excel for numbers such as 45296; otherwise the unit that they count since 1970, by the size of
-        the largest; None if they match none of these. One cell in twenty may be something else, where there are more
-        than ten dates.
+        A format of digits if they are calendar days (20240105), with a time (2024010508, 20240105083000), months
+        (202401) or years (2024); days of Excel for numbers such as 45296; otherwise the unit that they count since
+        1970, by the size of the largest; None if they match none of these. One cell in twenty may be something else,
+        where there are more than ten dates.
 
     Example:
         >>> infer_numeric_date_format([20240105, 20231231])
-        DateFormat(pattern='%Y%m%d', day_first=False)
+        DateFormat(order='ymd')
         >>> infer_numeric_date_format([1704412800.0]).value, infer_numeric_date_format([45296]).value
         ('s', 'days of Excel')
         >>> infer_numeric_date_format([1.0, 2.0]) is None
         True
     """
-    texts = [f"{number:.0f}" if float(number).is_integer() else "" for number in numbers]
-    for pattern, n_digits in DIGITS_OF.items():
-        if is_enough(sum(len(text) == n_digits for text in texts), len(texts)):
-            days = pd.to_datetime(pd.Series(texts, dtype="str"), format=pattern, errors="coerce")
-            is_plausible = days.dt.year.between(*PLAUSIBLE_YEARS)
-            if is_enough(int(is_plausible.sum()), len(texts)):
-                return DateFormat(pattern)
+    texts = [plain_digits(f"{number:.0f}") if float(number).is_integer() else "" for number in numbers]
+    if is_enough(int(date_parts(texts).times("ymd").notna().sum()), len(texts)) and texts:
+        return DateFormat()
     smallest, largest = min(numbers, default=0.0), max(numbers, default=0.0)
     if smallest >= MIN_EXCEL_DAYS and largest < MAX_EXCEL_DAYS:
         return DateUnit.EXCEL_DAYS

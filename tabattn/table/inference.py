@@ -1,36 +1,80 @@
 """DataFrame to `TypedTable` without a schema: of which kind and format every column is, inferred from its cells."""
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 
-from tabattn.errors import AmbiguousNumbersWarning, ColumnError, ParameterError, TabAttnWarning, warn_all
+from tabattn.errors import (
+    AmbiguousDatesWarning,
+    AmbiguousNumbersWarning,
+    ColumnError,
+    ParameterError,
+    ReadingNote,
+    TabAttnWarning,
+    UnreadNumbersWarning,
+    warn_all,
+)
 from tabattn.table.cells import (
     INFERRED_NUMBERS,
     AnySeries,
+    CellRules,
+    Mask,
     distinct_numbers,
+    excel_duration,
     factorized,
     holds_strings,
     integer_offset,
     is_missing,
+    is_real_number,
+    twin_levels,
 )
-from tabattn.table.columns import RowIndex
-from tabattn.table.dates import infer_date_format, infer_numeric_date_format, is_duration
-from tabattn.table.numbers import BOOLEAN_WORDS, NumberFormat, ambiguous_number, infer_number_format, is_number
-from tabattn.table.schema import Column, Format, Kind, TableSchema, TypedTable, present
+from tabattn.table.columns import Levels, RowIndex
+from tabattn.table.dates import (
+    N_DIGITS,
+    ORDERS,
+    DateFormat,
+    are_digit_dates,
+    date_parts,
+    infer_date_format,
+    infer_dates,
+    infer_numeric_date_format,
+    is_duration,
+)
+from tabattn.table.numbers import (
+    BOOLEAN_WORDS,
+    NumberFormat,
+    ambiguous_number,
+    infer_number_format,
+    is_enough,
+    is_like_number,
+    is_number,
+    why_not_numbers,
+)
+from tabattn.table.schema import Column, Format, Kind, TableSchema, TypedTable
 
 TEXT_MIN_WORDS = 3.0
 TEXT_MIN_LEVELS = 20
 TEXT_MIN_DISTINCT_FRACTION = 0.5
+MIN_MOMENTS = 0.5
+MIN_DIGIT_DATE, MAX_DIGIT_DATE = 1_900_010_100, 21_001_231_235_959
+N_SHOWN = 5
 
 
-def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None, rows: RowIndex | None = None) -> TypedTable:
+def infer_table(
+    X: pd.DataFrame,
+    kinds: Mapping[str, str] | None = None,
+    rows: RowIndex | None = None,
+    rules: CellRules | None = None,
+) -> TypedTable:
     """Infer the kind of each column, and parse its cells.
 
-    Numbers are numeric, also those written as strings, with thousands separators or a decimal comma; strings of digits
-    that begin with 0 are not. Booleans, also the strings "true" and "false", are boolean; other strings and pandas
+    Numbers are numeric, also those written as strings, with thousands separators, a decimal comma, a unit or the mark
+    of a limit; strings of digits that begin with 0 are not. Integers that are times by their digits (2024010508,
+    202401050830) are times. Booleans, also the strings "true" and "false", are boolean; other strings and pandas
     categories are categorical. A level seen once has the code of other rare or new levels, because nothing can be
     learned from one row. Strings that are mostly distinct and have three words on average are text.
 
@@ -38,22 +82,51 @@ def infer_table(X: pd.DataFrame, kinds: Mapping[str, str] | None = None, rows: R
         X: Rows, features only.
         kinds: Kinds of columns by name, where they are not to be inferred.
         rows: Positions of the rows to infer kinds and formats from; None for all.
+        rules: How some cells are to be read; None for the defaults.
 
     Returns:
         The table, all rows of X. Its warnings are `UnparsedCellsWarning` (some cells are not what their column holds;
-        they count as missing) and `AmbiguousNumbersWarning` (the separator in numbers such as 17.027 may be one of
-        decimals or of thousands).
+        they count as missing), `AmbiguousNumbersWarning` and `AmbiguousDatesWarning` (they can be read in two ways),
+        `CensoredCellsWarning` (limits among numbers), `UnreadNumbersWarning` (what looks like numbers is not read so),
+        `TwinLevelsWarning` (levels that may be the same) and `ReadingNote` (units that were taken off).
 
     Raises:
         ColumnError: A column holds complex or infinite numbers, objects that can't be read, or not what `kinds` states.
         ParameterError: `kinds` names a column that X does not have, or an unknown kind.
     """
+    rules = rules or CellRules()
     given = _check_kinds(kinds or {}, [str(name) for name in X.columns])
     known = X if rows is None else X.iloc[rows]
-    inferred = [_infer_column(str(name), known.iloc[:, i], given.get(str(name))) for i, name in enumerate(X.columns)]
-    table = TableSchema(tuple(column for column, _ in inferred)).read(X)
-    ambiguous = present(warning for _, warning in inferred)
-    return replace(table, warnings=ambiguous + table.warnings).with_learned_schema()
+    inferred = [
+        _infer_column(str(name), rules.mask(known.iloc[:, i], str(name)), given.get(str(name)))
+        for i, name in enumerate(X.columns)
+    ]
+    columns = (replace(column, rules=rules) for column, _ in inferred)
+    table = TableSchema(tuple(columns)).read(X).with_learned_schema()
+    doubts = [warning for _, warning in inferred if warning is not None]
+    pairs = zip(table.schema.columns, table.cells, strict=True)
+    twins = [
+        twin_levels(cells.names, column.name)
+        for column, cells in pairs
+        if column.kind is Kind.CATEGORICAL and isinstance(cells, Levels)
+    ]
+    after = [*(warning for warning in twins if warning is not None), *_note_units(table.schema)]
+    return replace(table, warnings=(*doubts, *table.warnings, *after))
+
+
+def _note_units(schema: TableSchema) -> list[ReadingNote]:
+    """Say once which units were taken off."""
+    units = [
+        (column.name, column.format.unit)
+        for column in schema.columns
+        if isinstance(column.format, NumberFormat) and column.format.unit
+    ]
+    if not units:
+        return []
+    shown = ", ".join(f"{name!r} ({unit})" for name, unit in units[:N_SHOWN]) + (
+        ", ..." if len(units) > N_SHOWN else ""
+    )
+    return [ReadingNote(f"Units were taken off the numbers of {shown}.")]
 
 
 def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> TableSchema:
@@ -70,7 +143,7 @@ def infer_schema(X: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Tab
         ColumnError, ParameterError: As `infer_table` does.
 
     Warns:
-        UnparsedCellsWarning, AmbiguousNumbersWarning: As `infer_table` returns them.
+        TabAttnWarning: As `infer_table` returns them.
 
     Example:
         >>> schema = infer_schema(pd.DataFrame({"speed": [1.5, 2.0, None], "line": ["A", "A", "B"]}))
@@ -116,37 +189,126 @@ def _infer_kind(name: str, column: AnySeries) -> tuple[Kind, Format, TabAttnWarn
     cells = column[~is_missing(column)]
     inferred = pd.api.types.infer_dtype(cells, skipna=True)
     if inferred in INFERRED_NUMBERS | {"empty"}:
-        return Kind.NUMERIC, NumberFormat(), None
+        numbers = _integers(cells)
+        return (Kind.DATETIME, DateFormat(), None) if are_digit_dates(numbers) else (Kind.NUMERIC, NumberFormat(), None)
     if inferred in {"datetime64", "datetime", "date", "period"}:
         return Kind.DATETIME, None, None
     if inferred in {"timedelta64", "timedelta", "time"}:
         return Kind.DURATION, None, None
     if inferred == "boolean":
         return Kind.BOOLEAN, None, None
-    if inferred in {"string", "mixed-integer", "mixed", "categorical"}:
-        _refuse_other_objects(name, cells)
-        strings = [str(cell) for cell in pd.unique(cells)]
-        return _kind_of_strings(name, strings, n_cells=len(cells))
+    if inferred in {"string", "categorical"}:
+        return _kind_of_strings(name, cells)
+    if inferred in {"mixed-integer", "mixed"}:
+        return _kind_of_mixed(name, cells)
     raise ColumnError(
         f"Column {name!r} must hold numbers, strings, booleans or times, got {inferred} values. "
         + ("Complex data not supported." if inferred == "complex" else f"Drop the column (--drop {name!r}).")
     )
 
 
-def _kind_of_strings(name: str, strings: list[str], n_cells: int) -> tuple[Kind, Format, TabAttnWarning | None]:
+def _integers(cells: AnySeries) -> list[float]:
+    """Return the distinct numbers of a column if all are integers of ten to fourteen digits, else none."""
+    if len(cells) == 0:
+        return []
+    try:
+        numbers = cells.to_numpy(dtype=np.float64)
+    except OverflowError:
+        return []
+    if numbers.min() < MIN_DIGIT_DATE or numbers.max() > MAX_DIGIT_DATE or (numbers != np.floor(numbers)).any():
+        return []
+    return [float(number) for number in np.unique(numbers)]
+
+
+def _kind_of_mixed(name: str, cells: AnySeries) -> tuple[Kind, Format, TabAttnWarning | None]:
+    """Infer the kind of a column whose cells are of several types, as sheets have them."""
+    _refuse_other_objects(name, cells)
+    is_moment = cells.map(lambda cell: isinstance(cell, dt.date | np.datetime64)).to_numpy(dtype=bool)
+    is_span = cells.map(lambda cell: isinstance(cell, dt.time | dt.timedelta | np.timedelta64)).to_numpy(dtype=bool)
+    is_text = cells.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
+    are_numbers = not (is_moment | is_span | is_text).any() and all(map(is_real_number, cells))
+    if are_numbers:
+        return Kind.NUMERIC, NumberFormat(), None
+    strings = [str(cell) for cell in pd.unique(cells[is_text])]
+    if is_span.any() and (is_span | is_moment | is_text).all():
+        moments = cells[is_moment]
+        if is_duration(strings or ["0:00"]) and all(
+            isinstance(cell, dt.date) and excel_duration(cell) is not None for cell in moments
+        ):
+            return Kind.DURATION, None, None
+    if is_moment.any():
+        moments = pd.Series(cells.where(is_moment).to_numpy())
+        in_rows = _placed(cells, is_text, pd.to_datetime(moments, errors="coerce", utc=True))
+        how, open_date = infer_dates(strings, in_rows)
+        n_others = int((~is_moment).sum()) - (int(is_text.sum()) if how else 0)
+        if is_enough(len(cells) - n_others, len(cells)) or (not how and is_moment.mean() >= MIN_MOMENTS):
+            return Kind.DATETIME, how or DateFormat(), _open_dates(name, how, open_date)
+    if is_moment.any() or is_span.any():
+        raise ColumnError(
+            f"Column {name!r} must hold numbers, strings, booleans or times, got times beside cells such as "
+            f"{next(str(cell) for cell, other in zip(cells, is_moment | is_span, strict=True) if not other)!r}. "
+            f"Write all cells alike, or drop the column (--drop {name!r})."
+        )
+    return _kind_of_strings(name, cells.map(str))
+
+
+def _kind_of_strings(name: str, cells: AnySeries) -> tuple[Kind, Format, TabAttnWarning | None]:
+    strings = [str(cell) for cell in pd.unique(cells)]
+    if is_duration(strings):
+        return Kind.DURATION, None, None
     if number_format := infer_number_format(strings):
-        is_plain = number_format == NumberFormat()
+        if number_format == NumberFormat() and all(len(string.strip()) in N_DIGITS for string in strings):
+            numbers = [float(string) if string.strip().isdigit() else np.nan for string in strings]
+            if are_digit_dates(numbers):
+                return Kind.DATETIME, DateFormat(), None
+        is_plain = number_format.marks == NumberFormat().marks
         return Kind.NUMERIC, number_format, _ambiguity(name, strings) if is_plain else None
     if all(string.strip().casefold() in BOOLEAN_WORDS for string in strings):
         return Kind.BOOLEAN, None, None
-    if is_duration(strings):
-        return Kind.DURATION, None, None
-    if date_format := infer_date_format(strings):
-        return Kind.DATETIME, date_format, None
-    is_mostly_distinct = len(strings) > max(TEXT_MIN_LEVELS, TEXT_MIN_DISTINCT_FRACTION * n_cells)
+    how, open_date = infer_dates(strings, _placed(cells, np.ones(len(cells), dtype=bool)))
+    if how is not None:
+        return Kind.DATETIME, how, _open_dates(name, how, open_date)
+    why = why_not_numbers(strings)
+    warning = (
+        None
+        if why is None
+        else UnreadNumbersWarning(
+            f"Column {name!r} looks like numbers, but {why}: it is read as categories. Write all of its numbers alike; "
+            f"with the kind numeric (--kind {name}=numeric) cells that are none count as missing."
+        )
+    )
+    is_mostly_distinct = len(strings) > max(TEXT_MIN_LEVELS, TEXT_MIN_DISTINCT_FRACTION * len(cells))
     if is_mostly_distinct and np.mean([len(string.split()) for string in strings]) >= TEXT_MIN_WORDS:
-        return Kind.TEXT, None, None
-    return Kind.CATEGORICAL, None, None
+        return Kind.TEXT, None, warning
+    return Kind.CATEGORICAL, None, warning
+
+
+def _placed(
+    cells: AnySeries, is_text: Mask, others: "pd.Series[pd.Timestamp] | None" = None
+) -> "Callable[[pd.Series[pd.Timestamp]], pd.Series[pd.Timestamp]]":
+    """Return a function that puts the times of the distinct strings of a column into its rows, beside others."""
+    codes = pd.factorize(cells[is_text])[0]
+
+    def in_rows(times: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
+        stamps = np.full(len(cells), np.datetime64("NaT", "us"))
+        if others is not None:
+            stamps = others.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+        stamps[is_text] = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")[codes]
+        return pd.Series(stamps)
+
+    return in_rows
+
+
+def _open_dates(name: str, how: DateFormat | None, example: str | None) -> TabAttnWarning | None:
+    if how is None or example is None:
+        return None
+    read = {order: date_parts([example]).times(order)[0] for order in ORDERS}
+    others = {order: time for order, time in read.items() if order != how.order and not pd.isna(time)}
+    shown = " or ".join(f"{time:%Y-%m-%d}" for time in others.values())
+    return AmbiguousDatesWarning(
+        f"Column {name!r} holds dates such as {example!r}, which may be {read[how.order]:%Y-%m-%d} or {shown}, and no "
+        f"cell decides: read as {read[how.order]:%Y-%m-%d}. Write dates as year-month-day to be sure."
+    )
 
 
 def _ambiguity(name: str, strings: list[str]) -> TabAttnWarning | None:
@@ -177,15 +339,21 @@ def _format_of_kind(name: str, column: AnySeries, kind: Kind) -> Format:
     factorized(column)  # refuses lists and the like
     strings = [str(cell) for cell in pd.unique(column[~is_missing(column)])]
     if kind is Kind.NUMERIC:
-        return infer_number_format(strings, are_numbers=True)
+        return infer_number_format(strings, are_numbers=True) or _majority_format(strings)
     if kind is Kind.DURATION:
         return infer_number_format([string for string in strings if is_number(string)], are_numbers=True)
     return infer_date_format(strings) if kind is Kind.DATETIME else None
 
 
+def _majority_format(strings: list[str]) -> NumberFormat | None:
+    """Return the format of the numbers among strings of a column that is said to be numeric."""
+    numbers = [string for string in strings if is_like_number(string)]
+    return infer_number_format(numbers, are_numbers=True)
+
+
 def _refuse_other_objects(name: str, cells: AnySeries) -> None:
     for cell in cells:
-        if not isinstance(cell, str | bool | int | float | np.generic):
+        if not isinstance(cell, str | bool | int | float | Decimal | np.generic | dt.date | dt.time | dt.timedelta):
             raise ColumnError(
                 f"Column {name!r} must hold numbers, strings, booleans or times, got a cell of type "
                 f"{type(cell).__name__} (argument must be a string or a number). Drop the column (--drop {name!r})."

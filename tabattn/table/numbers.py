@@ -1,21 +1,39 @@
 """How numbers and booleans are written: strings to the format that they follow, and one string to its value."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypeAlias
+
+from tabattn.table.units import MAX_UNIT_LENGTH, PREFIXES, half_width, is_unit
 
 DecimalSeparator: TypeAlias = Literal[".", ","]
 MIN_PARSED_FRACTION, MIN_PARSED = 0.95, 10
 MAX_SAMPLED, MIN_LIKELY_FRACTION = 1_000, 0.5
+MAX_CENSORED_FRACTION = 0.5
 N_GROUPED_DIGITS = 3
 MAX_EXACT_INTEGER = 2**53  # floats hold all integers up to it
 MAX_INTEGER = 10**300  # floats end beyond
 MAX_DIGITS = 4_000  # Python refuses to read more than 4,300
-BLANKS = " \u00a0\u202f"
-_SIGN, _END = r"[+\-\u2212]?", r"(?:[eE][+-]?\d+)?(?:\s?%)?"
-_GROUPED, _PLAIN = r"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+(?:{decimal}\d*)?", r"\d+{decimal}?\d*|{decimal}\d+"
-_THOUSANDS = {".": "[.]", ",": ",", " ": f"[{BLANKS}]", "'": r"['\u2019]"}
+MAX_LENGTH = 2_000  # of a cell that is a number
+MAX_UNITS, MAX_SHOWN, MAX_KEPT = 3, 40, 40
+BLANKS = " \u00a0\u202f\u2009"
+QUOTES = "'\u2019"
+_POWER_OF_TEN = r"(?:[eE][+-]?\d{1,5})?"
+_BODY = rf"(?:\d+(?:[.,{BLANKS}{QUOTES}]\d+)*[.,]?|[.,]\d+)"
+_PREFIX = "|".join(re.escape(each) for each in sorted(PREFIXES, key=len, reverse=True))
+_CELL = re.compile(
+    rf"(?P<mark><=|>=|=<|=>|[<>≤≥≦≧])?\s*(?P<sign>[+-])?\s*(?P<prefix>{_PREFIX})?\s*(?P<inner>[+-])?"
+    rf"(?P<body>{_BODY}{_POWER_OF_TEN})\s*(?P<rest>.*)",
+    re.DOTALL,
+)
+_UNCERTAINTY = re.compile(rf"(?:±|\+/-)\s*{_BODY}{_POWER_OF_TEN}\s*")
+_GROUPED = r"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+(?:{decimal}\d*)?{power}"
+_LAKH = r"|[1-9]\d?(?:,\d{{2}})+,\d{{3}}(?:{decimal}\d*)?{power}"
+_PLAIN = r"\d+(?:{decimal}\d*)?{power}|{decimal}\d+{power}"
+_THOUSANDS = {".": "[.]", ",": ",", " ": f"[{BLANKS}]", "'": f"[{QUOTES}]"}
 
 
 @dataclass(frozen=True)
@@ -26,34 +44,66 @@ class NumberFormat:
         decimal: Decimal separator.
         thousands: Separator of thousands: "", ",", ".", "'" or " " (any blank).
         offset: Subtracted before conversion to float64, so that integers above 2**53 stay distinct.
+        prefix: What stands in front of the numbers, such as "$".
+        suffix: What stands behind them, such as "kg".
     """
 
     decimal: DecimalSeparator = "."
     thousands: str = ""
     offset: int = 0
+    prefix: str = ""
+    suffix: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What stands around the numbers, in words for people."""
+        return f"{self.prefix} {self.suffix}".strip()
+
+    @property
+    def marks(self) -> tuple[DecimalSeparator, str]:
+        """The separators."""
+        return self.decimal, self.thousands
+
+
+class NumberParts(NamedTuple):
+    """A cell that is a number, in pieces.
+
+    Args:
+        body: The digits, with their separators and power of ten.
+        is_negative: Whether the number is below zero: by a sign on either side, or by parentheses.
+        limit: The mark of a limit, such as "<"; "" where there is none.
+        prefix: What stands in front.
+        suffix: What stands behind.
+    """
+
+    body: str
+    is_negative: bool
+    limit: str
+    prefix: str
+    suffix: str
 
 
 def _pattern(number_format: NumberFormat) -> re.Pattern[str]:
-    decimal = re.escape(number_format.decimal)
-    plain = _PLAIN.format(decimal=decimal)
+    parts = {"decimal": re.escape(number_format.decimal), "power": _POWER_OF_TEN}
+    plain = _PLAIN.format(**parts)
     if number_format.thousands:
-        grouped = _GROUPED.format(decimal=decimal, thousands=_THOUSANDS[number_format.thousands])
-        plain = f"{grouped}|{plain}"
-    return re.compile(rf"{_SIGN}(?:{plain}){_END}")
+        grouped = _GROUPED + (_LAKH if number_format.thousands == "," else "")
+        plain = f"{grouped.format(thousands=_THOUSANDS[number_format.thousands], **parts)}|{plain}"
+    return re.compile(plain)
 
 
 NUMBER_FORMATS = tuple(
     NumberFormat(decimal, thousands)  # type: ignore[arg-type]
     for decimal, thousands in ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"))
 )
-_PATTERNS = {(each.decimal, each.thousands): _pattern(each) for each in NUMBER_FORMATS}
-_SOME_NUMBER = re.compile("|".join(pattern.pattern for pattern in _PATTERNS.values()))
+_PATTERNS = {each.marks: _pattern(each) for each in NUMBER_FORMATS}
 _LEADING_ZERO = re.compile(r"0\d+")
 _INTEGER = re.compile(r"[+\-\u2212]?\d+")
-_AMBIGUOUS = re.compile(rf"{_SIGN}[1-9]\d{{0,2}}([.,])\d{{3}}")
+_AMBIGUOUS = re.compile(r"[1-9]\d{0,2}([.,])\d{3}")
 _ONLY_POINT, _ONLY_COMMA = (
     re.compile(
-        rf"{_SIGN}(?:0?{decimal}\d+|\d+{decimal}(?:\d{{1,2}}|\d{{4,}})|[\d{other}]*{other}\d{{3}}{decimal}\d+){_END}"
+        rf"(?:0?{decimal}\d+|\d+{decimal}(?:\d{{1,2}}|\d{{4,}})|\d{{1,3}}(?:{other}\d{{3}})+{decimal}\d+)"
+        f"{_POWER_OF_TEN}"
     )
     for decimal, other in ((r"\.", ","), (",", r"\."))
 )
@@ -70,33 +120,86 @@ def infer_number_format(
     Args:
         strings: Its distinct cells, none missing.
         decimal: The decimal separator to prefer if the cells can be read in two ways.
-        are_numbers: Whether strings of digits that begin with 0 are numbers and not codes.
+        are_numbers: Whether this is a column of numbers: then strings of digits that begin with 0 are not codes, and
+            whatever stands behind all numbers alike is their unit.
 
     Returns:
         The format; None if these are not numbers. One cell in twenty may be something else, where there are more than
-        ten numbers.
+        ten numbers. At most half of the numbers may be limits, such as "<0.03".
 
     Example:
-        >>> infer_number_format(["1,234.5", "7"])
-        NumberFormat(decimal='.', thousands=',', offset=0)
+        >>> infer_number_format(["1,234.5", "7"]).marks, infer_number_format(["$5", "$1,250"]).prefix
+        (('.', ','), '$')
         >>> infer_number_format(["2.309", "237"]).thousands, infer_number_format(["2.309", "237"], ",").thousands
         ('', '.')
-        >>> infer_number_format(["007", "012"]), infer_number_format(["1", "b"])
-        (None, None)
+        >>> infer_number_format(["007", "012"]), infer_number_format(["1", "b"]), infer_number_format(["5 kg", "9 g"])
+        (None, None, None)
     """
-    if not strings or not is_likely(strings, is_number):
+    holds = is_like_number if are_numbers else is_number
+    if not strings or not is_likely(strings, holds):
         return None
-    stripped = [string.strip() for string in strings]
-    if not are_numbers and are_codes(stripped):
+    if not are_numbers and are_codes(strings):
+        return None
+    every = [number_parts(string) for string in strings]
+    parts = [each for each in every if each is not None and (are_numbers or _has_known_unit(each))]
+    affixes = {(each.prefix, each.suffix) for each in parts} - {("", "")}
+    if len(affixes) > 1 or sum(bool(each.limit) for each in parts) > MAX_CENSORED_FRACTION * len(parts):
         return None
     best, n_best = None, 0
     for each in sorted(NUMBER_FORMATS, key=lambda each: each.decimal != decimal):
-        n_parsed = sum(_PATTERNS[each.decimal, each.thousands].fullmatch(string) is not None for string in stripped)
+        n_parsed = sum(_PATTERNS[each.marks].fullmatch(part.body) is not None for part in parts)
         if n_parsed > n_best:
             best, n_best = each, n_parsed
-        if n_best == len(stripped):
+        if n_best == len(parts):
             break
-    return best if is_enough(n_best, len(stripped)) else None
+    if best is None or not is_enough(n_best, len(strings)):
+        return None
+    prefix, suffix = next(iter(affixes), ("", ""))
+    return replace(best, prefix=prefix, suffix=suffix)
+
+
+def number_parts(text: str) -> NumberParts | None:
+    """Take a cell that is a number apart, whatever its format and its unit; None for other cells.
+
+    Example:
+        >>> number_parts("<0.03 mg/L")
+        NumberParts(body='0.03', is_negative=False, limit='<', prefix='', suffix='mg/L')
+        >>> [number_parts(text).is_negative for text in ("(1,234.5)", "12-", "-$5", "5 ± 0.1")]
+        [True, True, True, False]
+    """
+    return _short_parts(text) if len(text) <= MAX_KEPT else None if len(text) > MAX_LENGTH else _parts(text)
+
+
+def _parts(text: str) -> NumberParts | None:
+    text = half_width(text.strip()) if not text.isascii() else text.strip()
+    is_bracketed = text.startswith("(") and text.endswith(")")
+    found = _CELL.fullmatch(text[1:-1].strip() if is_bracketed else text)
+    if found is None:
+        return None
+    rest = _UNCERTAINTY.sub("", found["rest"]).strip() if found["rest"] else ""
+    is_behind = rest in {"-", "+"}
+    signs = [sign for sign in (found["sign"], found["inner"], rest if is_behind else None) if sign]
+    suffix = "" if is_behind else rest
+    if len(signs) + is_bracketed > 1 or len(suffix) > MAX_UNIT_LENGTH or any(map(str.isdigit, suffix[:1])):
+        return None
+    if suffix.startswith((".", ",", ":", ";", "_", "~", "'", "-", "+", "/")):
+        return None
+    return NumberParts(
+        body=found["body"],
+        is_negative=is_bracketed or "-" in signs,
+        limit=found["mark"] or "",
+        prefix=found["prefix"] or "",
+        suffix=suffix,
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _short_parts(text: str) -> NumberParts | None:
+    return _parts(text)
+
+
+def _has_known_unit(parts: NumberParts) -> bool:
+    return not parts.suffix or is_unit(parts.suffix)
 
 
 def is_enough(n_parsed: int, n_strings: int) -> bool:
@@ -135,10 +238,12 @@ def ambiguous_number(strings: Iterable[str]) -> str | None:
     """
     found: dict[str, str] = {}
     for string in strings:
-        text = string.strip()
-        if match := _AMBIGUOUS.fullmatch(text):
-            found.setdefault(match[1], text)
-        elif not _INTEGER.fullmatch(text) or len(text.lstrip("+-\u2212")) > N_GROUPED_DIGITS:
+        parts = number_parts(string)
+        if parts is None:
+            return None
+        if match := _AMBIGUOUS.fullmatch(parts.body):
+            found.setdefault(match[1], string.strip())
+        elif not parts.body.isdigit() or len(parts.body) > N_GROUPED_DIGITS:
             return None
     return next(iter(found.values())) if len(found) == 1 else None
 
@@ -156,43 +261,97 @@ def infer_decimal(strings: Iterable[str]) -> DecimalSeparator | None:
         >>> infer_decimal(["3,14", "17.027", "A"]), infer_decimal(["17.027", "2,309"])
         (',', None)
     """
-    stripped = [string.strip() for string in strings]
-    n_points, n_commas = (sum(map(bool, map(pattern.fullmatch, stripped))) for pattern in (_ONLY_POINT, _ONLY_COMMA))
+    bodies = [parts.body for parts in map(number_parts, strings) if parts is not None]
+    n_points, n_commas = (sum(map(bool, map(pattern.fullmatch, bodies))) for pattern in (_ONLY_POINT, _ONLY_COMMA))
     if n_points == n_commas:
         return None
     return "." if n_points > n_commas else ","
 
 
-def parse_number(text: str, number_format: NumberFormat) -> float:
-    """Return the number that a text is, minus the offset of its format; NaN if it is not a number.
+def why_not_numbers(strings: Sequence[str]) -> str | None:
+    """Return why a column that looks like numbers can't be read as numbers; None if it does not look like numbers.
 
     Args:
-        text: The text.
+        strings: The distinct cells of a column that `infer_number_format` finds no format for, none missing.
+
+    Example:
+        >>> why_not_numbers(["5 kg", "7 kg", "500 g", "1 kg", "2 g", "8 kg", "9 kg", "4 kg", "6 g", "3 kg"])
+        "they are of two units, 'kg' and 'g'"
+        >>> why_not_numbers(["A", "B"]) is None
+        True
+    """
+    sampled = strings[:: max(1, len(strings) // MAX_SAMPLED)]
+    if are_codes(sampled):
+        return None
+    parts = [each for each in map(number_parts, sampled) if each is not None]
+    if len(parts) < MIN_PARSED or len(parts) < MIN_LIKELY_FRACTION * len(sampled):
+        return None
+    units = Counter(each.prefix + each.suffix for each in parts)
+    named = [unit for unit, _ in units.most_common() if unit]
+    if len(units) > MAX_UNITS:
+        return None
+    if len(named) > 1:
+        return f"they are of {'two' if len(named) == 2 else len(named)} units, {' and '.join(map(repr, named))}"
+    others = [string for string in sampled if number_parts(string) is None]
+    if others:
+        return f"too many cells are none, such as {others[0][:MAX_SHOWN]!r}"
+    if named and not is_unit(named[0]):
+        return f"{named[0]!r} stands beside them and is no unit"
+    if sum(bool(each.limit) for each in parts) > MAX_CENSORED_FRACTION * len(parts):
+        return f"most of them are limits, such as {sampled[0]!r}"
+    return "their separators differ"
+
+
+def parse_number(text: str, number_format: NumberFormat) -> float:
+    """Return the number that a text is, minus the offset of its format; NaN if it is not a number of that format.
+
+    Args:
+        text: The text; a limit, such as "<0.03", is its value.
         number_format: Format of its column.
 
     Example:
-        >>> parse_number("1.234,5", NumberFormat(",", ".")), parse_number("12%", NumberFormat())
+        >>> parse_number("1.234,5", NumberFormat(",", ".")), parse_number("12%", NumberFormat(suffix="%"))
         (1234.5, 12.0)
         >>> parse_number("1152921504606846977", NumberFormat(offset=2**60))
         1.0
     """
-    text, offset = text.strip(), number_format.offset
-    if not _PATTERNS[number_format.decimal, number_format.thousands].fullmatch(text):
-        return float("inf") if text.casefold().lstrip("+-") in {"inf", "infinity"} else float("nan")
-    text = text.rstrip("%").rstrip().replace("\u2212", "-")
-    for separator in f"{BLANKS}\u2019'":
-        text = text.replace(separator, "")
+    parts, offset = number_parts(text), number_format.offset
+    if parts is None or not _PATTERNS[number_format.marks].fullmatch(parts.body):
+        return float("inf") if text.strip().casefold().lstrip("+-") in {"inf", "infinity"} else float("nan")
+    if (parts.prefix, parts.suffix) not in {("", ""), (number_format.prefix, number_format.suffix)}:
+        return float("nan")
+    body = parts.body
+    for separator in BLANKS + QUOTES:
+        body = body.replace(separator, "")
     if number_format.thousands in {",", "."}:
-        text = text.replace(number_format.thousands, "")
-    text = text.replace(number_format.decimal, ".")
-    if offset and (integer := parse_integer(text)) is not None:
-        return float(integer - offset) if abs(integer) <= MAX_INTEGER else float(text)
-    return float(text) - offset
+        body = body.replace(number_format.thousands, "")
+    body = ("-" if parts.is_negative else "") + body.replace(number_format.decimal, ".")
+    if offset and (integer := parse_integer(body)) is not None:
+        return float(integer - offset) if abs(integer) <= MAX_INTEGER else float(body)
+    return float(body) - offset
 
 
 def is_number(text: str) -> bool:
-    """Return whether a text is a number, in any format."""
-    return _SOME_NUMBER.fullmatch(text.strip()) is not None
+    """Return whether a text is a number, in any format, perhaps with a unit that is known."""
+    parts = number_parts(text)
+    return parts is not None and _has_known_unit(parts) and _in_some_format(parts.body)
+
+
+def is_like_number(text: str) -> bool:
+    """Return whether a text is a number, in any format, perhaps with anything short around it."""
+    parts = number_parts(text)
+    return parts is not None and _in_some_format(parts.body)
+
+
+def is_limit(text: str) -> bool:
+    """Return whether a text is a limit: a number after "<", ">", "≤" or "≥"."""
+    parts = number_parts(text)
+    return parts is not None and bool(parts.limit)
+
+
+@lru_cache(maxsize=65_536)
+def _in_some_format(body: str) -> bool:
+    return any(pattern.fullmatch(body) for pattern in _PATTERNS.values())
 
 
 def parse_integer(text: str) -> int | None:

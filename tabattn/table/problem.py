@@ -2,14 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tabattn.choices import Task, TaskChoice
-from tabattn.errors import DroppedRowsWarning, ParameterError, TableError, TargetError, nearest, warn_all
-from tabattn.table.cells import INFERRED_NUMBERS, AnySeries, holds_strings, is_missing, parse_numbers
-from tabattn.table.numbers import MAX_EXACT_INTEGER, infer_number_format
+from tabattn.errors import (
+    DroppedRowsWarning,
+    ParameterError,
+    ReadingNote,
+    TabAttnWarning,
+    TableError,
+    TargetError,
+    UnreadNumbersWarning,
+    nearest,
+    warn_all,
+)
+from tabattn.table.cells import (
+    INFERRED_NUMBERS,
+    AnySeries,
+    CellRules,
+    Mask,
+    holds_strings,
+    is_missing,
+    level_name,
+    parse_numbers,
+    twin_levels,
+)
+from tabattn.table.numbers import MAX_EXACT_INTEGER, infer_number_format, is_limit, why_not_numbers
 from tabattn.table.reading import refuse_duplicate_names
 
 MIN_ROWS = 20
@@ -34,7 +55,14 @@ class Problem:
     unlabelled: pd.DataFrame
 
 
-def split_target(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), task: TaskChoice = "auto") -> Problem:
+def split_target(
+    table: pd.DataFrame,
+    target: str,
+    *,
+    drop: Sequence[str] = (),
+    task: TaskChoice = "auto",
+    rules: CellRules | None = None,
+) -> Problem:
     """Split a table into features and target, and refuse what can't be ranked.
 
     Rows with a missing target are left out, with a warning that counts them. With ``task="auto"``, a target of strings
@@ -45,6 +73,7 @@ def split_target(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
         target: Name of the target column.
         drop: Names of columns to leave out.
         task: What to do with the target.
+        rules: How some cells are to be read; None for the defaults.
 
     Returns:
         Features and target.
@@ -70,7 +99,9 @@ def split_target(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
         if name not in table.columns or name == target:
             why = "it is the target" if name == target else nearest(name, table.columns)
             raise ParameterError(f"A column to drop must be a feature of the table, got {name!r}. {why}")
-    is_known = _is_known(table[target])
+    rules = rules or CellRules()
+    column = table[target]
+    is_known = pd.Series(known_cells(column, target, rules), index=column.index)
     if not is_known.any():
         raise TargetError(f"The target must have values, got {target!r} with all {len(table)} cells missing.")
     unlabelled = table[~is_known].drop(columns=[target, *drop]).reset_index(drop=True)
@@ -81,22 +112,32 @@ def split_target(table: pd.DataFrame, target: str, *, drop: Sequence[str] = (), 
     if len(table) < MIN_ROWS:
         raise TableError(f"The table must have at least {MIN_ROWS} rows with a target, got {len(table)}.")
     _refuse_infinite(X)
-    y, chosen = _read_target(table[target], target, task)
+    y, chosen, doubts = _read_target(table[target], target, task)
     if len(unlabelled):
+        words = [str(cell) for cell in column[~is_known & column.notna()] if str(cell).strip()]
         message = (
             f"{len(unlabelled)} row(s) left out of the ranking because {target!r} is missing; {len(table)} remain."
         )
-        warn_all([DroppedRowsWarning(message)])
+        if len(words):
+            message += (
+                f" {len(words)} of them hold {words[0]!r}, which counts as missing: "
+                "keep_na=True (--keep-na) makes such words classes."
+            )
+        doubts = [DroppedRowsWarning(message), *doubts]
+    warn_all(doubts)
     return Problem(X, y, chosen, unlabelled)
 
 
-def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySeries, Task]:
+def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySeries, Task, list[TabAttnWarning]]:
+    """Return a target as numbers or classes, what to do with it, and what to warn of."""
+    if holds_strings(column):
+        column = column.astype(object).map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
     if column.nunique() < 2:
         kind = "class" if task == "classification" else "value"
         raise TargetError(
             f"The target must have at least two values, got {name!r} with one {kind}: '{column.iloc[0]}' in every row."
         )
-    numbers = parse_target_numbers(column, name)
+    numbers, doubts = parse_target_numbers(column, name)
     if task == "regression" and numbers is None:
         raise TargetError(
             f"The target of a regression must be numeric, got {name!r} with values such as '{column.iloc[0]}'. "
@@ -107,17 +148,20 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
     is_few = numbers is not None and numbers.nunique() <= MAX_NUMERIC_CLASSES
     if task == "regression" or (task == "auto" and numbers is not None and not (are_integers and is_few)):
         assert numbers is not None, "a regression without numbers was refused above"
-        return numbers.astype(object).astype(float), "regression"
+        return numbers.astype(object).astype(float), "regression", doubts
     classes = column.astype(object) if numbers is None else numbers.astype(int) if is_exact else numbers.astype(str)
     if numbers is None:
-        classes = classes.map(str)
+        classes = classes.map(level_name)
+        doubts = [
+            each for each in (twin_levels(classes.unique().tolist(), name), _unread_numbers(column, name)) if each
+        ]
     counts = classes.value_counts()
     if counts.min() < 2:
         raise TargetError(
             f"Each class of the target must have at least two rows, got {name!r} with '{counts.idxmin()}' in one. "
             "Drop the row, merge the class with another" + (", or use regression." if numbers is not None else ".")
         )
-    return classes, "classification"
+    return classes, "classification", doubts
 
 
 def _refuse_infinite(X: pd.DataFrame) -> None:
@@ -127,7 +171,60 @@ def _refuse_infinite(X: pd.DataFrame) -> None:
             parse_numbers(X.iloc[:, i], name)
 
 
-def parse_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
+def known_cells(column: AnySeries, name: str, rules: CellRules) -> Mask:
+    """Return in which rows a target is known.
+
+    Args:
+        column: The target.
+        name: Its name.
+        rules: What is missing. Words are kept only among classes, and limits are missing only among numbers.
+    """
+    column = rules.mask(column, name)
+    missing = is_missing(column)
+    if not holds_strings(column) or (not rules.keep_na and rules.censored == "limit"):
+        return ~missing
+    strings = [cell for cell in pd.unique(column[~missing]) if isinstance(cell, str)]
+    if not strings or infer_number_format(strings) is None:
+        return ~is_missing(column, keep_words=rules.keep_na)
+    if rules.censored == "missing":
+        missing |= column.map(lambda cell: isinstance(cell, str) and is_limit(cell)).to_numpy(dtype=bool)
+    return ~missing
+
+
+def plain_classes(y: Any) -> Any:
+    """Return classes without blanks at their ends; anything that does not hold strings is returned as it is.
+
+    Words such as "?" are classes here: who passes rows with a target has left out those without.
+
+    Args:
+        y: Classes.
+
+    Warns:
+        TwinLevelsWarning: Some differ only in case, width or a full stop.
+
+    Example:
+        >>> plain_classes(["a", "b ", "a"]).tolist()
+        ['a', 'b', 'a']
+    """
+    if isinstance(y, list | tuple) and all(isinstance(each, str) for each in y):
+        y = np.asarray(y, dtype=object)
+    if getattr(y, "ndim", 0) != 1 or not hasattr(y, "dtype"):
+        return y
+    column = y if isinstance(y, pd.Series) else pd.Series(y) if y.dtype.kind in "OUT" else None
+    if column is None or isinstance(column.dtype, pd.CategoricalDtype) or not holds_strings(column):
+        return y
+    classes = pd.unique(column)
+    if not all(isinstance(name, str) for name in classes):
+        return y
+    twins = twin_levels([name.strip() for name in classes], "y")
+    warn_all([] if twins is None else [twins])
+    if all(name == name.strip() for name in classes):
+        return y
+    plain = column.astype(object).str.strip()
+    return plain if isinstance(y, pd.Series) else plain.to_numpy(dtype=object)
+
+
+def parse_target_numbers(column: AnySeries, name: str) -> "tuple[AnySeries | None, list[TabAttnWarning]]":
     """Return a target as floats.
 
     Args:
@@ -135,13 +232,13 @@ def parse_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
         name: Its name.
 
     Returns:
-        Numbers, or None if these are strings or booleans.
+        Numbers, or None if these are strings or booleans; and what to warn of.
 
     Raises:
         TargetError: These are times, or numbers that are infinite or too large.
     """
     if pd.api.types.is_bool_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
-        return None
+        return None, []
     inferred = pd.api.types.infer_dtype(column, skipna=True)
     if inferred.startswith(("datetime", "date", "time", "period", "complex")):
         raise TargetError(
@@ -150,7 +247,7 @@ def parse_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
     if holds_strings(column) and inferred not in INFERRED_NUMBERS:
         return _parse_target_numbers(column, name)
     if inferred not in INFERRED_NUMBERS:
-        return None
+        return None, []
     numbers = column.astype(float)
     n_infinite = int(np.isinf(numbers).sum())
     if n_infinite:
@@ -163,22 +260,32 @@ def parse_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
             f"The target must lie between -{MAX_MAGNITUDE:g} and {MAX_MAGNITUDE:g}, got {name!r} with "
             f"{numbers.abs().max():g}. Choose another unit."
         )
-    return numbers
+    return numbers, []
 
 
-def _parse_target_numbers(column: AnySeries, name: str) -> "AnySeries | None":
+def _parse_target_numbers(column: AnySeries, name: str) -> "tuple[AnySeries | None, list[TabAttnWarning]]":
     """Return numbers that are written as strings, or None if these are classes."""
     number_format = infer_number_format([str(cell) for cell in pd.unique(column)])
     if number_format is None:
-        return None
-    numbers = pd.Series(parse_numbers(column, name, number_format).values, index=column.index)
+        return None, []
+    parsed = parse_numbers(column, name, number_format)
+    numbers = pd.Series(parsed.values, index=column.index)
     if numbers.isna().any():
         raise TargetError(
             f"The target must be numbers or classes, got {name!r} with numbers and {int(numbers.isna().sum())} cell(s) "
             f"such as {str(column[numbers.isna()].iloc[0])!r}. Correct them or leave the cells empty."
         )
-    return numbers
+    doubts = list(parsed.warnings)
+    if number_format.unit:
+        doubts.append(ReadingNote(f"The unit {number_format.unit!r} was taken off the numbers of the target {name!r}."))
+    return numbers, doubts
 
 
-def _is_known(column: AnySeries) -> AnySeries:
-    return pd.Series(~is_missing(column), index=column.index)
+def _unread_numbers(column: AnySeries, name: str) -> TabAttnWarning | None:
+    """Return what to warn of if classes look like numbers that can't be read."""
+    why = why_not_numbers([str(cell) for cell in pd.unique(column)])
+    if why is None:
+        return None
+    return UnreadNumbersWarning(
+        f"The target {name!r} looks like numbers, but {why}: it is read as classes. Write all of its numbers alike."
+    )

@@ -1,59 +1,91 @@
 """File, or any table in memory, to DataFrame."""
 
-import bz2
-import gzip
-import io
-import lzma
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import pandas as pd
 
-from tabattn.errors import TabAttnError, TabAttnWarning, TableError, in_one_line, quoted
-from tabattn.table.charset import decode
-from tabattn.table.delimited import names_in, read_text
+from tabattn.errors import (
+    ParameterError,
+    ReadingNote,
+    TabAttnError,
+    TabAttnWarning,
+    TableError,
+    in_one_line,
+    quoted,
+    warn_all,
+)
+from tabattn.table.charset import as_utf8
+from tabattn.table.content import decompressed, foreign, signature
+from tabattn.table.delimited import read_text
+from tabattn.table.layout import Places
+from tabattn.table.limits import BYTES_PER_CHARACTER, check_memory
 from tabattn.table.numbers import MAX_EXACT_INTEGER
+from tabattn.table.sheets import read_workbook
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-COLUMNAR: Mapping[str, Callable[[bytes], Any]] = {
-    ".parquet": lambda data: _arrow_parquet(data),
-    ".feather": lambda data: _arrow_file(data),
-    ".arrow": lambda data: _arrow_file(data),
-}
-EXCEL = ".xlsx"
-FORMATS = (*SEPARATORS, *COLUMNAR, EXCEL)
-DECOMPRESSED: Mapping[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".bz2": bz2.decompress,
-    ".xz": lzma.decompress,
-    ".zip": lambda data: _unzip(data),
-    ".zst": lambda data: _unzstd(data),
-}
-MAX_TITLE_LINES = 10
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+COLUMNAR = {".parquet": "parquet", ".feather": "arrow", ".arrow": "arrow"}
+COMPRESSIONS = {".gz": "gz", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zst"}
+FORMATS = (*SEPARATORS, *COLUMNAR, *WORKBOOKS[1:], WORKBOOKS[0])
+EXTRAS = {"workbook": ("python-calamine", "excel"), "parquet": ("pyarrow", "parquet"), "arrow": ("pyarrow", "parquet")}
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    r"""Read a table with one line of column names.
+@dataclass(frozen=True)
+class FileTable:
+    """A table as it was found in a file.
 
-    The encoding (UTF-8, UTF-16, UTF-32, cp949 or cp1252), the separator (comma, semicolon, tab or bar) and the decimal
-    separator of text are inferred. Codes keep their leading zeros. An index that has a name is a column.
+    Args:
+        names: Names of the columns as they are written, "" where there is none.
+        cells: The columns.
+        units: Units by name.
+        notes: What was left out, filled or read otherwise than the name of the file says.
+    """
+
+    names: list[str]
+    cells: pd.DataFrame
+    units: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def read_table(
+    path: str | Path,
+    *,
+    sheet: str | int | None = None,
+    header_row: int | None = None,
+    units_row: int | None = None,
+    max_memory: float | None = None,
+) -> pd.DataFrame:
+    r"""Read a table with a line of column names.
+
+    What a file is follows from its content, not from its name. The encoding (UTF-8, UTF-16, UTF-32, cp949, Shift-JIS,
+    GBK or cp1252), the separator (comma, semicolon, tab or bar) and the decimal separator of text are inferred. Codes
+    keep their leading zeros. An index that has a name is a column. Titles and remarks above the names, a line of units
+    under them, totals at the foot, blank rows and columns are left out, two lines of names are joined, and cells merged
+    over rows are filled: all of this is said.
 
     Args:
         path: A .csv, .tsv or .txt file, also compressed as .gz, .bz2, .xz, .zip or .zst; a .parquet, .feather or .arrow
-            file (extra `parquet`); or an .xlsx file, of whose first sheet the used part is read, without a title above
-            the names (extra `excel`).
+            file (extra `parquet`); or an .xlsx, .xlsm, .xlsb, .xls or .ods file (extra `excel`).
+        sheet: Name of the sheet, or its number from 1 on; None for the first that holds a table.
+        header_row: Number of the row of names, from 1 on as people count; None to find it.
+        units_row: Number of the row of units, 0 for none; None to find it.
+        max_memory: Gigabytes that reading may take; None for most of what is free.
 
     Returns:
-        The table, its column names as strings.
+        The table, its column names as strings; `attrs["units"]` has the units by column.
 
     Raises:
-        TableError: The file does not exist, it is not such a table, or a column name occurs twice.
+        TableError: The file does not exist, it is not such a table, it is too large, or a column name occurs twice.
+        ParameterError: An argument is outside its range.
 
     Warns:
+        ReadingNote: What was left out, joined or filled.
         AmbiguousNumbersWarning: Separators in the numbers of a file may be those of decimals or of thousands.
         UnparsedCellsWarning: Some cells of a column of numbers are not numbers.
 
@@ -64,41 +96,90 @@ def read_table(path: str | Path) -> pd.DataFrame:
         >>> read_table(path).to_dict("list")
         {'온도': [1.5], 'line': ['A']}
     """
+    places = _checked_places(sheet, header_row, units_row, max_memory)
     path = Path(path)
     if not _exists(path):
         raise TableError(f"The table must be an existing file, got {str(path)!r}. Check the path.")
     if not path.is_file():
         raise TableError(f"The table must be a file, got the directory {str(path)!r}. Name a file in it.")
-    suffix, compression = _suffixes(path)
+    _refuse_suffix(path)
+    check_memory(path.stat().st_size, f"{path.name!r}", max_memory)
+    kind = "text"
     try:
-        names, table = _read(path, suffix, compression)
+        data = path.read_bytes()
+        kind, data, notes = _content(path, data, max_memory)
+        found = _read(kind, data, path, places, max_memory)
     except (TabAttnError, TabAttnWarning):
         raise
-    except pd.errors.ParserWarning as error:
-        raise TableError(
-            f"{str(path)!r} must have one name for each column, got rows with more cells than names. Name all columns."
-        ) from error
     except ImportError as error:
-        package, extra = ("openpyxl", "excel") if suffix == EXCEL else ("pyarrow", "parquet")
+        package, extra = EXTRAS.get(kind, EXTRAS["parquet"])
         raise TableError(
             f"Reading {path.name!r} needs {package}. Install it with: pip install 'tabattn[{extra}]'"
         ) from error
     except Exception as error:  # parsers of damaged bytes raise errors of any type
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise TableError(
-            f"{str(path)!r} must be a table with one line of column names: {reason.rstrip('.')}."
+            f"{str(path)!r} must be a table with one line of column names: {_reason(error, kind)}."
         ) from error
-    if not names:
+    if not found.names:
         raise TableError(f"{str(path)!r} must be a table with one line of column names, got nothing.")
-    _refuse_duplicates([name for name in names if name])
-    if len(names) == len(table.columns):
-        table.columns = pd.Index(_all_named(names), dtype="str")
-    else:
-        raise TableError(
-            f"{str(path)!r} must have as many column names as columns, got {len(names)} names. "
-            "Check the separator and the first line."
-        )
+    _refuse_duplicates([name for name in found.names if name])
+    table = found.cells
+    table.columns = pd.Index(_all_named(found.names), dtype="str")
+    if found.units:
+        table.attrs["units"] = dict(found.units)
+    said = [*notes, *found.notes]
+    if said:
+        warn_all([ReadingNote(f"{path.name!r}: {'; '.join(said)}.")])
     return table
+
+
+def read_any(data: Any, **options: Any) -> pd.DataFrame:
+    """Return a table in memory as DataFrame, or read the file whose path this is.
+
+    Args:
+        data: A table or a path.
+        options: Arguments of `read_table`; for files only.
+
+    Raises:
+        ParameterError: It is neither, or options are given for a table in memory.
+        TableError: As `read_table` and `as_pandas` raise it.
+    """
+    if isinstance(data, str | Path):
+        return read_table(data, **options)
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ParameterError(f"{given[0]} must be left out for a table in memory: it is for files.")
+    table = as_pandas(data)
+    if not isinstance(table, pd.DataFrame):
+        raise ParameterError(f"data must be a table or the path of one, got {type(data).__name__}.")
+    return table
+
+
+def _checked_places(
+    sheet: str | int | None, header_row: int | None, units_row: int | None, max_memory: float | None
+) -> Places:
+    for name, number, least in (("header_row", header_row, 1), ("units_row", units_row, 0)):
+        is_number = isinstance(number, Integral) and not isinstance(number, bool)
+        if number is not None and not (is_number and number >= least):
+            raise ParameterError(f"{name} must be an integer of at least {least}, or None, got {number!r}.")
+    if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, str | Integral)):
+        raise ParameterError(f"sheet must be the name or the number of a sheet, or None, got {sheet!r}.")
+    is_amount = isinstance(max_memory, Real) and not isinstance(max_memory, bool)
+    if max_memory is not None and not (is_amount and max_memory > 0):
+        raise ParameterError(f"max_memory must be a positive number of gigabytes, or None, got {max_memory!r}.")
+    return Places(sheet, header_row, units_row)
+
+
+def _reason(error: Exception, kind: str) -> str:
+    """Return in our words why bytes could not be read; our own errors say it themselves."""
+    if isinstance(error, MemoryError):
+        return "it is too large for the memory at hand"
+    if isinstance(error, UnicodeDecodeError):
+        return "its text ends within a character, or is in no encoding that is known"
+    if isinstance(error, ValueError) and type(error) is ValueError and error.args and kind == "text":
+        return str(error.args[0]).strip().splitlines()[0].rstrip(".")
+    whole = {"workbook": "workbook", "parquet": "Parquet file", "arrow": "Arrow file"}.get(kind, "compressed text")
+    return f"it is damaged, or no {whole}"
 
 
 def as_pandas(data: Any) -> Any:
@@ -178,55 +259,63 @@ def _refuse_duplicates(names: list[str]) -> None:
         raise TableError(f"Column names must be unique, got {quoted(duplicated)} more than once. Rename the columns.")
 
 
-def _suffixes(path: Path) -> tuple[str, str]:
-    """Return the suffix of the format, and that of the compression or nothing."""
+def _refuse_suffix(path: Path) -> None:
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    compression = suffixes.pop() if suffixes and suffixes[-1] in DECOMPRESSED else ""
+    compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
     suffix = suffixes[-1] if suffixes else ""
     if suffix not in FORMATS or (compression and suffix not in SEPARATORS):
         raise TableError(
             f"The table must be a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file (text also compressed), "
             f"got {path.name!r}. Save it as CSV."
         )
-    return suffix, compression
 
 
-def _read(path: Path, suffix: str, compression: str) -> tuple[list[str], pd.DataFrame]:
-    data = path.read_bytes()
-    if suffix == EXCEL:
-        return _read_sheet(pd.read_excel(io.BytesIO(data), header=None, dtype=object))
-    if suffix in COLUMNAR:
-        arrow = COLUMNAR[suffix](data)
+def _content(path: Path, data: bytes, max_memory: float | None) -> tuple[str, bytes, list[str]]:
+    """Return what a file is, its bytes without compression, and what to say if its name says something else."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    expected = COMPRESSIONS.get(suffixes[-1], "")
+    suffix = suffixes[-2] if expected else suffixes[-1]
+    named = COLUMNAR.get(suffix, "workbook" if suffix in WORKBOOKS else "text")
+    found, compression = signature(data), ""
+    if found in COMPRESSIONS.values():
+        compression = found
+        data = decompressed(data, found, path.name, max_memory)
+        found = signature(data)
+    what = foreign(data)
+    if what is not None:
+        raise ValueError(f"it is {what}")
+    kind = found if found in {"workbook", "parquet", "arrow"} else named if named == "arrow" else "text"
+    if found in COMPRESSIONS.values():
+        raise ValueError("it is compressed twice")
+    notes = []
+    if kind != named and data:
+        notes.append(f"the file is {_KINDS[kind]}, though its name ends in {suffix!r}: read as what it is")
+    elif compression != expected and data:
+        said = f"compressed (.{compression})" if compression else "not compressed"
+        notes.append(f"the file is {said}, though its name ends in {path.suffixes[-1]!r}: read as what it is")
+    return kind, data, notes
+
+
+_KINDS = {"text": "text", "workbook": "a workbook", "parquet": "a Parquet file", "arrow": "an Arrow file"}
+
+
+def _read(kind: str, data: bytes, path: Path, places: Places, max_memory: float | None) -> FileTable:
+    if kind == "workbook":
+        sheet = read_workbook(data, path.name, places, max_memory)
+        return FileTable(sheet.names, sheet.cells, sheet.units, sheet.notes)
+    if kind in {"parquet", "arrow"}:
+        arrow = _arrow_parquet(data) if kind == "parquet" else _arrow_file(data)
         arrow.validate(full=True)  # damaged data would end the process when it is read
         table = _with_integers(arrow.to_pandas(), nw.from_native(arrow, eager_only=True))
         named = [name for name in table.index.names if name is not None and name not in table.columns]
         table = table.reset_index(level=named).reset_index(drop=True) if named else table.reset_index(drop=True)
-        return [str(name).strip() for name in table.columns], table
-    text = decode(DECOMPRESSED[compression](data) if compression else data)
-    return read_text(text, SEPARATORS[suffix], path.name)
-
-
-def _read_sheet(cells: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Return the names and the rows of the used part of a sheet, with the types that its cells have."""
-    used = cells.dropna(how="all", axis=0).dropna(how="all", axis=1)
-    used = used.iloc[_n_title_lines(used) :].dropna(how="all", axis=1)
-    if used.empty:
-        return [], used
-    rows = cells.loc[used.index[0] + 1 : used.index[-1], used.columns]
-    names = [name.removesuffix(" 00:00:00") for name in names_in(used.iloc[:1])]  # a name that is a day has no hour
-    return names, rows.reset_index(drop=True).infer_objects()
-
-
-def _n_title_lines(used: pd.DataFrame) -> int:
-    """Count the lines above the names: of one cell each, in the first column, above a line of names and typed cells."""
-    for n_lines in range(min(MAX_TITLE_LINES, len(used) - 1) + 1):
-        line = used.iloc[n_lines]
-        if all(isinstance(cell, str) for cell in line):
-            below = used.iloc[n_lines + 1 :].to_numpy().ravel() if n_lines else ()
-            return n_lines if any(not isinstance(cell, str) and not pd.isna(cell) for cell in below) else 0
-        if line.notna().sum() != 1 or pd.isna(line.iloc[0]):
-            return 0
-    return 0
+        return FileTable([str(name).strip() for name in table.columns], table)
+    if places.sheet is not None:
+        raise TableError(f"{path.name!r} must be a workbook to have a sheet, got text. Leave sheet (--sheet) out.")
+    check_memory(len(data) * BYTES_PER_CHARACTER, f"{path.name!r}", max_memory)
+    usual = next((SEPARATORS[each.lower()] for each in path.suffixes if each.lower() in SEPARATORS), ",")
+    text = read_text(as_utf8(data), usual, path.name, places)
+    return FileTable(text.names, text.cells, text.units, text.notes)
 
 
 def _all_named(names: Sequence[str]) -> list[str]:
@@ -257,18 +346,3 @@ def _arrow_parquet(data: bytes) -> Any:
     file = parquet.ParquetFile(pa.BufferReader(data))
     _refuse_duplicates(file.schema_arrow.names)
     return file.read()
-
-
-def _unzstd(data: bytes) -> bytes:
-    import pyarrow as pa
-
-    decompressed: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
-    return decompressed
-
-
-def _unzip(data: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
-        if len(names) != 1:
-            raise ValueError(f"a .zip must hold one file, got {len(names)}")
-        return archive.read(names[0])

@@ -1,17 +1,23 @@
 """What is known of every column, and rows of a table as values: `TableSchema` and `TypedTable`."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from types import NoneType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, get_args
 
+import numpy as np
 import pandas as pd
 
+from tabattn.choices import Censored
 from tabattn.errors import TabAttnWarning
 from tabattn.table.cells import (
     BOOLEAN_NAMES,
     AnySeries,
+    CellRules,
+    Positions,
     parse_booleans,
     parse_levels,
     parse_numbers,
@@ -20,13 +26,11 @@ from tabattn.table.cells import (
     parse_times,
 )
 from tabattn.table.columns import Levels, Numbers, RowIndex, Texts, Times, TypedCells
-from tabattn.table.dates import DateFormat, DateUnit
-from tabattn.table.numbers import (
-    NUMBER_FORMATS,
-    NumberFormat,
-)
+from tabattn.table.dates import ORDERS, DateFormat, DateUnit, Order
+from tabattn.table.numbers import NUMBER_FORMATS, NumberFormat
 
 MIN_LEVEL_COUNT = 2
+_PARTS_OF = {"y": ("%Y", "%y"), "m": ("%m", "%b", "%B"), "d": ("%d",)}
 Format: TypeAlias = NumberFormat | DateFormat | DateUnit | None
 
 
@@ -59,6 +63,7 @@ class Column:
             and True for a boolean one.
         is_constant: True if all training rows have the same value, missing being a value; such a column gets no token.
         format: How its numbers, or its dates, are written; None where there is one way only.
+        rules: How some cells are to be read.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Column:
     categories: tuple[str, ...] = ()
     is_constant: bool = False
     format: Format = None
+    rules: CellRules = field(default_factory=CellRules)
 
     @property
     def n_codes(self) -> int:
@@ -77,7 +83,7 @@ class Column:
         """Subtracted from its integers before conversion to float64."""
         return self.format.offset if isinstance(self.format, NumberFormat) else 0
 
-    def read(self, cells: AnySeries) -> tuple[TypedCells, TabAttnWarning | None]:
+    def read(self, cells: AnySeries) -> tuple[TypedCells, tuple[TabAttnWarning, ...]]:
         """Parse cells of this column.
 
         Args:
@@ -89,25 +95,46 @@ class Column:
         Raises:
             ColumnError: No cell could be parsed, or some numbers are infinite.
         """
+        rules = self.rules
+        cells = rules.mask(cells, self.name)
         match self.kind:
             case Kind.NUMERIC:
-                numbers, warning = parse_numbers(cells, self.name, _number_format(self.format))
-                return Numbers(numbers), warning
+                numbers, warnings = parse_numbers(cells, self.name, _number_format(self.format), rules.censored)
+                return Numbers(numbers), warnings
             case Kind.DURATION:
-                seconds, warning = parse_seconds(cells, self.name, _number_format(self.format))
-                return Numbers(seconds), warning
+                seconds, warnings = parse_seconds(cells, self.name, _number_format(self.format))
+                return Numbers(seconds), warnings
             case Kind.BOOLEAN:
-                booleans, warning = parse_booleans(cells, self.name)
-                return Levels(booleans, BOOLEAN_NAMES), warning
+                booleans, warnings = parse_booleans(cells, self.name)
+                return Levels(booleans, BOOLEAN_NAMES), warnings
             case Kind.CATEGORICAL:
-                positions, names = parse_levels(cells)
-                return Levels(positions, tuple(names)), None
+                positions, names = parse_levels(cells, keep_na=rules.keep_na)
+                return Levels(*_as_codes(positions, names, self.categories)), ()
             case Kind.DATETIME:
                 how = None if isinstance(self.format, NumberFormat) else self.format
-                times, warning = parse_times(cells, self.name, how)
-                return Times(times.reset_index(drop=True)), warning
+                times, warnings = parse_times(cells, self.name, how)
+                return Times(times.reset_index(drop=True)), warnings
             case Kind.TEXT:
-                return Texts(parse_texts(cells).reset_index(drop=True)), None
+                return Texts(parse_texts(cells, keep_na=rules.keep_na).reset_index(drop=True)), ()
+
+
+def _as_codes(
+    positions: Positions, names: Sequence[str], categories: Sequence[str]
+) -> tuple[Positions, tuple[str, ...]]:
+    """Return levels in which numbers are the codes that they stand for: 7 is the level "007" if there is no level "7".
+
+    Whoever saves a table as numbers loses the zeros in front of its codes.
+    """
+    numbers = Counter(level.lstrip("0") or "0" for level in categories if level.isdigit())
+    code_of = {
+        short: level
+        for level in categories
+        if level.isdigit() and numbers[short := level.lstrip("0") or "0"] == 1 and short != level
+    }
+    renamed = [code_of.get(name, name) for name in names]
+    place_of = {name: place for place, name in enumerate(dict.fromkeys(renamed))}
+    places = np.array([*(place_of[name] for name in renamed), -1], dtype=np.intp)
+    return places[positions], tuple(place_of)
 
 
 def _number_format(given: Format) -> NumberFormat | None:
@@ -121,18 +148,34 @@ class TableSchema:
     columns: tuple[Column, ...]
 
     @classmethod
-    def from_settings(cls, settings: Sequence[Mapping[str, Any]]) -> Self:
+    def from_settings(cls, settings: Sequence[Mapping[str, Any]], rules: Mapping[str, Any] | None = None) -> Self:
         """Return the schema whose `settings` these are.
+
+        Args:
+            settings: Settings of the columns.
+            rules: The `rule_settings`; None for the defaults, which older files have.
 
         Raises:
             ValueError, TypeError, KeyError: They are not those of a schema.
         """
-        return cls(tuple(_column_of(dict(each)) for each in settings))
+        how = _rules_of(rules or {})
+        return cls(tuple(replace(_column_of(dict(each)), rules=how) for each in settings))
+
+    @property
+    def rules(self) -> CellRules:
+        """How some cells are to be read, in all columns."""
+        return self.columns[0].rules if self.columns else CellRules()
+
+    @property
+    def rule_settings(self) -> dict[str, Any]:
+        """How some cells are to be read, as JSON can hold it."""
+        return asdict(self.rules) | {"na_values": [list(pair) for pair in self.rules.na_values]}
 
     @property
     def settings(self) -> list[dict[str, Any]]:
         """The columns as JSON can hold them."""
-        return [asdict(column) | {"format": _format_settings(column.format)} for column in self.columns]
+        plain = [{**asdict(column), "format": _format_settings(column.format)} for column in self.columns]
+        return [{name: value for name, value in each.items() if name != "rules"} for each in plain]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -186,10 +229,11 @@ class TableSchema:
             ColumnError: A column holds nothing of what it held in training, or infinite numbers.
         """
         read = [
-            (Levels.missing_cells(len(X)), None) if column.is_constant else column.read(X.iloc[:, i])
+            (Levels.missing_cells(len(X)), ()) if column.is_constant else column.read(X.iloc[:, i])
             for i, column in enumerate(self.columns)
         ]
-        return TypedTable(self, tuple(cells for cells, _ in read), X.index, present(warning for _, warning in read))
+        warnings = tuple(itertools.chain.from_iterable(each for _, each in read))
+        return TypedTable(self, tuple(cells for cells, _ in read), X.index, warnings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +266,7 @@ class TypedTable:
     def with_learned_schema(self) -> Self:
         """Return the same rows with a schema whose categories and constant columns are those of these rows."""
         columns = (_learned(*pair) for pair in zip(self.schema.columns, self.cells, strict=True))
-        return replace(self, schema=TableSchema(tuple(columns)))
+        return replace(self, schema=replace(self.schema, columns=tuple(columns)))
 
 
 def _learned(column: Column, cells: TypedCells) -> Column:
@@ -236,14 +280,27 @@ def _learned(column: Column, cells: TypedCells) -> Column:
     return replace(column, categories=categories, is_constant=cells.is_constant)
 
 
-def present(warnings: Iterable[TabAttnWarning | None]) -> tuple[TabAttnWarning, ...]:
-    """Return the warnings among some that may be None."""
-    return tuple(warning for warning in warnings if warning is not None)
-
-
 def _format_settings(given: Format) -> Any:
     """Return a format as JSON can hold it: a unit as text, others as their fields."""
     return given.value if isinstance(given, DateUnit) else None if given is None else asdict(given)
+
+
+def order_of_pattern(pattern: str | None, *, day_first: bool) -> Order:
+    """Return the order of the dates of a format that tabattn up to 0.1 wrote: a pattern of strptime, or none."""
+    if pattern is None:
+        return "dmy" if day_first else "mdy"
+    places = {part: min(place for place in map(pattern.find, names) if place >= 0) for part, names in _PARTS_OF.items()}
+    order = "".join(sorted(places, key=lambda part: places[part]))
+    return next((known for known in ORDERS if known == order), "ymd")
+
+
+def _rules_of(settings: Mapping[str, Any]) -> CellRules:
+    """Return the rules that `rule_settings` made these settings of."""
+    pairs = tuple((None if where is None else str(where), str(text)) for where, text in settings.get("na_values", ()))
+    censored = settings.get("censored", "limit")
+    if censored not in get_args(Censored):
+        raise ValueError("the reading of limits is unknown")
+    return CellRules(pairs, bool(settings.get("keep_na", False)), censored)
 
 
 def _column_of(settings: dict[str, Any]) -> Column:
@@ -253,12 +310,14 @@ def _column_of(settings: dict[str, Any]) -> Column:
     if held is None or isinstance(held, str):
         how = None if held is None else DateUnit(held)
     elif "decimal" in held:
-        how = NumberFormat(held["decimal"], held["thousands"], int(held["offset"]))
-        if replace(how, offset=0) not in NUMBER_FORMATS:
+        prefix, suffix = str(held.get("prefix", "")), str(held.get("suffix", ""))
+        how = NumberFormat(held["decimal"], held["thousands"], int(held["offset"]), prefix, suffix)
+        if NumberFormat(*how.marks) not in NUMBER_FORMATS:
             raise ValueError("the format of numbers is unknown")
     else:
-        pattern = held["pattern"]
-        how = DateFormat(None if pattern is None else str(pattern), bool(held["day_first"]))
+        how = DateFormat(held["order"] if "order" in held else order_of_pattern(**held))
+        if how.order not in ORDERS:
+            raise ValueError("the order of dates is unknown")
     if not isinstance(settings["name"], str):
         raise TypeError("names must be strings")
     kind, categories = Kind(settings["kind"]), tuple(str(level) for level in settings["categories"])

@@ -14,15 +14,15 @@ def number(separators: str, offset: int = 0) -> NumberFormat:
     return NumberFormat(separators[0], separators[1:], offset)  # type: ignore[arg-type]
 
 
-def date(pattern: str) -> DateFormat | DateUnit | None:
-    """The format of a pattern, "mixed", or a unit; None for ""."""
-    if pattern in {unit.value for unit in DateUnit}:
-        return DateUnit(pattern)
-    return DateFormat(None if pattern == "mixed" else pattern) if pattern else None
+def date(order: str) -> DateFormat | DateUnit | None:
+    """The format of an order, or a unit; None for ""."""
+    if order in {unit.value for unit in DateUnit}:
+        return DateUnit(order)
+    return DateFormat(order) if order else None  # type: ignore[arg-type]
 
 
 def _warned(parsed: Parsed[Any]) -> Any:
-    warn_all([] if parsed.warning is None else [parsed.warning])
+    warn_all(parsed.warnings)
     return parsed.values
 
 

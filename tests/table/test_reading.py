@@ -14,7 +14,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from tabattn.errors import AmbiguousNumbersWarning, TableError
+from tabattn.errors import AmbiguousNumbersWarning, ReadingNote, TableError
 from tabattn.table.charset import decode
 from tabattn.table.inference import infer_schema
 from tabattn.table.reading import as_pandas, read_table
@@ -73,16 +73,11 @@ def test_names_are_kept_as_written(tmp_path: Path) -> None:
         ("noextension", "a,b\n", "must be a .csv"),
         ("empty.csv", "", "must be a table with one line of column names"),
         ("picture.csv", b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", "must be a table"),
-        ("ragged.csv", "a,b\n1,2\n1,2,3,4\n", "must be a table"),
+        ("ragged.csv", "a,b\n1,2\n1,2,3,4\n", "must be a table.* more cells than names in row 3"),
         ("twice.csv", "a,b,a,c,b\n1,2,3,4,5\n", "must be unique, got 'a', 'b' more than once"),
         ("r_style.csv", "a,b,y\n1,7,1,3.5\n2,8,0,4.5\n", "more cells than names"),
         ("n" * 300 + ".csv", None, "must be an existing file"),
         ("cut.csv.gz", b"\x1f\x8b\x08\x00", "must be a table"),
-        ("fake.csv.gz", "a,b\n1,2\n", "must be a table"),
-        ("fake.xlsx", "a,b\n1,2\n", "must be a table"),
-        ("fake.csv.zip", "a,b\n1,2\n", "must be a table"),
-        ("fake.csv.xz", "a,b\n1,2\n", "must be a table"),
-        ("fake.parquet", "a,b\n1,2\n", "must be a table"),
         ("fake.feather", "a,b\n1,2\n", "must be a table"),
         ("t.parquet.gz", "a,b\n1,2\n", "must be a .csv"),
         ("cut.csv", "온도".encode("utf-16")[:-1], "must be a table"),
@@ -273,7 +268,8 @@ def test_the_used_part_of_a_sheet_is_the_table(tmp_path: Path) -> None:
             table.to_excel(writer, index=False, startrow=3, startcol=1)
             if titled:
                 writer.book.active.cell(2, 2, "생산 기록")
-        pd.testing.assert_frame_equal(read_table(path), table)
+        with pytest.warns(ReadingNote, match="row 2: above the names") if titled else contextlib.nullcontext():
+            pd.testing.assert_frame_equal(read_table(path), table)
 
 
 SHEETS: dict[str, tuple[list[list[object]], dict[str, list[object]]]] = {
@@ -295,7 +291,8 @@ def test_names_and_titles_of_sheets(tmp_path: Path, what: str) -> None:
     for row in rows:
         book.active.append(row)
     book.save(tmp_path / "t.xlsx")
-    assert str(read_table(tmp_path / "t.xlsx").to_dict("list")) == str(columns)
+    with pytest.warns(ReadingNote, match="rows 1, 2") if what == "two titles" else contextlib.nullcontext():
+        assert str(read_table(tmp_path / "t.xlsx").to_dict("list")) == str(columns)
 
 
 @pytest.mark.parametrize("package", ["parquet", "pyarrow", "polars"])
