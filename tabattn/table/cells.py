@@ -16,6 +16,7 @@ import pandas as pd
 
 from tabattn.choices import Censored
 from tabattn.errors import (
+    AmbiguousNumbersWarning,
     CensoredCellsWarning,
     ColumnError,
     OtherFormatWarning,
@@ -31,8 +32,10 @@ from tabattn.table.dates import (
     ORDERS,
     DateFormat,
     DateUnit,
+    Order,
     date_parts,
     infer_date_format,
+    infer_dates,
     is_duration,
     parse_counts,
     parse_dates,
@@ -46,6 +49,7 @@ from tabattn.table.numbers import (
     is_enough,
     is_limit,
     is_number,
+    number_parts,
     parse_boolean,
     parse_integer,
     parse_number,
@@ -67,6 +71,8 @@ MISSING_WORDS = frozenset(
             "---",
             "–",
             "—",
+            "―",
+            "ー",
             "?",
             ".",
             "na",
@@ -77,36 +83,35 @@ MISSING_WORDS = frozenset(
             "#na",
             "<na>",
             "nan",
-            "-nan",
-            "nat",
         ),
-        *(
-            "null",
-            "none",
-            "nil",
-            "missing",
-            "nd",
-            "n.d.",
-            "n.d",
-            "n/d",
-            "not detected",
-            "not available",
-            "not measured",
-        ),
-        *("#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!", "#n/a!", "#####", "1.#qnan", "1.#ind", "-1.#ind"),
+        *("-nan", "nat", "null", "none", "nil", "missing", "nd", "n.d.", "n.d", "n/d", "not detected", "no data"),
+        *("not available", "not measured", "bdl", "bql", "blq", "<lod", "< lod", "<loq", "< loq", "<lloq", "< lloq"),
+        *("#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!", "#n/a!", "#spill!", "#calc!", "#####"),
+        *("#nv", "#wert!", "#bezug!", "#zahl!", "1.#qnan", "1.#ind", "-1.#ind", "0000-00-00", "0000-00-00 00:00:00"),
         *(
             "없음",
             "결측",
             "결측치",
             "해당없음",
             "해당 없음",
+            "해당사항없음",
+            "해당사항 없음",
             "미측정",
+            "미입력",
+            "미기재",
+            "자료없음",
+        ),
+        *(
+            "자료 없음",
+            "데이터없음",
+            "데이터 없음",
             "측정불가",
             "측정 불가",
             "판정불가",
             "판정 불가",
             "불검출",
             "미검출",
+            "검출안됨",
         ),
         *(
             "無",
@@ -115,16 +120,28 @@ MISSING_WORDS = frozenset(
             "欠測",
             "欠損",
             "なし",
+            "データなし",
             "該当なし",
             "不検出",
+            "検出せず",
             "未検出",
             "未測定",
             "測定不可",
+            "未検査",
+        ),
+        *(
+            "无数据",
             "未检出",
+            "未检测",
             "未測",
             "未测",
+            "k.a.",
+            "k. a.",
+            "keine angabe",
+            "n.b.",
+            "fehlt",
+            "nicht gemessen",
         ),
-        *("k.a.", "k. a.", "fehlt", "nicht gemessen"),
     }
 )
 MAX_WORD_LENGTH = max(map(len, MISSING_WORDS))
@@ -133,7 +150,9 @@ INFERRED_NUMBERS = frozenset(
     {"integer", "floating", "mixed-integer-float", "decimal"}
 )  # of pandas.api.types.infer_dtype
 BEYOND_INTEGERS = 2**64
+SECONDS_PER_DAY = 86_400
 N_SHOWN = 3
+FIRST_YEAR = 1900
 FIRST_DAY_OF_DURATIONS, LONGEST_DURATION = dt.datetime(1899, 12, 31), dt.timedelta(days=60)  # Excel knows a February 29
 _ORDER_WORDS = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
 
@@ -198,16 +217,16 @@ class CellRules:
             column: The cells.
             name: Name of the column.
         """
-        texts = {text.strip().casefold() for where, text in self.na_values if where in {None, name}}
+        texts = {text.strip() for where, text in self.na_values if where in {None, name}}
         if not texts:
             return column
         numbers = {number for number in map(_plain_number, texts) if number is not None}
-        if not holds_strings(column):
-            is_wanted = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-            return column.mask(column.isin(list(numbers))) if is_wanted and numbers else column
+        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            return column.mask(column.isin(list(numbers))) if numbers else column
+        column = column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column
         positions, values = factorized(column)
         is_na = [
-            level_name(value).strip().casefold() in texts or (is_real_number(value) and float(value) in numbers)
+            level_name(value).strip().removesuffix(" 00:00:00") in texts or _plain_number(value) in numbers
             for value in values
         ]
         return column.mask(np.array([*is_na, False])[positions])
@@ -388,6 +407,7 @@ def parse_times(column: AnySeries, name: str, how: DateFormat | DateUnit | None 
     is_numeric = cells.map(is_real_number).to_numpy(dtype=bool)
     times: AnySeries = pd.to_datetime(cells.mask(is_text | is_numeric), errors="coerce", utc=True)
     other: OtherFormatWarning | None = None
+    zones: OtherFormatWarning | None = None
     if isinstance(how, DateUnit):
         counts = pd.to_numeric(cells.where(is_text | is_numeric), errors="coerce").astype(np.float64)
         times = times.where(times.notna(), parse_counts(counts, how))
@@ -395,7 +415,9 @@ def parse_times(column: AnySeries, name: str, how: DateFormat | DateUnit | None 
         if is_text.any():
             texts = cells.where(is_text).map(lambda cell: plain_digits(level_name(cell).strip()), na_action="ignore")
             distinct = texts.dropna().unique().tolist()
-            how, other = _order_of(distinct, how or infer_date_format(distinct) or DateFormat(), name)
+            known = how or infer_date_format(distinct) or DateFormat()
+            how, other = _order_of(distinct, known, name)
+            zones = _zones(distinct, known, name)
             times = times.where(~is_text, parse_dates(texts, how))
         if is_numeric.any() and how is not None:
             digits = cells.where(is_numeric).map(_digits, na_action="ignore")
@@ -407,7 +429,21 @@ def parse_times(column: AnySeries, name: str, how: DateFormat | DateUnit | None 
             times = times.where(times.notna(), parse_counts(counts, DateUnit.EXCEL_DAYS))
     warnings = _unparsed(column, times.isna().to_numpy() & ~missing, missing, name, "dates")
     times = times.dt.tz_localize(None).set_axis(column.index)
-    return Parsed(times, warnings if other is None else (other, *warnings))
+    return Parsed(times, (*(each for each in (other, zones) if each is not None), *warnings))
+
+
+def _zones(texts: Sequence[str], how: DateFormat, name: str) -> OtherFormatWarning | None:
+    """Return what to warn of if some times name a time zone and others do not, here or in the fit."""
+    dates = date_parts(texts)
+    is_date = dates.orders.any(axis=1)
+    bare = np.flatnonzero(is_date & ~dates.has_zone)
+    if not is_date.any() or (how.has_zone and len(bare) == 0) or (not how.has_zone and not dates.has_zone.any()):
+        return None
+    example = texts[int(bare[0] if len(bare) else np.flatnonzero(dates.has_zone)[0])]
+    return OtherFormatWarning(
+        f"Column {name!r} holds times with a time zone and others without, such as {example!r}, here or in the fit: "
+        "those without are read as UTC. Name the zone everywhere, or nowhere."
+    )
 
 
 def _order_of(texts: Sequence[str], how: DateFormat, name: str) -> tuple[DateFormat, OtherFormatWarning | None]:
@@ -419,6 +455,15 @@ def _order_of(texts: Sequence[str], how: DateFormat, name: str) -> tuple[DateFor
     is_open = dates.is_open
     if not is_open.any():
         return how, None
+    if how.order == "none":  # the fit has seen no such dates
+        found, example = infer_dates(texts, lambda times: times)
+        order: Order = "ymd" if found is None or found.order == "none" else found.order
+        doubt = "" if example is None else f", though {example!r} may be read in another order"
+        message = (
+            f"Column {name!r} holds dates such as {texts[int(np.flatnonzero(is_open)[0])]!r}, written in another way "
+            f"than those of the fit: read as {_ORDER_WORDS[order]}{doubt}."
+        )
+        return DateFormat(order, how.has_zone), OtherFormatWarning(message)
     unread = is_open & dates.times(how.order).isna().to_numpy()
     if not unread.any():
         return how, None
@@ -429,7 +474,7 @@ def _order_of(texts: Sequence[str], how: DateFormat, name: str) -> tuple[DateFor
                 f"Column {name!r} holds dates such as {example!r}, written in another order than those of the fit: "
                 f"all are read as {_ORDER_WORDS[order]}."
             )
-            return DateFormat(order), OtherFormatWarning(message)
+            return DateFormat(order, how.has_zone), OtherFormatWarning(message)
     if is_enough(int((is_open & ~unread).sum()), int(is_open.sum())):
         return how, None
     raise ColumnError(
@@ -471,16 +516,24 @@ def parse_seconds(column: AnySeries, name: str, number_format: NumberFormat | No
     Raises:
         ColumnError: No cell is a duration, or one is infinite.
     """
+    was_timed = number_format is None
+    fractions: tuple[OtherFormatWarning, ...] = ()
     number_format = number_format or NumberFormat()
     missing = is_missing(column)
     cells = column.astype(object).reset_index(drop=True).mask(missing)
     seconds = np.array([_plain_seconds(cell, number_format) for cell in cells], dtype=np.float64)
     seconds[missing] = np.nan
+    counted = seconds[~np.isnan(seconds)]
+    if len(counted) and was_timed and (counted >= 0).all() and (counted < 1).all():  # as Excel stores times
+        seconds *= SECONDS_PER_DAY
+        message = f"Column {name!r} holds times as fractions of a day, such as {counted[0]:g}: read as times."
+        fractions = (OtherFormatWarning(message),)
     _refuse_infinite(seconds, name)
     is_other = np.isnan(seconds) & ~missing
     durations = pd.to_timedelta(cells.where(is_other).map(_duration, na_action="ignore"), errors="coerce")
     seconds[is_other] = durations.dt.total_seconds()[is_other]
-    return Parsed(seconds, _unparsed(column, np.isnan(seconds) & ~missing, missing, name, "durations"))
+    unparsed = _unparsed(column, np.isnan(seconds) & ~missing, missing, name, "durations")
+    return Parsed(seconds, (*fractions, *unparsed))
 
 
 def parse_texts(column: AnySeries, *, keep_na: bool = False) -> AnySeries:
@@ -508,7 +561,9 @@ def twin_levels(levels: Sequence[str], name: str) -> TwinLevelsWarning | None:
     """
     twins: dict[str, list[str]] = {}
     for level in levels:
-        folded = " ".join(unicodedata.normalize("NFKC", level).casefold().rstrip(". ").split())
+        plain = unicodedata.normalize("NFKC", half_width(level)).casefold()
+        folded = " ".join(plain.rstrip(". ").split())
+        folded = (folded.lstrip("0") or "0") if folded.isdigit() else folded
         twins.setdefault(folded, []).append(level)
     pairs = [sorted(set(group)) for group in twins.values() if len(set(group)) > 1]
     if not pairs:
@@ -570,7 +625,15 @@ def _parse_objects(column: AnySeries, name: str, number_format: NumberFormat, ce
     parsed = np.array([*(_number(value, number_format) for value in values), np.nan])
     numbers: Floats = np.where(missing, np.nan, parsed[positions])
     what = f"numbers in {number_format.unit}" if number_format.unit else "numbers"
-    warnings = _unparsed(column, np.isnan(numbers) & ~missing, missing, name, what)
+    warnings: tuple[TabAttnWarning, ...] = _unparsed(column, np.isnan(numbers) & ~missing, missing, name, what)
+    if number_format.unit:
+        is_bare = np.array([*map(_is_bare, values), False])[positions] & ~np.isnan(numbers)
+        if is_bare.any():
+            message = (
+                f"Column {name!r} holds numbers in {number_format.unit}, and {int(is_bare.sum())} without it, such as "
+                f"{level_name(column[is_bare].iloc[0])!r}: read as if they had it. Write it everywhere, or nowhere."
+            )
+            warnings = (AmbiguousNumbersWarning(message), *warnings)
     is_censored = np.array([*(isinstance(value, str) and is_limit(value) for value in values), False])[positions]
     is_censored &= ~np.isnan(numbers)
     if not is_censored.any():
@@ -584,6 +647,14 @@ def _parse_objects(column: AnySeries, name: str, number_format: NumberFormat, ce
         "The option `censored` decides (limit or missing)."
     )
     return Parsed(numbers, (*warnings, CensoredCellsWarning(message)))
+
+
+def _is_bare(value: object) -> bool:
+    """Return whether a cell is a number without a unit; 0 needs none."""
+    if isinstance(value, str):
+        parts = number_parts(value)
+        return parts is not None and not parts.prefix and not parts.suffix and parts.body.strip("0.,") != ""
+    return is_real_number(value) and value != 0
 
 
 def _number(value: object, number_format: NumberFormat) -> float:
@@ -616,10 +687,16 @@ def _digits(number: Any) -> str:
         return ""
 
 
-def _plain_number(text: str) -> float | None:
+def _plain_number(cell: object) -> float | None:
+    """Return the number that a cell is, whatever its decimal separator and its unit; None for others."""
+    if isinstance(cell, str):
+        parts = number_parts(cell)
+        if parts is None or parts.limit:
+            return None
+        return parse_number(cell, NumberFormat("," if "," in parts.body else ".", "", 0, parts.prefix, parts.suffix))
     try:
-        return float(text)
-    except ValueError:
+        return float(cell) if is_real_number(cell) else None  # type: ignore[arg-type]
+    except (OverflowError, ValueError):
         return None
 
 
@@ -647,8 +724,9 @@ def _duration(cell: object) -> object:
 def excel_duration(cell: dt.date) -> dt.timedelta | None:
     """Return the duration that Excel shows as a time of the first days of 1900, such as 24:00; None for later times."""
     moment = cell if isinstance(cell, dt.datetime) else dt.datetime.combine(cell, dt.time())
-    since = moment.replace(tzinfo=None) - FIRST_DAY_OF_DURATIONS
-    return since if dt.timedelta(-1) <= since < LONGEST_DURATION else None
+    is_early = moment.year < FIRST_YEAR  # Excel's first day is 1900-01-01, that of other programs 1899-12-31
+    since = moment.replace(tzinfo=None) - FIRST_DAY_OF_DURATIONS + dt.timedelta(days=int(is_early))
+    return since if dt.timedelta() <= since < LONGEST_DURATION else None
 
 
 def _unparsed(

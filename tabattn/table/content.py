@@ -11,7 +11,7 @@ from typing import IO, Any, Literal, TypeAlias
 from tabattn.table.limits import BYTES_PER_CHARACTER, check_memory
 
 Content: TypeAlias = Literal["text", "workbook", "parquet", "arrow"]
-CHUNK = 1 << 22
+CHUNK, GZIP_TRAILER = 1 << 22, 18
 SIGNATURES: Mapping[bytes, str] = {
     b"\x1f\x8b": "gz",
     b"BZh": "bz2",
@@ -21,6 +21,7 @@ SIGNATURES: Mapping[bytes, str] = {
     b"PAR1": "parquet",
     b"ARROW1": "arrow",
     b"FEA1": "arrow",
+    b"\xff\xff\xff\xff": "arrow",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "workbook",
 }
 OTHERS: Mapping[bytes, str] = {
@@ -29,6 +30,11 @@ OTHERS: Mapping[bytes, str] = {
     b"%PDF": "a PDF document",
     b"<!DOCTYPE html": "a web page (HTML)",
     b"<html": "a web page (HTML)",
+    b"<table": "a web page (HTML)",
+    b"<!--": "a web page (HTML)",
+    b"<?xml": "an XML document",
+    b'[{"': "JSON",
+    b'{"': "JSON",
     b"SQLite format 3": "a database (SQLite)",
     b"Rar!": "an archive (RAR)",
     b"7z\xbc\xaf": "an archive (7z)",
@@ -48,7 +54,7 @@ def signature(data: bytes) -> str:
 
 def foreign(data: bytes) -> str | None:
     """Return what a file is, in words, if it is none that holds a table."""
-    start = data[:32].lstrip().lower()
+    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((what for each, what in OTHERS.items() if start.startswith(each.lower())), None)
 
 
@@ -71,10 +77,16 @@ def decompressed(data: bytes, compression: str, file_name: str, max_memory: floa
         TableError: It is too large.
         ValueError: A .zip holds several files.
     """
+    if compression == "gz" and len(data) >= GZIP_TRAILER:
+        claimed = int.from_bytes(data[-4:], "little")  # modulo 4 GB, of the last member
+        check_memory(claimed * BYTES_PER_CHARACTER, f"What is inside {file_name!r}", max_memory)
     if compression == "zip":
         names = zip_names(data)
         if len(names) != 1:
             raise ValueError(f"a .zip must hold one file, got {len(names)}")
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            claimed = archive.getinfo(names[0]).file_size
+        check_memory(claimed * BYTES_PER_CHARACTER, f"What is inside {file_name!r}", max_memory)
         with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(names[0]) as part:
             return _read_all(part, file_name, max_memory)
     if compression == "zst":

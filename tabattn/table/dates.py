@@ -1,6 +1,7 @@
 """How dates, times and durations are written: strings or numbers to the format that they follow, and to values."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,15 +14,17 @@ from tabattn.table.numbers import is_enough, is_likely
 from tabattn.table.units import half_width
 
 Order: TypeAlias = Literal["ymd", "dmy", "mdy"]
+Marks: TypeAlias = Literal["ymd", "dmy", "mdy", "none"]
 Seconds: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 N_DIGITS = (14, 12, 10)
-PLAUSIBLE_YEARS, RECENT_YEARS = (1800, 2200), (1950, 2100)
+PLAUSIBLE_YEARS, MARKED_YEARS, RECENT_YEARS = (1800, 2200), (1500, 2500), (1950, 2100)
 MIN_DISTINCT_DIGITS = 3
+MAX_MONTHLY_YEARS, MAX_SHORT_SPAN = 15, 60
 FIRST_EXCEL_DAY, MIN_EXCEL_DAYS, MAX_EXCEL_DAYS = pd.Timestamp(1899, 12, 30), 10_000, 100_000
 MIN_SECONDS_SINCE_1970 = 1e8  # fewer are days of 1970 to 1973, and likely to be something else
 MAX_LENGTH = 80
-MAX_VARIATION, MIN_IRREGULARITY = 1.5, 3.0
-LAST_SHORT_YEAR, CENTURY = 68, 100  # of this century, as POSIX has it
+MAX_VARIATION, MIN_IRREGULARITY, MIN_STEPS = 1.5, 3.0, 5
+SHORT, LAST_SHORT_YEAR, CENTURY = 2, 68, 100  # of this century, as POSIX has it
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 NOON, MIDNIGHT_AFTER = 12, 24
 MONTHS = {
@@ -39,7 +42,7 @@ MONTHS = {
 }
 MONTHS |= {"dec": 12, "december": 12, "dez": 12, "dezember": 12}
 _WEEKDAY = (
-    r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?"
+    r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?|(?:mo|di|mi|do|fr|sa|so)\b"
     r"|[월화수목금토일](?:요일)?|[月火水木金土日](?:曜日)?)"
 )
 _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
@@ -50,31 +53,55 @@ _TIME = (
     r"(?:\s*[시時时点點]\s*(?:(?P<east_minute>\d{1,2})\s*[분分]\s*(?:(?P<east_second>\d{1,2})\s*[초秒])?)?"
     r"|[:.h](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)?"
     r"|(?P<compact>\d{4}(?:\d{2}(?:\.\d{1,9})?)?))"
-    rf"\s*(?P<after>{_HALF})?\s*(?P<zone>z|utc|gmt|kst|jst|[+-]\d{{2}}:?\d{{2}}|[+-]\d{{2}})?"
+    rf"\s*(?P<after>{_HALF})?(?: uhr)?"
+    r"\s*(?P<zone>z|(?:utc|gmt)[+-]\d{1,2}(?::?\d{2})?|utc|gmt|kst|jst|cet|cest|est|edt|pst|pdt|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
 )
 _DATE = re.compile(
     rf"(?:{_WEEKDAY}\.?,?\s+)?(?:"
-    r"(?P<year>\d{4})\s*(?:(?P<mark>[-/.])\s?(?P<month>\d{1,2})(?P=mark)\s?(?P<day>\d{1,2})\.?"
+    r"(?P<year>\d{4}|\d{2}(?=\s*년))\s*(?:(?P<mark>[-/._ ])\s?(?P<month>\d{1,2})(?P=mark)\s?(?P<day>\d{1,2})\.?"
     r"|[년年]\s*(?P<east_month>\d{1,2})\s*[월月](?:\s*(?P<east_day>\d{1,2})\s*[일日号])?"
     rf"|[-/ ](?P<month_between>{_MONTH})[-/ ](?P<day_last>\d{{1,2}})"
     r"|(?P<digits>(?:0[1-9]|1[0-2])\d{2}))"
     r"|(?P<first>\d{1,2})(?P<between>[-/.])\s?(?P<second_part>\d{1,2})(?P=between)\s?(?P<last>\d{4}|\d{2})\.?"
     rf"|(?P<day_first>\d{{1,2}})(?:st|nd|rd|th)?[-/. ]{{0,2}}(?P<month_second>{_MONTH})\.?[-/., ']{{0,2}}"
     r"(?P<year_third>\d{4}|\d{2})"
-    rf"|(?P<month_first>{_MONTH})\.? (?P<day_second>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year_last>\d{{4}})"
-    rf"|(?P<month_alone>{_MONTH})\.?[-/ '](?P<year_alone>\d{{4}}|\d{{2}})"
+    rf"|(?P<month_first>{_MONTH})\.?[-/. ]{{1,2}}(?P<day_second>\d{{1,2}})(?:st|nd|rd|th)?(?:, ?|[-/. ])"
+    r"(?P<year_last>\d{4})"
+    rf"|(?P<month_alone>{_MONTH})\.?(?:[-/ '](?P<year_alone>\d{{4}})|[-'](?P<short_year>\d{{2}}))"
+    r"|(?P<month_before>0[1-9]|1[0-2])/(?P<year_after>\d{4})"
     r"|(?P<year_of_month>(?:18|19|20|21)\d{2})[-/](?P<month_of_year>0[1-9]|1[0-2])"
-    rf")(?:,?\s*\({_WEEKDAY}\))?(?:\s*[T\s,_:-]\s*{_TIME}|(?<=[일日号])\s*{_TIME.replace('?P<', '?P<east_time_')})?",
+    rf")(?:,?\s*\({_WEEKDAY}\)| {_WEEKDAY})?"
+    rf"(?:\s*(?P<gap>[T\s,_:-])\s*{_TIME}|(?<=[일日号])\s*{_TIME.replace('?P<', '?P<east_time_')})?",
     re.IGNORECASE,
 )
 _CLOCK = re.compile(_TIME, re.IGNORECASE)
+_SEASON = re.compile(r"(\d{4})[-/](\d{2})")
+_ZONES = {
+    "z": 0,
+    "utc": 0,
+    "gmt": 0,
+    "kst": 9,
+    "jst": 9,
+    "cet": 1,
+    "cest": 2,
+    "est": -5,
+    "edt": -4,
+    "pst": -8,
+    "pdt": -7,
+}
 _DIGITS = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(\d{2})?)?)?")
 _ISO = r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?)?"
 _DURATION = re.compile(
-    r"[+-]?(?:\d+ days?,?(?: [+-]?\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?|\d{1,4}:\d{2}(?::\d{2}(?:\.\d+)?)?)"
+    r"[+-]?(?:\d+ days?,?(?: [+-]?\d{1,2}:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)?|\d{1,4}:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)"
+)
+_SPAN = re.compile(
+    r"(?:(?P<days>\d+)\s*(?:일|d|days?)\s*)?(?:(?P<hours>\d+)\s*(?:시간|時間|h|hrs?|hours?)\s*)?"
+    r"(?:(?P<minutes>\d+)\s*(?:분|分|m|mins?|minutes?)\s*)?(?:(?P<seconds>\d+(?:\.\d+)?)\s*(?:초|秒|s|secs?|seconds?))?",
+    re.IGNORECASE,
 )
 _WORDED_CLOCK = re.compile(
-    rf"(?:{_HALF})\s*\d{{1,2}}[:시時].*|\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?\s*(?:{_HALF})|\d{{1,2}}\s*[시時时点點]"
+    rf"(?:{_HALF})\s*\d{{1,2}}[:시時].*|\d{{1,2}}\s*[ap]\.?m\.?|\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?\s*(?:{_HALF})"
+    r"|\d{1,2}\s*[시時时点點]"
     r"(?!間|间|간)(?:\s*\d{1,2}\s*[분分](?:\s*\d{1,2}\s*[초秒])?)?",
     re.IGNORECASE,
 )
@@ -86,10 +113,12 @@ class DateFormat:
 
     Args:
         order: The order of year, month and day in dates such as 01/02/2024 or 01.02.24. Dates that begin with four
-            digits or name their month need none.
+            digits or name their month need none: "none" where the column has no others.
+        has_zone: Whether times name their zone.
     """
 
-    order: Order = "ymd"
+    order: Marks = "none"
+    has_zone: bool = False
 
 
 class DateUnit(StrEnum):
@@ -117,18 +146,21 @@ class DateParts(NamedTuple):
         parts: The three numbers of each date in the order in which they stand, shape (text, 3); 0 for other texts.
         orders: The orders in which each date can be read by its form: True at the place of an order in `ORDERS`.
         seconds: Seconds since midnight UTC, which may be of the day before or of the next one.
+        has_zone: Which name their time zone.
     """
 
     parts: np.ndarray[Any, np.dtype[np.int64]]
     orders: np.ndarray[Any, np.dtype[np.bool_]]
     seconds: Seconds
+    has_zone: "np.ndarray[Any, np.dtype[np.bool_]]"
 
-    def times(self, order: Order) -> "pd.Series[pd.Timestamp]":
+    def times(self, marks: Marks) -> "pd.Series[pd.Timestamp]":
         """Return the times that the texts stand for, NaT where they are none.
 
         Args:
-            order: That of dates that begin neither with four digits nor name their month.
+            marks: The order of dates that begin neither with four digits nor name their month.
         """
+        order: Order = "ymd" if marks == "none" else marks
         chosen = np.where(self.is_open, self.orders[:, ORDERS.index(order)], self.orders[:, 0])
         places = np.where(self.is_open[:, None], [order.index(part) for part in "ymd"], [0, 1, 2])
         year, month, day = np.take_along_axis(self.parts, places, axis=1).T
@@ -150,7 +182,7 @@ class DateParts(NamedTuple):
 
 
 ORDERS: tuple[Order, ...] = ("ymd", "dmy", "mdy")
-NO_DATE = ((0, 0, 0), (False, False, False), 0.0)
+NO_DATE = ((0, 0, 0), (False, False, False), 0.0, False)
 FIXED, DAY_OR_MONTH, ANY_ORDER = (True, False, False), (False, True, True), (True, True, True)
 
 
@@ -162,7 +194,18 @@ def is_duration(strings: Sequence[str]) -> bool:
 def _is_duration(text: str) -> bool:
     text = text.strip()
     return len(text) <= MAX_LENGTH and (
-        _DURATION.fullmatch(text) is not None or _WORDED_CLOCK.fullmatch(text) is not None
+        _DURATION.fullmatch(text) is not None or _WORDED_CLOCK.fullmatch(text) is not None or _span(text) is not None
+    )
+
+
+def _span(text: str) -> float | None:
+    """Return the seconds of a span that names at least two of its units, None for other texts."""
+    found = _SPAN.fullmatch(text)
+    named = {} if found is None else {unit: float(number) for unit, number in found.groupdict().items() if number}
+    if len(named) < 2:
+        return None
+    return sum(
+        number * {"days": DAY, "hours": HOUR, "minutes": MINUTE, "seconds": 1}[unit] for unit, number in named.items()
     )
 
 
@@ -176,6 +219,8 @@ def plain_duration(text: str) -> str:
         ('54600 s', '32700 s')
     """
     text = text.strip().replace("days,", "days").replace("day,", "day")
+    if not _DURATION.fullmatch(text) and (span := _span(text)) is not None:
+        return f"{span:.15g} s"
     if _WORDED_CLOCK.fullmatch(text) and (clock := _CLOCK.fullmatch(text)):
         seconds = _seconds(clock.groupdict())
         return "" if seconds is None else f"{seconds:.15g} s"
@@ -190,7 +235,7 @@ def infer_date_format(strings: Sequence[str]) -> DateFormat | None:
 
     Example:
         >>> infer_date_format(["13/02/2024", "01/02/2024"])
-        DateFormat(order='dmy')
+        DateFormat(order='dmy', has_zone=False)
         >>> infer_date_format(["lot 1", "lot 2"]) is None
         True
     """
@@ -219,51 +264,64 @@ def infer_dates(
     readings = {order: dates.times(order) for order in ORDERS}
     counts = {order: int(times.notna().sum()) for order, times in readings.items()}
     n_most = max(counts.values())
-    if not is_enough(n_most, len(strings)):
+    if not is_enough(n_most, len(strings)) or _are_seasons(strings):
         return None, None
+    has_zone = bool(dates.has_zone.any())
     is_open = dates.is_open & dates.orders[:, 1]
     if not is_open.any():
-        return DateFormat(), None
-    likely = _likely_orders(strings, dates)
-    orders = [order for order in likely if counts[order] == n_most] or [
-        order for order in ORDERS if counts[order] == n_most
-    ]
-    if len(orders) == 1:
-        return DateFormat(orders[0]), None
-    by_time = _in_time({order: in_rows(readings[order]) for order in orders})
-    if by_time is not None:
-        return DateFormat(by_time), None
-    return DateFormat(orders[0]), strings[int(np.flatnonzero(is_open)[0])]
+        return DateFormat(has_zone=has_zone), None
+    example = strings[int(np.flatnonzero(is_open)[0])]
+    orders = [order for order in ORDERS if counts[order] == n_most]
+    if len(orders) > 1 and (by_time := _in_time({order: in_rows(readings[order]) for order in orders})):
+        orders = [by_time]
+    is_sure = len(orders) == 1
+    if not is_sure:
+        likely, is_sure = _likely_orders(strings, dates)
+        orders = [order for order in likely if order in orders] or orders
+    years = readings[orders[0]].dt.year
+    is_short = bool(dates.orders[is_open, 0].any())
+    is_long_ago = is_short and years.max() - years.min() > MAX_SHORT_SPAN
+    return DateFormat(orders[0], has_zone), None if is_sure and not is_long_ago else example
 
 
-def _likely_orders(strings: Sequence[str], dates: DateParts) -> list[Order]:
-    """Return the orders that the marks between the parts, and how many values the parts take, allow; likely ones first.
+def _are_seasons(strings: Sequence[str]) -> bool:
+    """Return whether strings such as 2009/10 name a year and the next one, not a month."""
+    found = [_SEASON.fullmatch(string.strip()) for string in strings]
+    return all(each is not None and (int(each[1]) + 1) % CENTURY == int(each[2]) for each in found)
+
+
+def _likely_orders(strings: Sequence[str], dates: DateParts) -> tuple[list[Order], bool]:
+    """Return the orders in which dates are likely to be read by their marks, and whether the first one is sure enough.
 
     The year is the part that takes fewer values. With points the day stands before the month.
     """
     where = np.flatnonzero(dates.is_open)
     marks = {next(each for each in strings[i] if each in "-/.") for i in where[:100]}
-    months: list[Order] = ["dmy"] if marks == {"."} else ["dmy", "mdy"] if marks == {"-"} else ["mdy", "dmy"]
+    months: list[Order] = ["mdy", "dmy"] if marks == {"/"} else ["dmy", "mdy"]
+    has_points = marks == {"."}
     is_short = dates.orders[where, 0]
     if not is_short.all():
-        return months
+        return months, has_points
     n_first, n_last = (len(np.unique(dates.parts[where, place])) for place in (0, 2))
-    return ["ymd"] if n_first < n_last else months if n_last < n_first else [*months, "ymd"]
+    if n_first < n_last:
+        return ["ymd", *months], False
+    return ([*months, "ymd"], has_points) if n_last < n_first else ([*months, "ymd"], False)
 
 
 def _in_time(readings: dict[Order, "pd.Series[pd.Timestamp]"]) -> Order | None:
-    """Return the only order in which the rows follow each other in time, or do so with far more even steps."""
-    irregular: dict[Order, float] = {}
+    """Return the only order in which the rows follow each other in time, or do so in more even steps and less time."""
+    found: dict[Order, tuple[float, float]] = {}
     for order, times in readings.items():
+        times = times.dt.tz_localize(None) if times.dt.tz is not None else times
         steps = np.diff(times.dropna().to_numpy().astype("datetime64[us]").astype(np.float64))
-        if len(steps) and (span := abs(steps.sum())) > 0 and np.abs(steps).sum() <= MAX_VARIATION * span:
+        if len(steps) >= MIN_STEPS and (span := abs(steps.sum())) > 0 and np.abs(steps).sum() <= MAX_VARIATION * span:
             sizes = np.abs(steps[steps != 0])
-            irregular[order] = float(sizes.max() / np.median(sizes))
-    ranked = sorted(irregular, key=lambda order: irregular[order])
-    if not ranked:
-        return None
-    is_alone = len(ranked) == 1
-    return ranked[0] if is_alone or irregular[ranked[1]] > MIN_IRREGULARITY * irregular[ranked[0]] else None
+            found[order] = (float(sizes.max() / np.median(sizes)), float(span))
+    if len(found) < 2:
+        return next(iter(found), None)
+    evenest, second = sorted(found, key=lambda order: found[order][0])[:2]
+    is_even = found[second][0] > MIN_IRREGULARITY * found[evenest][0]
+    return evenest if is_even and found[evenest][1] <= min(span for _, span in found.values()) else None
 
 
 def is_date(text: str) -> bool:
@@ -289,17 +347,18 @@ def date_parts(texts: Sequence[str]) -> DateParts:
     """
     found = [_date_of(text) for text in texts]
     return DateParts(
-        np.array([parts for parts, _, _ in found], dtype=np.int64).reshape(-1, 3),
-        np.array([orders for _, orders, _ in found], dtype=bool).reshape(-1, 3),
-        np.array([seconds for _, _, seconds in found], dtype=np.float64),
+        np.array([each[0] for each in found], dtype=np.int64).reshape(-1, 3),
+        np.array([each[1] for each in found], dtype=bool).reshape(-1, 3),
+        np.array([each[2] for each in found], dtype=np.float64),
+        np.array([each[3] for each in found], dtype=bool),
     )
 
 
-def _date_of(text: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], float]:
-    """Return the three numbers of a date, the orders in which they can be read, and the seconds since midnight."""
+def _date_of(text: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], float, bool]:
+    """Return the numbers of a date, the orders in which they can be read, seconds since midnight, if it has a zone."""
     if len(text) > MAX_LENGTH:
         return NO_DATE
-    text = half_width(text.strip())
+    text = " ".join(half_width(text).split())
     if digits := _DIGITS.fullmatch(text):
         return _of_digits(digits)
     found = _DATE.fullmatch(text)
@@ -309,16 +368,21 @@ def _date_of(text: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], 
     prefix = "east_time_" if of["east_time_hour"] or of["east_time_compact"] else ""
     times = {name: of[prefix + name] for name in _CLOCK.groupindex}
     seconds = 0.0 if times["hour"] is None and times["compact"] is None else _seconds(times)
-    if seconds is None:
+    is_month = bool(of["year_of_month"] or of["month_alone"] or of["month_before"])
+    has_time = times["hour"] is not None or times["compact"] is not None
+    is_serial = of["gap"] in {"-", "_"} and times["minute"] is None  # 20240115-1 is no time
+    if seconds is None or (has_time and (is_month or is_serial)):
         return NO_DATE
+    has_zone = times["zone"] is not None
     if of["first"]:
-        is_short = len(of["last"]) == 2
-        if is_short and not len(of["first"]) == len(of["second_part"]) == 2:
+        is_short = len(of["last"]) == SHORT
+        if is_short and of["between"] != "/" and not len(of["first"]) == len(of["second_part"]) == SHORT:
             return NO_DATE
         orders = ANY_ORDER if is_short else DAY_OR_MONTH
-        return (int(of["first"]), int(of["second_part"]), int(of["last"])), orders, seconds
+        return (int(of["first"]), int(of["second_part"]), int(of["last"])), orders, seconds, has_zone
     parts = _fixed(of)
-    return (parts, FIXED, seconds) if PLAUSIBLE_YEARS[0] <= parts[0] <= PLAUSIBLE_YEARS[1] or of["mark"] else NO_DATE
+    first, last = MARKED_YEARS if of["mark"] else PLAUSIBLE_YEARS
+    return (parts, FIXED, seconds, has_zone) if first <= parts[0] <= last else NO_DATE
 
 
 def _fixed(of: dict[str, Any]) -> tuple[int, int, int]:
@@ -328,10 +392,12 @@ def _fixed(of: dict[str, Any]) -> tuple[int, int, int]:
     if of["year"]:
         named = of["month_between"]
         month = MONTHS[named.lower()] if named else int(of["month"] or of["east_month"])
-        return int(of["year"]), month, int(of["day"] or of["east_day"] or of["day_last"] or 1)
+        return _whole_year(of["year"]), month, int(of["day"] or of["east_day"] or of["day_last"] or 1)
     if of["year_of_month"]:
         return int(of["year_of_month"]), int(of["month_of_year"]), 1
-    year = _whole_year(of["year_third"] or of["year_last"] or of["year_alone"])
+    if of["month_before"]:
+        return int(of["year_after"]), int(of["month_before"]), 1
+    year = _whole_year(of["year_third"] or of["year_last"] or of["year_alone"] or of["short_year"])
     named = of["month_second"] or of["month_first"] or of["month_alone"]
     return year, MONTHS[named.lower()], int(of["day_first"] or of["day_second"] or 1)
 
@@ -360,22 +426,24 @@ def _seconds(of: dict[str, Any]) -> float | None:
 
 
 def _zone_seconds(zone: str | None) -> int:
-    if zone is None or zone.lower() in {"z", "utc", "gmt"}:
+    if zone is None:
         return 0
-    if zone.lower() in {"kst", "jst"}:
-        return 9 * HOUR
-    digits = zone[1:].replace(":", "").ljust(4, "0")
-    return (-1 if zone[0] == "-" else 1) * (int(digits[:2]) * HOUR + int(digits[2:]) * MINUTE)
+    if (hours := _ZONES.get(zone.lower())) is not None:
+        return hours * HOUR
+    signed = zone[3:] if zone[0].isalpha() else zone
+    digits = signed[1:].replace(":", "")
+    hours, minutes = (int(digits), 0) if len(digits) <= 2 else (int(digits[:-2]), int(digits[-2:]))
+    return (-1 if signed[0] == "-" else 1) * (hours * HOUR + minutes * MINUTE)
 
 
-def _of_digits(found: re.Match[str]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], float]:
+def _of_digits(found: re.Match[str]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], float, bool]:
     """Return a date of 8 to 14 digits."""
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
     is_time = hour < MIDNIGHT_AFTER or (hour == MIDNIGHT_AFTER and not minute and not second)
     is_plausible = PLAUSIBLE_YEARS[0] <= year <= PLAUSIBLE_YEARS[1] and 1 <= month <= 12
     if not is_plausible or not is_time or minute >= MINUTE or second > MINUTE:
         return NO_DATE
-    return (year, month, day), FIXED, float(hour * HOUR + minute * MINUTE + second)
+    return (year, month, day), FIXED, float(hour * HOUR + minute * MINUTE + second), False
 
 
 def parse_dates(texts: "pd.Series[str]", date_format: DateFormat) -> "pd.Series[pd.Timestamp]":
@@ -426,14 +494,12 @@ def are_digit_dates(numbers: Sequence[float]) -> bool:
         (True, False)
     """
     texts = [f"{number:.0f}" for number in numbers if float(number).is_integer()]
-    if (
-        len(texts) < max(MIN_DISTINCT_DIGITS, len(numbers))
-        or {*map(len, texts)} - {*N_DIGITS}
-        or len({*map(len, texts)}) > 1
-    ):
+    lengths = Counter(map(len, texts)).most_common(1)
+    if not lengths or lengths[0][0] not in N_DIGITS:
         return False
-    times = date_parts(texts).times("ymd")
-    return bool(times.notna().all() and times.dt.year.between(*RECENT_YEARS).all())
+    years = date_parts([text for text in texts if len(text) == lengths[0][0]]).times("none").dt.year
+    n_dates = int(years.between(*RECENT_YEARS).sum())
+    return n_dates >= MIN_DISTINCT_DIGITS and is_enough(n_dates, len(numbers))
 
 
 def infer_numeric_date_format(numbers: Sequence[float]) -> DateFormat | DateUnit | None:
@@ -450,14 +516,14 @@ def infer_numeric_date_format(numbers: Sequence[float]) -> DateFormat | DateUnit
 
     Example:
         >>> infer_numeric_date_format([20240105, 20231231])
-        DateFormat(order='ymd')
+        DateFormat(order='none', has_zone=False)
         >>> infer_numeric_date_format([1704412800.0]).value, infer_numeric_date_format([45296]).value
         ('s', 'days of Excel')
         >>> infer_numeric_date_format([1.0, 2.0]) is None
         True
     """
     texts = [plain_digits(f"{number:.0f}") if float(number).is_integer() else "" for number in numbers]
-    if is_enough(int(date_parts(texts).times("ymd").notna().sum()), len(texts)) and texts:
+    if texts and is_enough(int(date_parts(texts).times("none").notna().sum()), len(texts)):
         return DateFormat()
     smallest, largest = min(numbers, default=0.0), max(numbers, default=0.0)
     if smallest >= MIN_EXCEL_DAYS and largest < MAX_EXCEL_DAYS:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,13 @@ TAIL_BYTES, SCANNED_BYTES = 1 << 15, 1 << 24
 HEAD_ROWS = 60
 ENOUGH_VOTES = 2
 SPREAD_LINES, MIN_SPREAD_LINES, MAX_SPREAD_CELLS = 2_000, 12, 20_000
+MAX_VOTERS = 300
 THOUSAND = 1_000
 MAX_READ_AGAIN = 1e100
 MAX_NAMED_ROWS = 5
-MIN_BETTER, WORD_WEIGHT = 1.02, 0.6
+MIN_BETTER, WORD_WEIGHT, NAMED_BONUS, SPACED_MALUS = 1.02, 0.6, 3.0, 0.9
 _WORD = re.compile(r"[^\d\W][\w .()/-]{0,60}")
-_SEPARATOR_LINE = re.compile(rb"sep=(.)\r?\n")
+_SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?\n', re.IGNORECASE)
 _LEADING_ZERO = re.compile(r"\s*0\d+\s*")
 _COMMENT = re.compile(r"[#%]+\s*")
 
@@ -91,64 +92,141 @@ def read_text(data: bytes, usual: str, file_name: str, places: Places | None = N
         {'code': ['007', '008'], 'n': [1.5, 2.0]}
     """
     places, notes = places or Places(), Notes()
-    declared = _SEPARATOR_LINE.match(data)  # Excel's own first line
-    start = declared.end() if declared else 0
+    if b"\r" in data:
+        data = data.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if data.find(b"\0") >= 0:
         raise ValueError("it is not text: it holds a zero byte")
+    declared = _SEPARATOR_LINE.match(data)  # Excel's own first line
+    start = declared.end() if declared else 0
     sample = _head(data, start)
-    separator = declared[1].decode() if declared else find_separator(sample, usual)
-    lines = sample.split("\n")
-    is_spaced = any(f"{separator} " in line for line in lines[:1])
+    separator = declared[1].decode() if declared else ""
+    if not separator or separator not in sample.split("\n", 1)[0]:
+        separator = find_separator(sample, usual)
+    lines = sample.split("\n", HEAD_ROWS)
+    is_spaced = f"{separator} " in lines[0] or any(f'{separator} "' in line for line in lines[:HEAD_ROWS])
     rows, line_of_row = split_rows(sample, separator, is_spaced=is_spaced)
-    layout = find_layout(rows[: HEAD_ROWS + (places.header_row or 0)], places, file_name)
+    grid = rows[: HEAD_ROWS + (places.header_row or 0)]
+    layout = find_layout(grid, places, file_name)
     if not layout.names:
         return TextTable([], pd.DataFrame(), {}, [])
-    n_columns = max(len(row) for row in rows[layout.names[0] : layout.first + SAMPLED_LINES])
+    notes.layout(layout, grid)
     names = names_of(rows[: layout.first], layout)
     names = names[: max(len(rows[row]) for row in layout.names)]
-    names[0] = _COMMENT.sub("", names[0]) if layout.names[0] == 0 or layout.skipped else names[0]
-    notes.rows(layout.skipped, "above the names, left out")
+    names[0] = _COMMENT.sub("", names[0])
+    cells = [row for row in rows[layout.first : layout.first + SAMPLED_LINES] if row]
+    if all(not cell.strip() for row in cells for cell in row[len(names) :]):
+        names += [""] * (max(map(len, cells), default=0) - len(names))
     units = {} if layout.units is None else units_of_row(rows[layout.units], names)
-    if layout.units is not None:
-        notes.rows([layout.units], "units")
-    n_lines = line_of_row[layout.first] if layout.first < len(line_of_row) else len(lines)
+    n_lines = line_of_row[layout.first] if layout.first < len(line_of_row) else data.count(b"\n") + 1
     first = _after_lines(data, start, n_lines)
     end, foot = _foot(data, first, separator, len(names))
     if foot:
         notes.texts.append(f"the last row{'s' * (len(foot) > 1)}, {' and '.join(map(repr, foot))}: left out")
-    body = data[first:end]
-    options: dict[str, Any] = {
-        "sep": separator,
-        "index_col": False,
-        "header": None,
-        "names": range(len(names)),
-        "skipinitialspace": is_spaced,
-        "encoding_errors": "strict",
-    }
-    columns = _columns_of(_spread_lines(body, len(names)), separator, len(names), is_spaced=is_spaced)
-    voters = columns if separator != "," else []
-    votes = Counter(infer_decimal(cells) for cells in voters if infer_number_format(cells))
-    decimal = _majority_decimal(votes, separator)
-    if n_columns > len(names):
-        raise _ragged(body, separator, len(names), file_name, n_lines, is_spaced=is_spaced)
+    ragged = partial(_ragged, data[first:], separator, len(names), file_name, n_lines, is_spaced=is_spaced)
+    if any(len(row) > len(names) for row in cells):
+        raise ragged()
+    text = _Text(data[first:end], separator, len(names), is_spaced=is_spaced)
+    shown = [name or f"column {place + 1}" for place, name in enumerate(names)]
     try:
+        table, own_units = _cells(text, shown, file_name)
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise ragged() from error
+    kept = [place for place, name in enumerate(names) if name or table[place].notna().any()]
+    table = _without_blank_rows(table[kept], [names[place] for place in kept], notes)
+    names = [names[place] for place in kept]
+    return TextTable(names, table.set_axis(names, axis=1), units | own_units, notes.texts)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """The cells of a table as text, without names.
+
+    Args:
+        data: The lines.
+        separator: What separates the cells.
+        n_columns: Cells of a line at most.
+        is_spaced: Whether blanks follow the separators.
+    """
+
+    data: bytes
+    separator: str
+    n_columns: int
+    is_spaced: bool
+
+    def read(self, n_columns: int, **options: Any) -> pd.DataFrame:
+        """Read the first columns with pandas' own parser."""
         with exclusive(), warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(io.BytesIO(body), decimal=decimal, low_memory=False, **options)
+            read: pd.DataFrame = pd.read_csv(
+                io.BytesIO(self.data),
+                sep=self.separator,
+                index_col=False,
+                header=None,
+                names=range(n_columns),
+                skipinitialspace=self.is_spaced,
+                low_memory=False,
+                **options,
+            )
+            return read
+
+    def read_strings(self, places: Sequence[int]) -> pd.DataFrame:
+        """Read some columns as strings, missing where they are empty."""
+        options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values": [""]}
+        try:
+            return self.read(self.n_columns, usecols=places, **options)
+        except pd.errors.ParserError:  # pandas refuses to choose among names if no row has as many cells
+            return self.read(self.n_columns, **options)
+
+
+def _cells(text: _Text, names: Sequence[str], file_name: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the columns, and the units that were taken off."""
+    separator, n_columns = text.separator, text.n_columns
+    columns = _columns_of(_spread_lines(text.data, n_columns), separator, n_columns, is_spaced=text.is_spaced)
+    voters = columns[:: max(1, n_columns // MAX_VOTERS)] if separator != "," else []
+    votes = Counter(infer_decimal(cells) for cells in voters if infer_number_format(cells))
+    decimal = _majority_decimal(votes, separator)
+    try:
+        table = text.read(n_columns, decimal=decimal)
     except pd.errors.EmptyDataError:
-        table = pd.DataFrame({place: pd.Series(dtype=object) for place in range(len(names))})
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise _ragged(body, separator, len(names), file_name, n_lines, is_spaced=is_spaced) from error
-    table = _restored(table, body, columns, options)
+        return pd.DataFrame({place: pd.Series(dtype=object) for place in range(n_columns)}), {}
+    table = _restored(table, text, columns)
     is_guess = separator == ";" and votes["."] == votes[","] == 0
     is_weak = decimal == "," and votes[","] < ENOUGH_VOTES
-    shown = [name or f"column {place + 1}" for place, name in enumerate(names)]
-    table, ambiguous, own_units = _with_decimal(table, shown, "." if is_guess else decimal)
+    table, ambiguous, units = _with_decimal(table, names, "." if is_guess else decimal)
     if separator != "," and (is_guess or is_weak or (votes["."] and votes[","])):
-        ambiguous |= _parsed_ambiguously(table, shown, columns)
+        ambiguous |= _parsed_ambiguously(table, names, columns)
         _warn_of_ambiguous(ambiguous, file_name)
-    table.columns = pd.Index(shown)
-    return TextTable(names, table, units | own_units, notes.texts)
+    return table, units
+
+
+def _without_blank_rows(table: pd.DataFrame, names: Sequence[str], notes: Notes) -> pd.DataFrame:
+    """Return a table without rows that are empty, and without those that repeat the names."""
+    if not len(table) or not len(names):
+        return table
+    doubtful = np.flatnonzero(table.iloc[:, 0].isna())
+    blank = doubtful[table.iloc[doubtful].isna().to_numpy().all(axis=1)]
+    repeated = np.array([], dtype=np.intp)
+    if holds_strings(table.iloc[:, 0]):
+        doubtful = np.flatnonzero((table.iloc[:, 0] == names[0]).to_numpy(dtype=bool, na_value=False))
+        same = (table.iloc[doubtful].astype(str) == list(names)).to_numpy().all(axis=1)
+        repeated = doubtful[same]
+    if len(repeated):
+        notes.texts.append(f"{len(repeated)} row(s) that repeat the names: left out")
+    if not len(blank) and not len(repeated):
+        return table
+    kept = table.drop(index=table.index[np.union1d(blank, repeated)]).reset_index(drop=True)
+    return _as_numbers(kept) if len(repeated) else kept.infer_objects()
+
+
+def _as_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Return columns of strings that are plain numbers as numbers."""
+    new = {}
+    for name, column in table.items():
+        if holds_strings(column) and not are_codes(strings := column.dropna().astype(str).unique().tolist()):
+            numbers = pd.to_numeric(column, errors="coerce")
+            if numbers.notna().sum() == column.notna().sum() and strings:
+                new[name] = numbers
+    return pd.DataFrame({name: new.get(name, column) for name, column in table.items()})
 
 
 def _head(data: bytes, start: int) -> str:
@@ -255,12 +333,12 @@ def _foot(data: bytes, first: int, separator: str, n_columns: int) -> tuple[int,
     begin = max(first, len(data) - TAIL_BYTES)
     begin = data.find(b"\n", begin) + 1 if begin > first else begin
     tail = data[begin:]
-    if b'"' in tail or b"\n" not in tail.rstrip():
-        return len(data), []
     lines = tail.rstrip().splitlines(keepends=True)
+    if len(lines) < 2 or any(line.count(b'"') % 2 for line in lines[-2 * MAX_NAMED_ROWS :]):
+        return len(data), []
     rows = [split_rows(_plain_lines(line).rstrip("\n"), separator)[0][0] for line in lines[-2 * MAX_NAMED_ROWS :]]
     found = foot_rows(rows, n_columns)
-    if not found or (begin == first and len(found) >= len(lines) - 1):
+    if not found or (begin == first and len(rows) - min(found) >= len(lines)):
         return len(data), []
     n_left = len(rows) - min(found)
     return begin + sum(map(len, lines[:-n_left])), [found[each] for each in sorted(found)]
@@ -288,9 +366,7 @@ def _ragged(body: bytes, separator: str, n_names: int, file_name: str, n_lines: 
     )
 
 
-def _restored(
-    table: pd.DataFrame, body: bytes, columns: Sequence[Sequence[str]], options: Mapping[str, Any]
-) -> pd.DataFrame:
+def _restored(table: pd.DataFrame, text: _Text, columns: Sequence[Sequence[str]]) -> pd.DataFrame:
     """Read columns again as strings where something would be lost.
 
     Numbers lose digits, of codes such as 00012 and of integers beyond 2**53; texts lose words such as "None", which may
@@ -298,20 +374,12 @@ def _restored(
     """
     table = table.set_axis(range(table.shape[1]), axis=1)
     rounded, codes = _lost_digits(table, columns)
-    doubtful = rounded + (codes if codes and _has_leading_zero(body) else [])
+    doubtful = rounded + (codes if codes and _has_leading_zero(text.data) else [])
     worded = _lost_words(table)
     if not doubtful and not worded:
         return table
     chosen = sorted({*doubtful, *worded})
-    again = pd.read_csv(
-        io.BytesIO(body),
-        usecols=chosen,
-        dtype=str,
-        keep_default_na=False,
-        na_values=[""],
-        low_memory=False,
-        **options,
-    )
+    again = text.read_strings(chosen)
     new: dict[int, pd.Series[Any]] = {}
     for i in worded:
         new[i] = again[i]
@@ -504,17 +572,19 @@ def find_separator(text: str, usual: str) -> str:
             continue
         is_spaced = f"{separator} " in lines[0]
         rows = [row for row in split_rows(sample, separator, is_spaced=is_spaced)[0] if row]
-        score = _pattern_score(rows) * _type_score(rows)
+        n_cells, score = _pattern_score(rows)
+        score *= _type_score(rows) * (NAMED_BONUS if len(rows[0]) == n_cells else 1.0)
+        score *= SPACED_MALUS if is_spaced and separator == "," else 1.0
         if score > best_score * MIN_BETTER:
             best, best_score = separator, score
     return best
 
 
-def _pattern_score(rows: Sequence[Sequence[str]]) -> float:
-    """Return how alike rows are: 1 for equally many cells, many of them."""
+def _pattern_score(rows: Sequence[Sequence[str]]) -> tuple[int, float]:
+    """Return how many cells most rows have, and how alike rows are: 1 for equally many cells, many of them."""
     counts = Counter(len(row) for row in rows)
     n_cells, n_rows = max(counts.items(), key=lambda item: (item[1] * (item[0] - 1) / item[0], item[0]))
-    return n_rows / len(rows) * (n_cells - 1) / n_cells
+    return n_cells, n_rows / len(rows) * (n_cells - 1) / n_cells
 
 
 def _type_score(rows: Sequence[Sequence[str]]) -> float:

@@ -60,6 +60,7 @@ TEXT_MIN_WORDS = 3.0
 TEXT_MIN_LEVELS = 20
 TEXT_MIN_DISTINCT_FRACTION = 0.5
 MIN_MOMENTS = 0.5
+MONTHS_OF_A_YEAR = 12
 MIN_DIGIT_DATE, MAX_DIGIT_DATE = 1_900_010_100, 21_001_231_235_959
 N_SHOWN = 5
 
@@ -240,6 +241,8 @@ def _kind_of_mixed(name: str, cells: AnySeries) -> tuple[Kind, Format, TabAttnWa
         moments = pd.Series(cells.where(is_moment).to_numpy())
         in_rows = _placed(cells, is_text, pd.to_datetime(moments, errors="coerce", utc=True))
         how, open_date = infer_dates(strings, in_rows)
+        if how is not None and _are_swapped(strings, moments):
+            open_date = strings[0]
         n_others = int((~is_moment).sum()) - (int(is_text.sum()) if how else 0)
         if is_enough(len(cells) - n_others, len(cells)) or (not how and is_moment.mean() >= MIN_MOMENTS):
             return Kind.DATETIME, how or DateFormat(), _open_dates(name, how, open_date)
@@ -250,6 +253,17 @@ def _kind_of_mixed(name: str, cells: AnySeries) -> tuple[Kind, Format, TabAttnWa
             f"Write all cells alike, or drop the column (--drop {name!r})."
         )
     return _kind_of_strings(name, cells.map(str))
+
+
+def _are_swapped(strings: list[str], moments: "pd.Series[pd.Timestamp]") -> bool:
+    """Return whether a program of another country may have swapped day and month of all dates that it took for dates.
+
+    Then all days of the dates left as text are above 12, and all others are not.
+    """
+    dates = date_parts(strings)
+    days = dates.parts[dates.is_open, :2].max(axis=1)
+    others = pd.to_datetime(moments, errors="coerce").dropna().dt.day
+    return len(days) > 1 and bool((days > MONTHS_OF_A_YEAR).all()) and bool((others <= MONTHS_OF_A_YEAR).all())
 
 
 def _kind_of_strings(name: str, cells: AnySeries) -> tuple[Kind, Format, TabAttnWarning | None]:
@@ -302,9 +316,14 @@ def _placed(
 def _open_dates(name: str, how: DateFormat | None, example: str | None) -> TabAttnWarning | None:
     if how is None or example is None:
         return None
-    read = {order: date_parts([example]).times(order)[0] for order in ORDERS}
-    others = {order: time for order, time in read.items() if order != how.order and not pd.isna(time)}
-    shown = " or ".join(f"{time:%Y-%m-%d}" for time in others.values())
+    read: dict[str, pd.Timestamp] = {order: date_parts([example]).times(order)[0] for order in ORDERS}
+    others = {time for order, time in read.items() if order != how.order and not pd.isna(time)}
+    if not others:
+        return AmbiguousDatesWarning(
+            f"Column {name!r} holds dates such as {example!r} as text and others as dates: another program may have "
+            "swapped day and month of the latter. Check some of them, and write dates as year-month-day."
+        )
+    shown = " or ".join(f"{time:%Y-%m-%d}" for time in sorted(others))
     return AmbiguousDatesWarning(
         f"Column {name!r} holds dates such as {example!r}, which may be {read[how.order]:%Y-%m-%d} or {shown}, and no "
         f"cell decides: read as {read[how.order]:%Y-%m-%d}. Write dates as year-month-day to be sure."

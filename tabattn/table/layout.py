@@ -13,7 +13,7 @@ from tabattn.errors import TableError
 from tabattn.table.cells import is_missing_word
 from tabattn.table.dates import is_date, is_duration
 from tabattn.table.numbers import BOOLEAN_WORDS, is_number
-from tabattn.table.units import is_unit_cell, unit_of_cell
+from tabattn.table.units import is_strong_unit, is_unit_cell, unit_of_cell
 
 Row: TypeAlias = Sequence[Any]
 Grid: TypeAlias = Sequence[Row]
@@ -21,7 +21,7 @@ Shape: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 MIN_NAMED, MIN_VALUES, MIN_COLUMN_VALUES = 0.6, 0.5, 0.7
 N_FOLLOWING = 4
 MAX_WIDTH = 200
-MAX_FOOT = 6
+MAX_FOOT, MIN_REMARK_WORDS = 8, 3
 TOTALS = frozenset(
     {
         *("total", "totals", "grand total", "sum", "subtotal", "average", "avg", "mean", "std dev", "stdev"),
@@ -31,25 +31,30 @@ TOTALS = frozenset(
 )
 BESIDE_TOTALS = frozenset(
     {
-        "std",
-        "min",
-        "max",
-        "minimum",
-        "maximum",
-        "median",
-        "count",
-        "n",
-        "계",
-        "최대",
-        "최소",
-        "최댓값",
-        "최솟값",
-        "개수",
-        "計",
+        *("std", "sd", "s.d", "stdev.s", "stddev", "rsd", "rsd%", "cv", "cv%", "avg", "range", "usl", "lsl"),
+        *(
+            "min",
+            "max",
+            "minimum",
+            "maximum",
+            "median",
+            "count",
+            "n",
+            "계",
+            "최대",
+            "최소",
+            "최댓값",
+            "최솟값",
+            "개수",
+            "計",
+        ),
     }
 )
+_FRACTION = re.compile(r"[+-]?\d+[.,]\d+")
 _LINE_END = re.compile(r"\s*[\r\n]+\s*")
-_REMARK = re.compile(r"[*※#†‡]|(?:notes?|remark|source|비고|출처|참고|備考|anmerkung|quelle)\b", re.IGNORECASE)
+_TOTAL = re.compile(r"(?:grand |sub)?total\b|합계|총계|총합|소계|합계|summe\b|gesamt|合計|合计|总计")
+_RULE = re.compile(r"[-=_*─━]+")
+_REMARK = re.compile(r"[*※#†‡]|(?:notes?|eof|end|remark|source|비고|출처|참고|備考|anmerkung|quelle)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,25 @@ class Notes:
 
     texts: list[str] = field(default_factory=list)
 
+    def layout(self, layout: "Layout", grid: Grid) -> None:
+        """Note what was found around a table.
+
+        Args:
+            layout: What was found.
+            grid: The first rows.
+        """
+        above = [row for row in layout.skipped if row < layout.names[0]]
+        self.rows(above, "above the names, left out")
+        if len(layout.names) > 1:
+            self.rows(layout.names, "names, joined")
+        if layout.units is not None:
+            self.rows([layout.units], "units")
+        self.rows([row for row in layout.skipped if row > layout.names[0]], "under the names, left out")
+        numbers = [_name(cell) for cell in grid[layout.names[-1]] if not is_blank(cell) and is_value(cell)]
+        n_filled = sum(not is_blank(cell) for cell in grid[layout.names[-1]])
+        if numbers and (len(numbers) == n_filled or any(_FRACTION.fullmatch(number) for number in numbers)):
+            self.rows([layout.names[-1]], f"taken for the names, though it holds numbers such as {numbers[0]!r}")
+
     def rows(self, positions: Sequence[int], what: str) -> None:
         """Note what was done to some rows.
 
@@ -105,9 +129,9 @@ class Notes:
 def find_layout(grid: Grid, places: Places, file_name: str) -> Layout:
     """Find the rows of names and of units, and the first row of cells.
 
-    The cells of a table begin where, in the columns that hold numbers, dates or truth values further below, the rows
-    hold them; the row above is that of names, unless it is one of units. Two rows of names are joined where the lower
-    one repeats a name or leaves cells blank.
+    The names are the first row that is as wide as the table and holds words where numbers, dates or truth values follow
+    further below. The row below may be one of units; two rows of names are joined where one repeats a name or leaves
+    gaps that the other one fills.
 
     Args:
         grid: The first rows: blank cells are None or "".
@@ -136,103 +160,120 @@ def find_layout(grid: Grid, places: Places, file_name: str) -> Layout:
     if not filled.any():
         return Layout((), None, len(grid))
     values = np.array([[is_value(cell) for cell in row] for row in even], dtype=bool) & filled
+    missing = np.array([[isinstance(cell, str) and is_missing_word(cell) for cell in row] for row in even], dtype=bool)
+    width, columns = _body(filled, values, missing)
     if places.header_row is not None:
-        return _below(grid, filled, values, places.header_row - 1, places)
-    first = _first_of_cells(filled, values)
-    width = _width(filled[first:])
-    header = _names_above(filled, values, first, width)
-    if header is not None:
-        return _below(grid, filled, values, header, places)
-    if filled[:first].any() and not (filled[first] & ~values[first]).any():
-        shown = int(np.flatnonzero(filled[:first].any(axis=1))[-1])
+        header: int | None = places.header_row - 1
+    elif places.units_row:
+        above = np.flatnonzero(filled[: places.units_row - 1].any(axis=1))
+        header = int(above[-1]) if len(above) else None
+    else:
+        header = _names_row(filled, values, width, columns)
+    if header is None:
         raise TableError(
             f"{file_name!r} must have a row with a name for each of its {width} columns, got none above row "
-            f"{first + 1}, the first one of cells; row {shown + 1} has {int(filled[shown].sum())}. "
+            f"{int(np.flatnonzero(filled.sum(axis=1) >= width)[0]) + 1}, the first one of cells. "
             "Say which row names them with header_row (--header-row N)."
         )
-    return _below(grid, filled, values, first, places)
+    return _around(grid, filled, values, header, columns, places)
 
 
-def _below(grid: Grid, filled: Shape, values: Shape, header: int, places: Places) -> Layout:
-    """Return the layout whose lower row of names may be one of units, or have another row of names above."""
+def _body(filled: Shape, values: Shape, missing: Shape) -> tuple[int, Shape]:
+    """Return how many cells the widest of the lower rows has, and which columns hold values there."""
+    lines = np.flatnonzero(filled.any(axis=1))
+    lower = lines[-max(2, len(lines) // 2) :]
+    n_filled = (filled & ~missing)[lower].sum(axis=0)
+    n_values = (values & ~missing)[lower].sum(axis=0)
+    columns = (n_values >= MIN_COLUMN_VALUES * np.maximum(n_filled, 1)) & (n_filled > 0)
+    widths = Counter(int(count) for count in filled[lower].sum(axis=1))
+    return max((width for width, count in widths.items() if count > 1), default=min(widths)), columns
+
+
+def _names_row(filled: Shape, values: Shape, width: int, columns: Shape) -> int | None:
+    """Return the row of names; None if no row can be one, though there is something above the cells."""
+    lines = [int(row) for row in np.flatnonzero(filled.any(axis=1))]
+    n_filled, used = filled.sum(axis=1), filled[lines[-max(2, len(lines) // 2) :]].any(axis=0)
+
+    def are_names(row: int) -> bool:
+        return not bool((values[row] & columns).any()) and bool(values[row].sum() <= MIN_VALUES * n_filled[row])
+
+    def is_full(row: int) -> bool:
+        return bool(n_filled[row] >= width) and bool((filled[row] & ~used).sum() <= (filled[row] & used).sum())
+
+    full = next(row for row in lines if is_full(row))
+    if are_names(full):
+        after_gap = [
+            row for row in lines if row > full and not filled[row - 1].any() and is_full(row) and are_names(row)
+        ]
+        for row in after_gap:  # what stands before the gap are keys and values, not cells
+            before = [each for each in lines if full <= each < row]
+            is_like_cells = [(values[each] & columns).sum() >= MIN_VALUES * columns.sum() for each in before]
+            if columns.any() and np.mean(is_like_cells) < MIN_VALUES:
+                return row
+        return full
+    above = [row for row in lines if row < full]
+    wide = [row for row in above if n_filled[row] >= min(MIN_NAMED * width, width - 1) and are_names(row)]
+    if wide:
+        return wide[0]
+    if not above:
+        return full
+    if n_filled[above[0]] >= width - 1 > 0:
+        return above[0]
+    if above[-1] == full - 1 and filled[full - 1, 1:].any() and are_names(full - 1):
+        return full - 1
+    return full if (filled[full] & ~values[full]).any() else None
+
+
+def _around(grid: Grid, filled: Shape, values: Shape, header: int, columns: Shape, places: Places) -> Layout:
+    """Return the layout of a table with this row of names, which may have another one beside it and units below."""
     lines = [row for row in range(header + 1, len(filled)) if filled[row].any()]
     names: tuple[int, ...] = (header,)
+    is_given = places.header_row is not None or places.units_row is not None
+    if not is_given and _are_units(grid[header], filled[header], columns):
+        above = [row for row in range(header) if filled[row].any()]
+        if above and filled[above[-1]].sum() >= MIN_VALUES * filled[header].sum() and not values[above[-1]].any():
+            names, lines = (above[-1],), [header, *lines]
+    top = names[0]
     units: int | None = None
     if places.units_row is not None:
         units = places.units_row - 1 if places.units_row else None
-    elif lines and _are_units(grid[lines[0]], filled, values, lines):
+    elif len(lines) > 1 and _are_units(grid[lines[0]], filled[lines[0]], columns):
         units = lines[0]
-    if places.header_row is None and units is None and header > 0 and _is_units_row(grid[header]):
-        above = header - 1
-        if filled[above].any() and not values[above].any() and filled[above].sum() >= filled[header].sum():
-            names, units = (above,), header
-    top = names[0]
-    if places.header_row is None and top > 0 and _are_joined(grid, filled, values, top):
+    if not is_given and top > 0 and not values[top - 1].any() and _is_group_row(grid, filled, top - 1, top):
         names = (top - 1, top)
-    first = max(names[-1] if units is None else max(units, names[-1]), 0) + 1
-    skipped = tuple(row for row in range(names[0]) if filled[row].any())
-    return Layout(names, units, first, skipped)
+    elif not is_given and units is None and len(lines) > 1 and lines[0] == top + 1 and not values[top + 1].any():
+        has_gaps = (filled[top] & ~filled[top + 1]).any() and (filled[top + 1] & ~filled[top]).any()
+        if (has_gaps or _repeats(grid[top])) and (filled[top + 1] & columns).any():
+            names = (top, top + 1)
+            if len(lines) > 2 and _are_units(grid[lines[1]], filled[lines[1]], columns):
+                units = lines[1]
+    first = max(names[-1], -1 if units is None else units) + 1
+    between = [row for row in range(names[-1] + 1, first) if filled[row].any() and row != units]
+    skipped = [row for row in range(names[0]) if filled[row].any()]
+    return Layout(names, units, first, (*skipped, *between))
 
 
-def _first_of_cells(filled: Shape, values: Shape) -> int:
-    """Return the first row in which most columns of values hold values, and in most of the rows that follow too."""
-    n_rows = len(filled)
-    lines = np.flatnonzero(filled.any(axis=1))
-    lower = lines[len(lines) // 2 :]
-    n_filled = np.maximum(filled[lower].sum(axis=0), 1)
-    is_wide = filled[lower].sum(axis=0) >= 0.2 * len(lower)
-    columns = np.flatnonzero((values[lower].sum(axis=0) >= MIN_COLUMN_VALUES * n_filled) & is_wide)
-    width = _width(filled[lower])
-    if len(columns) == 0:  # a table of words: the first row as wide as the others has the names
-        wide = [row for row in lines if filled[row].sum() >= MIN_NAMED * width]
-        after = [row for row in lines if row > wide[0]] if wide else []
-        return int(after[0]) if after else n_rows
-    shares = values[:, columns].sum(axis=1) / np.maximum(filled[:, columns].sum(axis=1), 1)
-    is_like_cells = (shares >= MIN_VALUES) & (filled[:, columns].sum(axis=1) >= 0.3 * len(columns))
-    for place, row in enumerate(lines):
-        following = is_like_cells[lines[place : place + N_FOLLOWING]]
-        if following[:2].all() and following.mean() >= MIN_COLUMN_VALUES:
-            return int(row)
-    return int(lines[0])
-
-
-def _width(filled: Shape) -> int:
-    """Return how many cells of most rows are filled."""
-    counts = Counter(int(count) for count in filled.sum(axis=1) if count)
-    return max(counts, key=lambda count: counts[count]) if counts else 0
-
-
-def _names_above(filled: Shape, values: Shape, first: int, width: int) -> int | None:
-    """Return the row of names or of units above the first row of cells, None if there is none."""
-    above = [row for row in range(first) if filled[row].any()]
-    if not above:
-        return None
-    row = above[-1]
-    is_wide = filled[row].sum() >= min(MIN_NAMED * width, width - 1) or (row == first - 1 and filled[row, 1:].any())
-    return row if is_wide and values[row].sum() <= MIN_VALUES * filled[row].sum() else None
-
-
-def _is_units_row(row: Row) -> bool:
-    cells = [str(cell) for cell in row if not is_blank(cell)]
-    return bool(cells) and all(map(is_unit_cell, cells)) and any(unit_of_cell(cell) for cell in cells)
-
-
-def _are_units(row: Row, filled: Shape, values: Shape, lines: Sequence[int]) -> bool:
-    """Return whether the row under the names is one of units: all of its cells are, and values follow below."""
-    if not _is_units_row(row) or not all(isinstance(cell, str) or is_blank(cell) for cell in row):
+def _are_units(row: Row, filled: Shape, columns: Shape) -> bool:
+    """Return whether a row is one of units: most of its cells over columns of values are, and none is a value."""
+    if not all(isinstance(cell, str) or is_blank(cell) for cell in row):
         return False
-    below = list(lines[1 : 1 + N_FOLLOWING])
-    places = np.flatnonzero(filled[lines[0]] & ~values[lines[0]])
-    return bool(below) and bool(values[below][:, places].sum() >= MIN_VALUES * max(filled[below][:, places].sum(), 1))
+    cells = list(row[:: max(1, -(-len(row) // max(len(filled), 1)))])
+    over_values = [str(cell).strip() for cell, has in zip(cells, columns, strict=False) if has and not is_blank(cell)]
+    n_strong = sum(map(is_strong_unit, over_values))
+    has_values = any(is_value(cell) and not is_unit_cell(cell) for cell in cells if not is_blank(cell))
+    has_ones = n_strong == 1 and any(str(cell).strip() == "1" for cell in cells)
+    return n_strong >= max(1, MIN_VALUES * len(over_values)) and not has_values and not has_ones
 
 
-def _are_joined(grid: Grid, filled: Shape, values: Shape, row: int) -> bool:
-    """Return whether the row above one of names belongs to it: it names groups of columns, or fills its gaps."""
-    above = row - 1
-    if not filled[above].any() or values[above].any() or filled[above].sum() < 2:
-        return False
-    names = [str(cell).strip() for cell in grid[row] if not is_blank(cell)]
-    return len(set(names)) < len(names) or bool((filled[above] & ~filled[row]).any())
+def _is_group_row(grid: Grid, filled: Shape, upper: int, lower: int) -> bool:
+    """Return whether a row names groups of the columns that the next one names: that repeats names, or has gaps."""
+    has_gaps = bool((filled[upper] & ~filled[lower]).any())
+    return bool(filled[upper].sum() > 1) and (has_gaps or _repeats(grid[lower]))
+
+
+def _repeats(row: Row) -> bool:
+    names = [str(cell).strip() for cell in row if not is_blank(cell)]
+    return len(set(names)) < len(names)
 
 
 def names_of(grid: Grid, layout: Layout, spread: Callable[[int], Row] | None = None) -> list[str]:
@@ -283,30 +324,41 @@ def foot_rows(tail: Grid, n_columns: int) -> Mapping[int, str]:
 
     Example:
         >>> foot_rows([["A", "1", "2"], ["합계", "1", "2"], ["* measured by K", "", ""]], 3)
-        {2: '* measured by K', 1: '합계'}
+        {1: '합계', 2: '* measured by K'}
     """
-    totals: dict[int, str] = {}
-    remarks: dict[int, str] = {}
-    for position in range(len(tail) - 1, max(-1, len(tail) - 1 - MAX_FOOT), -1):
+    found: dict[int, str] = {}
+    start = max(0, len(tail) - MAX_FOOT)
+    for position in range(start, len(tail)):
         cells = [(place, cell) for place, cell in enumerate(tail[position]) if not is_blank(cell)]
         if not cells:
             continue
         place, first = cells[0]
-        if not isinstance(first, str) or is_value(first):
-            break
-        text, rest = first.strip(), [cell for _, cell in cells[1:]]
-        if rest and _plain(text) in TOTALS | BESIDE_TOTALS and all(map(is_value, rest)):
-            totals[position] = text
-        elif not rest and place == 0 and n_columns > 2 and not totals and _is_remark(text, tail, position):
-            remarks[position] = text
+        text, rest = str(first).strip(), [cell for _, cell in cells[1:]]
+        is_word = isinstance(first, str) and not is_value(first)
+        if (
+            (all(isinstance(cell, str) and _RULE.fullmatch(cell.strip()) for _, cell in cells) and len(text) > 1)
+            or (is_word and rest and _is_total(text, tail, position, place) and any(map(is_value, rest)))
+            or (is_word and rest and found and _plain(text) in BESIDE_TOTALS and all(map(is_value, rest)))
+            or (is_word and not rest and n_columns > 2 and (found or (place == 0 and _is_remark(text, tail, position))))
+        ):
+            found[position] = text
         else:
-            break
-    return remarks | (totals if any(_plain(text) in TOTALS for text in totals.values()) else {})
+            found.clear()
+    return found
+
+
+def _is_total(text: str, tail: Grid, position: int, place: int) -> bool:
+    """Return whether a label is that of a total, and of no other row."""
+    plain = _plain(text)
+    others = [row[place] for i, row in enumerate(tail) if i != position and len(row) > place]
+    return (plain in TOTALS or _TOTAL.match(plain) is not None) and all(
+        not isinstance(cell, str) or _plain(cell) != plain for cell in others
+    )
 
 
 def _is_remark(text: str, tail: Grid, position: int) -> bool:
     is_apart = position > 0 and all(map(is_blank, tail[position - 1]))
-    return is_apart or " " in text or _REMARK.match(text) is not None
+    return is_apart or len(text.split()) >= MIN_REMARK_WORDS or _REMARK.match(text) is not None
 
 
 def is_blank(cell: object) -> bool:
@@ -336,7 +388,8 @@ def is_value(cell: object) -> bool:
 
 
 def _plain(text: str) -> str:
-    return text.casefold().strip(" :：.[]()<>*=-")
+    plain = text.casefold().strip(" :：.[]()<>*=-")
+    return plain if plain.isascii() else "".join(plain.split())
 
 
 def _name(cell: object) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
-from tabattn.table.units import MAX_UNIT_LENGTH, PREFIXES, half_width, is_unit
+from tabattn.table.units import MAX_UNIT_LENGTH, PREFIXES, canonical_unit, half_width, is_unit
 
 DecimalSeparator: TypeAlias = Literal[".", ","]
 MIN_PARSED_FRACTION, MIN_PARSED = 0.95, 10
@@ -19,17 +19,32 @@ MAX_INTEGER = 10**300  # floats end beyond
 MAX_DIGITS = 4_000  # Python refuses to read more than 4,300
 MAX_LENGTH = 2_000  # of a cell that is a number
 MAX_UNITS, MAX_SHOWN, MAX_KEPT = 3, 40, 40
+MIN_FEW, MIN_FEW_FRACTION = 3, 0.8
 BLANKS = " \u00a0\u202f\u2009"
 QUOTES = "'\u2019"
 _POWER_OF_TEN = r"(?:[eE][+-]?\d{1,5})?"
 _BODY = rf"(?:\d+(?:[.,{BLANKS}{QUOTES}]\d+)*[.,]?|[.,]\d+)"
 _PREFIX = "|".join(re.escape(each) for each in sorted(PREFIXES, key=len, reverse=True))
 _CELL = re.compile(
-    rf"(?P<mark><=|>=|=<|=>|[<>≤≥≦≧])?\s*(?P<sign>[+-])?\s*(?P<prefix>{_PREFIX})?\s*(?P<inner>[+-])?"
+    rf"(?P<mark><=|>=|=<|=>|[<>≤≥≦≧⩽⩾])?\s*(?P<sign>[+-])?\s*(?P<prefix>{_PREFIX})?\s*(?P<inner>[+-])?"
     rf"(?P<body>{_BODY}{_POWER_OF_TEN})\s*(?P<rest>.*)",
     re.DOTALL,
 )
-_UNCERTAINTY = re.compile(rf"(?:±|\+/-)\s*{_BODY}{_POWER_OF_TEN}\s*")
+_UNCERTAINTY = re.compile(rf"([^±+]*)(?:±|\+/-)\s*{_BODY}{_POWER_OF_TEN}([^±]*)")
+_BRACKETED = re.compile(rf"({_PREFIX}|)\s*\(([^()]+)\)\s*(%|)")
+_DASHES = frozenset("\u2012\u2013\u2014\u2212")
+_WORD_BEFORE = re.compile(r"([^\W\d_]{1,5}[.$]?\s?)(\d[\d.,]*[.,]\d+)")
+_LIMIT_WORDS = {
+    "이하": "<",
+    "미만": "<",
+    "이상": ">",
+    "초과": ">",
+    "以下": "<",
+    "未満": "<",
+    "未满": "<",
+    "以上": ">",
+    "超": ">",
+}
 _GROUPED = r"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+(?:{decimal}\d*)?{power}"
 _LAKH = r"|[1-9]\d?(?:,\d{{2}})+,\d{{3}}(?:{decimal}\d*)?{power}"
 _PLAIN = r"\d+(?:{decimal}\d*)?{power}|{decimal}\d+{power}"
@@ -97,6 +112,7 @@ NUMBER_FORMATS = tuple(
     for decimal, thousands in ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"))
 )
 _PATTERNS = {each.marks: _pattern(each) for each in NUMBER_FORMATS}
+_ADDRESS = re.compile(r"(?:[12]?\d?\d\.){3}[12]?\d?\d")
 _LEADING_ZERO = re.compile(r"0\d+")
 _INTEGER = re.compile(r"[+\-\u2212]?\d+")
 _AMBIGUOUS = re.compile(r"[1-9]\d{0,2}([.,])\d{3}")
@@ -142,20 +158,34 @@ def infer_number_format(
         return None
     every = [number_parts(string) for string in strings]
     parts = [each for each in every if each is not None and (are_numbers or _has_known_unit(each))]
-    affixes = {(each.prefix, each.suffix) for each in parts} - {("", "")}
-    if len(affixes) > 1 or sum(bool(each.limit) for each in parts) > MAX_CENSORED_FRACTION * len(parts):
+    affixes: dict[tuple[str, str], tuple[str, str]] = {}
+    for each in parts:
+        affixes.setdefault((canonical_unit(each.prefix), canonical_unit(each.suffix)), (each.prefix, each.suffix))
+    affixes.pop(("", ""), None)
+    n_limits = sum(bool(each.limit) for each in parts)
+    if len(affixes) > 1 or n_limits > MAX_CENSORED_FRACTION * len(parts) or _are_marks(strings, parts):
         return None
     best, n_best = None, 0
-    for each in sorted(NUMBER_FORMATS, key=lambda each: each.decimal != decimal):
-        n_parsed = sum(_PATTERNS[each.marks].fullmatch(part.body) is not None for part in parts)
+    for known in sorted(NUMBER_FORMATS, key=lambda known: known.decimal != decimal):
+        n_parsed = sum(_PATTERNS[known.marks].fullmatch(part.body) is not None for part in parts)
         if n_parsed > n_best:
-            best, n_best = each, n_parsed
+            best, n_best = known, n_parsed
         if n_best == len(parts):
             break
     if best is None or not is_enough(n_best, len(strings)):
         return None
-    prefix, suffix = next(iter(affixes), ("", ""))
+    prefix, suffix = next(iter(affixes.values()), ("", ""))
     return replace(best, prefix=prefix, suffix=suffix)
+
+
+def _are_marks(strings: Sequence[str], parts: Sequence["NumberParts"]) -> bool:
+    """Return whether strings are marks, not numbers: grades such as 1-, items such as (1), addresses of four parts."""
+    if all(string.strip()[-1:] == ")" for string in strings) and all(part.body.isdigit() for part in parts):
+        return True
+    is_grade = any(string.strip()[-1:] == "-" for string in strings)
+    return (is_grade and all(len(part.body) == 1 for part in parts)) or all(
+        _ADDRESS.fullmatch(part.body) is not None for part in parts
+    )
 
 
 def number_parts(text: str) -> NumberParts | None:
@@ -172,12 +202,21 @@ def number_parts(text: str) -> NumberParts | None:
 
 def _parts(text: str) -> NumberParts | None:
     text = half_width(text.strip()) if not text.isascii() else text.strip()
-    is_bracketed = text.startswith("(") and text.endswith(")")
-    found = _CELL.fullmatch(text[1:-1].strip() if is_bracketed else text)
+    if text.startswith(("'", '="', '"')):  # how spreadsheets and their exports mark text
+        text = text.removeprefix("=").strip("'\"")
+    if text[:1] in _DASHES:
+        text = f"-{text[1:]}"
+    bracketed = _BRACKETED.fullmatch(text)
+    is_bracketed = bracketed is not None
+    found = _CELL.fullmatch(text if bracketed is None else f"{bracketed[1]}{bracketed[2].strip()}{bracketed[3]}")
     if found is None:
         return None
-    rest = _UNCERTAINTY.sub("", found["rest"]).strip() if found["rest"] else ""
-    is_behind = rest in {"-", "+"}
+    rest, limit = found["rest"].strip(), found["mark"] or ""
+    if rest and (uncertain := _UNCERTAINTY.fullmatch(rest)):
+        rest = uncertain[1].strip() or uncertain[2].strip()
+    if rest in _LIMIT_WORDS:
+        rest, limit = "", _LIMIT_WORDS[rest]
+    is_behind = rest == "-"
     signs = [sign for sign in (found["sign"], found["inner"], rest if is_behind else None) if sign]
     suffix = "" if is_behind else rest
     if len(signs) + is_bracketed > 1 or len(suffix) > MAX_UNIT_LENGTH or any(map(str.isdigit, suffix[:1])):
@@ -187,7 +226,7 @@ def _parts(text: str) -> NumberParts | None:
     return NumberParts(
         body=found["body"],
         is_negative=is_bracketed or "-" in signs,
-        limit=found["mark"] or "",
+        limit=limit,
         prefix=found["prefix"] or "",
         suffix=suffix,
     )
@@ -283,23 +322,38 @@ def why_not_numbers(strings: Sequence[str]) -> str | None:
     sampled = strings[:: max(1, len(strings) // MAX_SAMPLED)]
     if are_codes(sampled):
         return None
+    sampled = _without_prefix(sampled)
     parts = [each for each in map(number_parts, sampled) if each is not None]
-    if len(parts) < MIN_PARSED or len(parts) < MIN_LIKELY_FRACTION * len(sampled):
+    is_short = len(parts) < MIN_PARSED
+    if len(parts) < (MIN_FEW_FRACTION if is_short else MIN_LIKELY_FRACTION) * len(sampled) or len(parts) < MIN_FEW:
         return None
-    units = Counter(each.prefix + each.suffix for each in parts)
+    if _are_marks(sampled, parts):
+        return None
+    units = Counter(canonical_unit(each.prefix + each.suffix) for each in parts)
     named = [unit for unit, _ in units.most_common() if unit]
     if len(units) > MAX_UNITS:
         return None
-    if len(named) > 1:
+    if len(named) > 1 and (not is_short or all(map(is_unit, named))):
         return f"they are of {'two' if len(named) == 2 else len(named)} units, {' and '.join(map(repr, named))}"
     others = [string for string in sampled if number_parts(string) is None]
     if others:
         return f"too many cells are none, such as {others[0][:MAX_SHOWN]!r}"
+    if is_short and not (named and is_unit(named[0])):
+        return None
     if named and not is_unit(named[0]):
         return f"{named[0]!r} stands beside them and is no unit"
     if sum(bool(each.limit) for each in parts) > MAX_CENSORED_FRACTION * len(parts):
         return f"most of them are limits, such as {sampled[0]!r}"
     return "their separators differ"
+
+
+def _without_prefix(strings: Sequence[str]) -> Sequence[str]:
+    """Return strings with the word that stands in front of numbers with decimals in all of them behind these."""
+    found = [_WORD_BEFORE.fullmatch(string.strip()) for string in strings]
+    words = {each[1] for each in found if each is not None}
+    if len(words) != 1 or not all(found):
+        return strings
+    return [f"{each[2]} {each[1].strip()}" for each in found if each is not None]
 
 
 def parse_number(text: str, number_format: NumberFormat) -> float:
@@ -318,7 +372,8 @@ def parse_number(text: str, number_format: NumberFormat) -> float:
     parts, offset = number_parts(text), number_format.offset
     if parts is None or not _PATTERNS[number_format.marks].fullmatch(parts.body):
         return float("inf") if text.strip().casefold().lstrip("+-") in {"inf", "infinity"} else float("nan")
-    if (parts.prefix, parts.suffix) not in {("", ""), (number_format.prefix, number_format.suffix)}:
+    own, known = parts.prefix + parts.suffix, number_format.prefix + number_format.suffix
+    if own not in {"", known} and canonical_unit(own) != canonical_unit(known):
         return float("nan")
     body = parts.body
     for separator in BLANKS + QUOTES:
@@ -370,7 +425,8 @@ def are_codes(strings: Sequence[str]) -> bool:
         >>> are_codes(["007", "012"]), are_codes(["05", *map(str, range(99))]), are_codes(["7", "12"])
         (True, False, False)
     """
-    n_zeros = sum(_LEADING_ZERO.fullmatch(string.strip()) is not None for string in strings)
+    strings = [half_width(string.strip()) for string in strings]
+    n_zeros = sum(_LEADING_ZERO.fullmatch(string) is not None for string in strings)
     are_many = n_zeros > (1 - MIN_PARSED_FRACTION) * len(strings)
     return are_many or (n_zeros > 0 and len({len(each) for each in strings}) == 1)
 

@@ -9,6 +9,8 @@ import pandas as pd
 
 from tabattn.choices import Task, TaskChoice
 from tabattn.errors import (
+    AmbiguousNumbersWarning,
+    ColumnError,
     DroppedRowsWarning,
     ParameterError,
     ReadingNote,
@@ -24,13 +26,22 @@ from tabattn.table.cells import (
     AnySeries,
     CellRules,
     Mask,
+    factorized,
     holds_strings,
     is_missing,
+    is_missing_word,
     level_name,
     parse_numbers,
     twin_levels,
 )
-from tabattn.table.numbers import MAX_EXACT_INTEGER, infer_number_format, is_limit, why_not_numbers
+from tabattn.table.numbers import (
+    MAX_EXACT_INTEGER,
+    NumberFormat,
+    ambiguous_number,
+    infer_number_format,
+    is_limit,
+    why_not_numbers,
+)
 from tabattn.table.reading import refuse_duplicate_names
 
 MIN_ROWS = 20
@@ -101,6 +112,13 @@ def split_target(
             raise ParameterError(f"A column to drop must be a feature of the table, got {name!r}. {why}")
     rules = rules or CellRules()
     column = table[target]
+    if pd.api.types.is_object_dtype(column):
+        try:
+            factorized(column)
+        except ColumnError as error:
+            raise TargetError(
+                f"The target must be numbers or classes, got {target!r} with lists or other objects."
+            ) from error
     is_known = pd.Series(known_cells(column, target, rules), index=column.index)
     if not is_known.any():
         raise TargetError(f"The target must have values, got {target!r} with all {len(table)} cells missing.")
@@ -114,7 +132,7 @@ def split_target(
     _refuse_infinite(X)
     y, chosen, doubts = _read_target(table[target], target, task)
     if len(unlabelled):
-        words = [str(cell) for cell in column[~is_known & column.notna()] if str(cell).strip()]
+        words = [] if rules.keep_na else [cell for cell in column[~is_known] if _is_word(cell)]
         message = (
             f"{len(unlabelled)} row(s) left out of the ranking because {target!r} is missing; {len(table)} remain."
         )
@@ -126,6 +144,11 @@ def split_target(
         doubts = [DroppedRowsWarning(message), *doubts]
     warn_all(doubts)
     return Problem(X, y, chosen, unlabelled)
+
+
+def _is_word(cell: object) -> bool:
+    """Return whether a cell is a word for a missing value."""
+    return isinstance(cell, str) and bool(cell.strip()) and is_missing_word(cell)
 
 
 def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySeries, Task, list[TabAttnWarning]]:
@@ -248,7 +271,13 @@ def parse_target_numbers(column: AnySeries, name: str) -> "tuple[AnySeries | Non
         return _parse_target_numbers(column, name)
     if inferred not in INFERRED_NUMBERS:
         return None, []
-    numbers = column.astype(float)
+    try:
+        numbers = column.astype(float)
+    except OverflowError as error:
+        raise TargetError(
+            f"The target must lie between -{MAX_MAGNITUDE:g} and {MAX_MAGNITUDE:g}, got {name!r} with larger integers. "
+            "Choose another unit."
+        ) from error
     n_infinite = int(np.isinf(numbers).sum())
     if n_infinite:
         raise TargetError(
@@ -265,7 +294,8 @@ def parse_target_numbers(column: AnySeries, name: str) -> "tuple[AnySeries | Non
 
 def _parse_target_numbers(column: AnySeries, name: str) -> "tuple[AnySeries | None, list[TabAttnWarning]]":
     """Return numbers that are written as strings, or None if these are classes."""
-    number_format = infer_number_format([str(cell) for cell in pd.unique(column)])
+    strings = [str(cell) for cell in pd.unique(column)]
+    number_format = infer_number_format(strings)
     if number_format is None:
         return None, []
     parsed = parse_numbers(column, name, number_format)
@@ -276,6 +306,13 @@ def _parse_target_numbers(column: AnySeries, name: str) -> "tuple[AnySeries | No
             f"such as {str(column[numbers.isna()].iloc[0])!r}. Correct them or leave the cells empty."
         )
     doubts = list(parsed.warnings)
+    example = ambiguous_number(strings)
+    if example and number_format.marks == NumberFormat().marks:
+        message = (
+            f"The target {name!r} holds numbers such as {example!r}, whose separator may be one of decimals or of "
+            "thousands: read as decimals. If they are thousands, remove the separators."
+        )
+        doubts.append(AmbiguousNumbersWarning(message))
     if number_format.unit:
         doubts.append(ReadingNote(f"The unit {number_format.unit!r} was taken off the numbers of the target {name!r}."))
     return numbers, doubts

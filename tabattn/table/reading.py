@@ -104,7 +104,7 @@ def read_table(
         raise TableError(f"The table must be a file, got the directory {str(path)!r}. Name a file in it.")
     _refuse_suffix(path)
     check_memory(path.stat().st_size, f"{path.name!r}", max_memory)
-    kind = "text"
+    kind = _named_kind(path)
     try:
         data = path.read_bytes()
         kind, data, notes = _content(path, data, max_memory)
@@ -270,12 +270,18 @@ def _refuse_suffix(path: Path) -> None:
         )
 
 
+def _named_kind(path: Path) -> str:
+    """Return what a file is by its name."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSIONS]
+    return COLUMNAR.get(suffixes[-1], "workbook" if suffixes[-1] in WORKBOOKS else "text")
+
+
 def _content(path: Path, data: bytes, max_memory: float | None) -> tuple[str, bytes, list[str]]:
     """Return what a file is, its bytes without compression, and what to say if its name says something else."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     expected = COMPRESSIONS.get(suffixes[-1], "")
     suffix = suffixes[-2] if expected else suffixes[-1]
-    named = COLUMNAR.get(suffix, "workbook" if suffix in WORKBOOKS else "text")
+    named = _named_kind(path)
     found, compression = signature(data), ""
     if found in COMPRESSIONS.values():
         compression = found
@@ -284,7 +290,7 @@ def _content(path: Path, data: bytes, max_memory: float | None) -> tuple[str, by
     what = foreign(data)
     if what is not None:
         raise ValueError(f"it is {what}")
-    kind = found if found in {"workbook", "parquet", "arrow"} else named if named == "arrow" else "text"
+    kind = found if found in {"workbook", "parquet", "arrow"} else "text"
     if found in COMPRESSIONS.values():
         raise ValueError("it is compressed twice")
     notes = []
@@ -303,6 +309,8 @@ def _read(kind: str, data: bytes, path: Path, places: Places, max_memory: float 
     if kind == "workbook":
         sheet = read_workbook(data, path.name, places, max_memory)
         return FileTable(sheet.names, sheet.cells, sheet.units, sheet.notes)
+    if kind in {"parquet", "arrow"} and places != Places():
+        raise TableError(f"{path.name!r} must be text or a workbook to have such rows or sheets, got {_KINDS[kind]}.")
     if kind in {"parquet", "arrow"}:
         arrow = _arrow_parquet(data) if kind == "parquet" else _arrow_file(data)
         arrow.validate(full=True)  # damaged data would end the process when it is read
@@ -321,9 +329,10 @@ def _read(kind: str, data: bytes, path: Path, places: Places, max_memory: float 
 def _all_named(names: Sequence[str]) -> list[str]:
     """Name columns without a name by their places, so that names are unique."""
     named: list[str] = []
+    known = set(names)
     for place, name in enumerate(names, start=1):
         new = name or f"unnamed_{place}"
-        while not name and new in names:
+        while not name and new in known:
             new += "_"
         named.append(new)
     return named

@@ -26,7 +26,7 @@ from tabattn.table.cells import (
     parse_times,
 )
 from tabattn.table.columns import Levels, Numbers, RowIndex, Texts, Times, TypedCells
-from tabattn.table.dates import ORDERS, DateFormat, DateUnit, Order
+from tabattn.table.dates import ORDERS, DateFormat, DateUnit, Marks
 from tabattn.table.numbers import NUMBER_FORMATS, NumberFormat
 
 MIN_LEVEL_COUNT = 2
@@ -127,11 +127,9 @@ def _as_codes(
     """
     numbers = Counter(level.lstrip("0") or "0" for level in categories if level.isdigit())
     code_of = {
-        short: level
-        for level in categories
-        if level.isdigit() and numbers[short := level.lstrip("0") or "0"] == 1 and short != level
+        short: level for level in categories if level.isdigit() and numbers[short := level.lstrip("0") or "0"] == 1
     }
-    renamed = [code_of.get(name, name) for name in names]
+    renamed = [code_of.get(name.lstrip("0") or "0", name) if name.isdigit() else name for name in names]
     place_of = {name: place for place, name in enumerate(dict.fromkeys(renamed))}
     places = np.array([*(place_of[name] for name in renamed), -1], dtype=np.intp)
     return places[positions], tuple(place_of)
@@ -285,13 +283,18 @@ def _format_settings(given: Format) -> Any:
     return given.value if isinstance(given, DateUnit) else None if given is None else asdict(given)
 
 
-def order_of_pattern(pattern: str | None, *, day_first: bool) -> Order:
-    """Return the order of the dates of a format that tabattn up to 0.1 wrote: a pattern of strptime, or none."""
+def format_of_pattern(pattern: str | None, *, day_first: bool) -> DateFormat:
+    """Return the format of dates that older files have as a pattern of strptime, or none for several of them."""
     if pattern is None:
-        return "dmy" if day_first else "mdy"
-    places = {part: min(place for place in map(pattern.find, names) if place >= 0) for part, names in _PARTS_OF.items()}
+        return DateFormat("dmy" if day_first else "mdy")
+    places = {
+        part: min((place for place in map(pattern.find, names) if place >= 0), default=99)
+        for part, names in _PARTS_OF.items()
+    }
     order = "".join(sorted(places, key=lambda part: places[part]))
-    return next((known for known in ORDERS if known == order), "ymd")
+    is_fixed = pattern.startswith("%Y") or "%b" in pattern or "%B" in pattern
+    has_zone = "%z" in pattern or "Z" in pattern
+    return DateFormat("none" if is_fixed else next((known for known in ORDERS if known == order), "none"), has_zone)
 
 
 def _rules_of(settings: Mapping[str, Any]) -> CellRules:
@@ -315,8 +318,11 @@ def _column_of(settings: dict[str, Any]) -> Column:
         if NumberFormat(*how.marks) not in NUMBER_FORMATS:
             raise ValueError("the format of numbers is unknown")
     else:
-        how = DateFormat(held["order"] if "order" in held else order_of_pattern(**held))
-        if how.order not in ORDERS:
+        if "order" in held:
+            how = DateFormat(held["order"], bool(held.get("has_zone", False)))
+        else:
+            how = format_of_pattern(**held)
+        if how.order not in get_args(Marks):
             raise ValueError("the order of dates is unknown")
     if not isinstance(settings["name"], str):
         raise TypeError("names must be strings")

@@ -22,14 +22,16 @@ from tabattn.table.layout import (
     find_layout,
     foot_rows,
     is_blank,
+    is_value,
     names_of,
     units_of_row,
 )
 from tabattn.table.limits import BYTES_PER_CELL, BYTES_PER_CHARACTER, check_memory
 
 N_HEAD, N_TAIL = 60, 12
+MAX_STRAY = 2
 MIN_CHECKED = 100_000
-MIN_SHARE = 0.2
+MIN_SHARE = 0.05
 CHUNK, MAX_TAG = 1 << 20, 1 << 12
 _SHEET_NAME = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _CELL = re.compile(rb'<(?:\w+:)?c [^>]*?\br="([A-Z]{1,3})(\d{1,7})"')
@@ -37,7 +39,8 @@ _ERROR = re.compile(rb'<(?:\w+:)?c [^>]*?\bt="e"')
 _HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row [^>]*?\bhidden="(?:1|true)"')
 _HIDDEN_COLUMN = re.compile(rb'<(?:\w+:)?col [^>]*?\bhidden="(?:1|true)"')
 _EMPTY_FORMULA = re.compile(
-    rb"<(?:\w+:)?f(?:\s[^>]*)?(?:/>|>[^<]*</(?:\w+:)?f>)(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?</(?:\w+:)?c>"
+    rb'<(?:\w+:)?c (?![^>]*\bt="str")[^>]*><(?:\w+:)?f(?:\s[^>]*)?(?:/>|>[^<]*</(?:\w+:)?f>)'
+    rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?</(?:\w+:)?c>"
 )
 _REPEATED = re.compile(
     rb"<table:table-cell[^>]*?number-columns-repeated=\"(\d+)\"[^>]*?office:value-type|<table:table-row[^>]*?number-rows-repeated=\"(\d+)\""
@@ -159,14 +162,17 @@ def _chosen_sheet(book: Any, places: Places, scans: dict[str, SheetScan], file_n
     if len(shown) == 1:
         return str(shown[0])
     sizes = {}
+    is_scanned = all(scans.get(name, SheetScan()).n_cells for name in shown)
     for name in shown:
-        if name in scans:
-            sizes[name] = scans[name].n_cells if min(scans[name].last_row, scans[name].last_column) > 1 else 0
+        if is_scanned:
+            scan = scans[name]
+            sizes[name] = scan.n_cells if min(scan.last_row, scan.last_column) > 1 else 0
         else:
             sheet = book.get_sheet_by_name(name)
             is_table = min(sheet.total_height, sheet.total_width) >= 1
             sizes[name] = (sheet.total_height + 1) * (sheet.total_width + 1) * is_table
-    chosen = next((name for name in shown if sizes[name] >= max(1, MIN_SHARE * max(sizes.values()))), shown[0])
+    likely = [name for name in shown if sizes[name] >= max(1, MIN_SHARE * max(sizes.values()))] or shown[:1]
+    chosen = next((name for name in likely if _holds_values(book, name)), likely[0])
     others = [name for name in shown if name != chosen and sizes[name]]
     before = shown[: shown.index(chosen)]
     if before:
@@ -174,6 +180,12 @@ def _chosen_sheet(book: Any, places: Places, scans: dict[str, SheetScan], file_n
     elif others:
         notes.texts.append(f"sheet {chosen!r} is read, and not {quoted(others)} (--sheet decides)")
     return str(chosen)
+
+
+def _holds_values(book: Any, name: str) -> bool:
+    """Return whether a sheet holds numbers, dates or truth values, and not only words."""
+    rows = book.get_sheet_by_name(name).to_python(nrows=N_HEAD)
+    return any(not is_blank(cell) and is_value(cell) for row in rows for cell in row)
 
 
 def _table_of(
@@ -208,11 +220,10 @@ def _table_of(
 
     names = names_of(rows, layout, spread if merged else None)
     names += [""] * (max(map(len, rows[layout.first :]), default=0) - len(names))
-    notes.rows(layout.skipped, "above the names, left out")
+    notes.layout(layout, rows)
     units: dict[str, str] = {}
     if layout.units is not None:
         units = units_of_row(rows[layout.units], names)
-        notes.rows([layout.units], "units")
     body = [list(row) for row in rows[layout.first :]]
     n_filled = _fill_down(body, merged, layout.first)
     if n_filled:
@@ -227,7 +238,14 @@ def _table_of(
         last = [foot[each] for each in sorted(foot)]
         notes.texts.append(f"the last row{'s' * (len(left_out) > 1)}, {' and '.join(map(repr, last))}: left out")
     frame = _typed(body, len(names))
-    is_used = [bool(name) or frame[i].notna().any() for i, name in enumerate(names)]
+    counts = frame.notna().sum()
+    is_used = [bool(name) or counts[i] > 0 for i, name in enumerate(names)]
+    stray = [
+        i for i, name in enumerate(names) if not name and 0 < counts[i] <= MAX_STRAY and i > 0 and not is_used[i - 1]
+    ]
+    if stray:
+        notes.texts.append(f"{int(counts[stray].sum())} cell(s) apart from the table: left out")
+        is_used = [used and i not in stray for i, used in enumerate(is_used)]
     frame = frame.loc[:, is_used].dropna(how="all").reset_index(drop=True)
     kept = [name for name, used in zip(names, is_used, strict=True) if used]
     return SheetTable(kept, frame.set_axis(range(len(kept)), axis=1).infer_objects(), units)
@@ -251,7 +269,7 @@ def _with_group_row(layout: Layout, rows: list[list[Any]], merged: Sequence[Any]
 
 def _fill_down(body: list[list[Any]], merged: Sequence[Any], first_row: int) -> int:
     """Fill cells that are merged with the one above, and return how many."""
-    n_filled = 0
+    counts = 0
     for (top, left), (bottom, _) in merged:
         if top < first_row or bottom == top:
             continue
@@ -259,8 +277,8 @@ def _fill_down(body: list[list[Any]], merged: Sequence[Any], first_row: int) -> 
         for row in body[top - first_row + 1 : bottom - first_row + 1]:
             if left < len(row):
                 row[left] = value
-                n_filled += not is_blank(value)
-    return n_filled
+                counts += not is_blank(value)
+    return counts
 
 
 def _typed(body: list[list[Any]], n_columns: int) -> pd.DataFrame:

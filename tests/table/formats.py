@@ -15,10 +15,11 @@ def number(separators: str, offset: int = 0) -> NumberFormat:
 
 
 def date(order: str) -> DateFormat | DateUnit | None:
-    """The format of an order, or a unit; None for ""."""
+    """The format of an order, perhaps with "+zone", or a unit; None for ""."""
     if order in {unit.value for unit in DateUnit}:
         return DateUnit(order)
-    return DateFormat(order) if order else None  # type: ignore[arg-type]
+    order, sign, _ = order.partition("+")
+    return DateFormat(order, has_zone=bool(sign)) if order else None  # type: ignore[arg-type]
 
 
 def _warned(parsed: Parsed[Any]) -> Any:

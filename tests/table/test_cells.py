@@ -89,13 +89,13 @@ def test_infinite_numbers_are_refused(cells: list[object]) -> None:
 @pytest.mark.parametrize(
     ("cells", "written"),
     [
-        (["2024-01-05", "2024-12-31"], "ymd"),
+        (["2024-01-05", "2024-12-31"], "none"),
         (["05.01.2024", "31.12.2024"], "dmy"),
         (["01/05/2024", "12/31/2024"], "mdy"),
-        (["2024-01-05T00:00:00Z", "2024-12-31T00:00:00Z"], "ymd"),
-        (["2024/01/05", "2024-12-31 00:00"], "ymd"),
-        (["2024년 1월 5일", "2024년 12월 31일"], "ymd"),
-        (["2024. 1. 5.", "2024. 12. 31."], "ymd"),
+        (["2024-01-05T00:00:00Z", "2024-12-31T00:00:00Z"], "none+zone"),
+        (["2024/01/05", "2024-12-31 00:00"], "none"),
+        (["2024년 1월 5일", "2024년 12월 31일"], "none"),
+        (["2024. 1. 5.", "2024. 12. 31."], "none"),
     ],
 )
 def test_dates_are_read_by_the_format_that_fits_all_cells(cells: list[str], written: str) -> None:
@@ -124,11 +124,11 @@ def test_months_and_east_asian_dates(cells: list[str], first: pd.Timestamp) -> N
 @pytest.mark.parametrize(
     ("cells", "written"),
     [
-        ([20240305, 20231231], "ymd"),
-        (["20240305", None], "ymd"),
-        ([202403050000, 202403050000], "ymd"),
-        ([20240305.0, np.nan], "ymd"),
-        ([20240305000000, 20240305000000], "ymd"),
+        ([20240305, 20231231], "none"),
+        (["20240305", None], "none"),
+        ([202403050000, 202403050000], "none"),
+        ([20240305.0, np.nan], "none"),
+        ([20240305000000, 20240305000000], "none"),
         ([1709596800, 1709596801.5], "s"),
         (["1709596800", "1709596801"], "s"),
         ([1709596800000, 1709596801000], "ms"),
@@ -166,7 +166,7 @@ def test_dates_of_any_type(column: "pd.Series[pd.Timestamp]") -> None:
 def test_letters_that_no_text_can_hold_are_no_dates_and_no_durations() -> None:
     dates, spans = (pd.Series([good, "\ud800"], dtype=object) for good in ("2024-01-05", "08:30"))
     with pytest.warns(UnparsedCellsWarning, match="such as"):
-        assert parse_times(dates, "t", date("ymd")).isna().tolist() == [False, True]
+        assert parse_times(dates, "t", date("none")).isna().tolist() == [False, True]
     with pytest.warns(UnparsedCellsWarning, match="such as"):
         assert np.isnan(parse_seconds(spans, "t")).tolist() == [False, True]
 
@@ -198,7 +198,7 @@ def test_what_has_the_form_of_a_date_and_is_none() -> None:
 
 
 def test_new_rows_may_write_their_dates_in_another_way() -> None:
-    assert parse_times(pd.Series(["2024-01-05"]), "t", date("ymd")).iloc[0] == pd.Timestamp(2024, 1, 5)
+    assert parse_times(pd.Series(["2024-01-05"]), "t", date("none")).iloc[0] == pd.Timestamp(2024, 1, 5)
     with pytest.raises(ColumnError, match="must hold dates"):
         parse_times(pd.Series(["08:30", "09:30"]), "t")
 
@@ -207,14 +207,14 @@ def test_numbers_beyond_floats_are_no_dates_and_no_durations() -> None:
     column = pd.Series([10**400, 10**400], dtype=object)
     assert distinct_numbers(column) is None
     with pytest.raises(ColumnError, match="must hold dates"):
-        parse_times(column, "t", date("ymd"))
+        parse_times(column, "t", date("none"))
     with pytest.raises(ColumnError, match="2 infinite"):
         parse_seconds(column, "t")
 
 
 def test_a_word_among_dates_is_missing_and_named() -> None:
     with pytest.warns(UnparsedCellsWarning, match="'t' holds dates, and 1 cell.* such as 'soon'"):
-        times = parse_times(pd.Series(["2024-01-05", "soon"]), "t", date("ymd"))
+        times = parse_times(pd.Series(["2024-01-05", "soon"]), "t", date("none"))
     assert times.isna().tolist() == [False, True]
 
 
@@ -344,10 +344,10 @@ def test_dates_of_other_forms_and_with_a_bad_cell(cells: list[str], first: pd.Ti
 @pytest.mark.parametrize(
     ("cells", "written", "first"),
     [
-        ([2000, 2019], "ymd", pd.Timestamp(2000, 1, 1)),
-        ([202401, 202312], "ymd", pd.Timestamp(2024, 1, 1)),
+        ([2000, 2019], "none", pd.Timestamp(2000, 1, 1)),
+        ([202401, 202312], "none", pd.Timestamp(2024, 1, 1)),
         ([45296, 45300.5], "days of Excel", pd.Timestamp(2024, 1, 5)),
-        ([*range(20240101, 20240129), 0], "ymd", pd.Timestamp(2024, 1, 1)),
+        ([*range(20240101, 20240129), 0], "none", pd.Timestamp(2024, 1, 1)),
     ],
 )
 @pytest.mark.filterwarnings("ignore::tabattn.errors.UnparsedCellsWarning")
@@ -410,8 +410,8 @@ def test_dates_of_any_century_keep_their_order_and_their_distance(days: list[dt.
     """Also those before 1970, from which seconds are counted: they are negative."""
     stamps = pd.Series(pd.to_datetime(days).astype("datetime64[us]"))
     written = {
-        "iso": (stamps.dt.strftime("%Y-%m-%d"), date("ymd")),
-        "digits": (stamps.dt.strftime("%Y%m%d").astype(int), date("ymd")),
+        "iso": (stamps.dt.strftime("%Y-%m-%d"), date("none")),
+        "digits": (stamps.dt.strftime("%Y%m%d").astype(int), date("none")),
         "seconds": (stamps.astype("int64") // 10**6, date("s")),
         "times": (stamps, None),
     }

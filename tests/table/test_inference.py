@@ -100,7 +100,7 @@ def test_given_kinds_of_numbers_are_what_a_person_would_read() -> None:
     )
     given = {"day": "datetime", "clock": "datetime", "age": "duration", "flag": "boolean", "code": "numeric"}
     schema = infer_schema(X, given)
-    assert [column.format for column in schema.columns] == [date("ymd"), date("s"), None, None, number(",")]
+    assert [column.format for column in schema.columns] == [date("none"), date("s"), None, None, number(",")]
     assert [column.kind for column in schema.columns] == list(given.values())
     days = [
         parse_times(X[name], name, schema.columns[i].format).dt.day.tolist() for i, name in enumerate(X.columns[:2])

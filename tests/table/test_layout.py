@@ -90,7 +90,8 @@ def test_two_rows_of_names_are_joined(tmp_path: Path, writer: str) -> None:
     upper = ["Zone 1", None, "Zone 2", None]
     lower = ["min", "max", "min", "max"]
     body = [[i, i + 2.5, i + 1, i + 3.5] for i in range(30)]
-    table = read_table(WRITERS[writer](tmp_path, [upper, lower, *body]))
+    with pytest.warns(ReadingNote, match="rows 1, 2: names, joined"):
+        table = read_table(WRITERS[writer](tmp_path, [upper, lower, *body]))
     assert table.columns.tolist() == ["Zone 1 / min", "Zone 1 / max", "Zone 2 / min", "Zone 2 / max"]
     assert table.to_numpy(dtype=object).tolist() == body
 

@@ -78,7 +78,6 @@ def test_names_are_kept_as_written(tmp_path: Path) -> None:
         ("r_style.csv", "a,b,y\n1,7,1,3.5\n2,8,0,4.5\n", "more cells than names"),
         ("n" * 300 + ".csv", None, "must be an existing file"),
         ("cut.csv.gz", b"\x1f\x8b\x08\x00", "must be a table"),
-        ("fake.feather", "a,b\n1,2\n", "must be a table"),
         ("t.parquet.gz", "a,b\n1,2\n", "must be a .csv"),
         ("cut.csv", "온도".encode("utf-16")[:-1], "must be a table"),
         (

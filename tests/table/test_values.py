@@ -105,7 +105,7 @@ def test_numbers_of_any_format_are_read_back(
     n_digits = 5 if how == "exponents" else 12
     if not any("'x'" in warning for warning in named(table, TabAttnWarning)):
         np.testing.assert_allclose(found, np.array(wanted)[order], rtol=10.0**-n_digits, atol=1e-9)
-    n_limits = sum(cell.startswith("<") for cell in cells)
+    n_limits = sum(cell.startswith("<") and cell not in MISSING_WORDS for cell in cells)
     assert bool(named(table, CensoredCellsWarning)) == (n_limits > 0)
 
 
@@ -310,7 +310,7 @@ def test_words_for_a_missing_value(word: str) -> None:
 def test_the_user_says_what_is_missing() -> None:
     rules = CellRules.of({"x": [-999, "bad"]}, keep_na=False, censored="limit")
     assert np.isnan(only(read([1, -999, 2.5], rules=rules)).values).tolist() == [False, True, False]
-    assert np.isnan(only(read(["1", "BAD", "2"], rules=rules)).values).tolist() == [False, True, False]
+    assert np.isnan(only(read(["1", " bad", "2"], rules=rules)).values).tolist() == [False, True, False]
     table = read(["None", "A", "bad", " ", "-", None] * 3, rules=CellRules.of(["bad"], keep_na=True, censored="limit"))
     assert table.schema.columns[0].categories == ("-", "A", "None")
     assert only(table).missing.tolist()[:6] == [False, False, True, True, False, True]
@@ -328,7 +328,7 @@ def test_a_class_that_is_called_none_is_missing_or_kept() -> None:
         assert len(split_target(frame, "y").y) == 40
     assert split_target(frame, "y", rules=CellRules(keep_na=True)).y.nunique() == 3
     numbers = frame.assign(y=[str(i) if i % 5 else "-" for i in range(60)])
-    with pytest.warns(DroppedRowsWarning, match="12 of them hold '-'"):
+    with pytest.warns(DroppedRowsWarning, match=r"12 row.* is missing; 48 remain\.$"):
         assert len(split_target(numbers, "y", rules=CellRules(keep_na=True)).y) == 48
 
 
