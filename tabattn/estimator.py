@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method, RegressionLoss
@@ -24,7 +24,7 @@ from tabattn.encoding.target import (
     check_numbers,
 )
 from tabattn.encoding.weighting import ClassWeight
-from tabattn.errors import ParameterError, TableError, TargetError, warn_all
+from tabattn.errors import ParameterError, TargetError, warn_all
 from tabattn.fitted.attributes import ClassifierAttributes, FittedAttributes
 from tabattn.fitted.fit import FitRows, fit_model
 from tabattn.fitted.model import FittedModel
@@ -37,9 +37,9 @@ from tabattn.importance.units import Groups, units_of
 from tabattn.parameters import Parameters, check_parameters
 from tabattn.progress import Job
 from tabattn.table.cells import CellRules
+from tabattn.table.frames import checked_frame
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import plain_classes
-from tabattn.table.reading import as_pandas, refuse_duplicate_names
 
 
 class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
@@ -112,7 +112,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             raise TargetError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         if previous is not None:
             previous.refuse_other_kinds(self.kinds or {})
-        frame = self._as_frame(X, reset=previous is None)
+        frame = checked_frame(self, X, reset=previous is None)
         values = self._check_target(y, len(frame))
         ordered = OrderedRows.weighted(frame, values, sample_weight, getattr(self, "class_weight", None))
         if previous is None:
@@ -130,13 +130,13 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             ordered.loss_weight,
             feature_names=None if names is None else tuple(names),
             validation=None if eval_set is None else self._validation_rows(encoder, eval_set),
-            unlabelled=None if unlabelled is None else encoder.read(in_order(self._as_frame(unlabelled))),
+            unlabelled=None if unlabelled is None else encoder.read(in_order(checked_frame(self, unlabelled))),
         )
 
     def _validation_rows(self, encoder: RowEncoder, eval_set: tuple[Any, Any]) -> Rows:
         if not (isinstance(eval_set, tuple | list) and len(eval_set) == 2):
             raise ParameterError(f"eval_set must be a pair of X and y, got {type(eval_set).__name__}.")
-        frame = self._as_frame(eval_set[0])
+        frame = checked_frame(self, eval_set[0])
         if eval_set[1] is None:
             raise TargetError("eval_set must be a pair of X and y, got None for y. Its rows validate by their target.")
         return encoder.read(frame, self._check_target(eval_set[1], len(frame)))
@@ -346,31 +346,8 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             X: Rows with the columns of `fit`.
             y: Their target, if it is known.
         """
-        model, frame = self._model, self._as_frame(X)
+        model, frame = self._model, checked_frame(self, X)
         return model.rows(frame, None if y is None else self._check_target(y, len(frame)))
-
-    def _as_frame(self, X: Any, *, reset: bool = False) -> pd.DataFrame:
-        """Check X against what scikit-learn requires and return it as a DataFrame."""
-        X = as_pandas(X)
-        if isinstance(X, pd.DataFrame):
-            refuse_duplicate_names(X)
-            n_strings = sum(isinstance(name, str) for name in X.columns)
-            if 0 < n_strings < len(X.columns):  # scikit-learn accepts only strings, or no strings
-                X = X.set_axis(X.columns.map(str), axis=1)
-        try:
-            if not isinstance(X, pd.DataFrame):
-                X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        except ValueError as error:
-            raise TableError(str(error)) from error
-        if isinstance(X, pd.DataFrame):
-            if X.empty:
-                raise TableError(
-                    f"X must have at least one row and one column, got shape {X.shape}: "
-                    f"{X.shape[0]} sample(s), {X.shape[1]} feature(s) while a minimum of 1 is required."
-                )
-            return X
-        return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -210,6 +210,8 @@ def _without_blank_rows(table: pd.DataFrame, names: Sequence[str], notes: Notes)
         doubtful = np.flatnonzero((table.iloc[:, 0] == names[0]).to_numpy(dtype=bool, na_value=False))
         same = (table.iloc[doubtful].astype(str) == list(names)).to_numpy().all(axis=1)
         repeated = doubtful[same]
+    if len(blank):
+        notes.texts.append(f"{len(blank)} row(s) without a value: left out")
     if len(repeated):
         notes.texts.append(f"{len(repeated)} row(s) that repeat the names: left out")
     if not len(blank) and not len(repeated):

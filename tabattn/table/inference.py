@@ -30,6 +30,7 @@ from tabattn.table.cells import (
     integer_offset,
     is_missing,
     is_real_number,
+    level_name,
     twin_levels,
 )
 from tabattn.table.columns import Levels, RowIndex
@@ -252,7 +253,7 @@ def _kind_of_mixed(name: str, cells: AnySeries) -> tuple[Kind, Format, TabAttnWa
             f"{next(str(cell) for cell, other in zip(cells, is_moment | is_span, strict=True) if not other)!r}. "
             f"Write all cells alike, or drop the column (--drop {name!r})."
         )
-    return _kind_of_strings(name, cells.map(str))
+    return _kind_of_strings(name, cells.map(level_name))
 
 
 def _are_swapped(strings: list[str], moments: "pd.Series[pd.Timestamp]") -> bool:

@@ -192,15 +192,16 @@ def _body(filled: Shape, values: Shape, missing: Shape) -> tuple[int, Shape]:
 def _names_row(filled: Shape, values: Shape, width: int, columns: Shape) -> int | None:
     """Return the row of names; None if no row can be one, though there is something above the cells."""
     lines = [int(row) for row in np.flatnonzero(filled.any(axis=1))]
-    n_filled, used = filled.sum(axis=1), filled[lines[-max(2, len(lines) // 2) :]].any(axis=0)
+    n_filled = filled.sum(axis=1)
 
     def are_names(row: int) -> bool:
         return not bool((values[row] & columns).any()) and bool(values[row].sum() <= MIN_VALUES * n_filled[row])
 
     def is_full(row: int) -> bool:
+        used = filled[row + 1 :].any(axis=0)
         return bool(n_filled[row] >= width) and bool((filled[row] & ~used).sum() <= (filled[row] & used).sum())
 
-    full = next(row for row in lines if is_full(row))
+    full = next((row for row in lines if is_full(row)), lines[0])
     if are_names(full):
         after_gap = [
             row for row in lines if row > full and not filled[row - 1].any() and is_full(row) and are_names(row)
