@@ -266,7 +266,8 @@ def one_file(path: Path, random: Random) -> tuple[str, str, str]:
     """Write a file, read it, and return its format, what stands around the table, and how it ended."""
     n, width = int(random.integers(25, 60)), int(random.integers(2, 8))
     makers = [COLUMNS[int(i)] for i in random.integers(len(COLUMNS), size=width)]
-    columns = [with_missing(make(n, random), random) for make in makers]
+    columns = [make(n, random) for make in makers]
+    columns[1:] = [with_missing(column, random) for column in columns[1:]]  # no row is blank
     names = [str(random.choice(["온도", "temp", "Druck", "flow", "두께"])) + f"_{i}" for i in range(width)]
     rows, names, around = furnished(names, columns, random)
     if random.random() < 0.3:

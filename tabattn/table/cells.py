@@ -587,12 +587,14 @@ def factorized(column: AnySeries) -> tuple[Any, Any]:
         ColumnError: Some cells are lists or other objects that can't be compared.
     """
     try:
-        return pd.factorize(column, use_na_sentinel=True)
+        codes, values = pd.factorize(column, use_na_sentinel=True)
     except (TypeError, NotImplementedError) as error:  # raised for lists and structures by Python and PyArrow
         raise ColumnError(
             f"Column {str(column.name)!r} must hold numbers, strings, booleans or times, got {in_one_line(error)}. "
             "Drop the column."
         ) from error
+    is_text = isinstance(getattr(values, "dtype", None), pd.StringDtype)
+    return codes, values.to_numpy(dtype=object) if is_text else values  # strings of Arrow are slow to go through
 
 
 def level_name(cell: object) -> str:

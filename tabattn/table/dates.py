@@ -75,6 +75,7 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _CLOCK = re.compile(_TIME, re.IGNORECASE)
+_DAY_OF_MONTH = re.compile(r"[^\W\d_]{3,9}\.?[-'](\d{2})")
 _SEASON = re.compile(r"(\d{4})[-/](\d{2})")
 _ZONES = {
     "z": 0,
@@ -285,9 +286,12 @@ def infer_dates(
 
 
 def _are_seasons(strings: Sequence[str]) -> bool:
-    """Return whether strings such as 2009/10 name a year and the next one, not a month."""
+    """Return whether strings such as 2009/10 name a year and the next one, or such as Jan-17 a day without a year."""
     found = [_SEASON.fullmatch(string.strip()) for string in strings]
-    return all(each is not None and (int(each[1]) + 1) % CENTURY == int(each[2]) for each in found)
+    if all(each is not None and (int(each[1]) + 1) % CENTURY == int(each[2]) for each in found):
+        return True
+    days = [_DAY_OF_MONTH.fullmatch(string.strip()) for string in strings]
+    return all(days) and len({each[1] for each in days if each is not None}) > MAX_MONTHLY_YEARS
 
 
 def _likely_orders(strings: Sequence[str], dates: DateParts) -> tuple[list[Order], bool]:
@@ -371,7 +375,8 @@ def _date_of(text: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], 
     is_month = bool(of["year_of_month"] or of["month_alone"] or of["month_before"])
     has_time = times["hour"] is not None or times["compact"] is not None
     is_serial = of["gap"] in {"-", "_"} and times["minute"] is None  # 20240115-1 is no time
-    if seconds is None or (has_time and (is_month or is_serial)):
+    is_clock = of["gap"] == ":" and len(of["year_third"] or "year") == SHORT  # 03 Jan 10:15 has no year
+    if seconds is None or (has_time and (is_month or is_serial or is_clock)):
         return NO_DATE
     has_zone = times["zone"] is not None
     if of["first"]:

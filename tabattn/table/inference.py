@@ -1,6 +1,7 @@
 """DataFrame to `TypedTable` without a schema: of which kind and format every column is, inferred from its cells."""
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -43,6 +44,7 @@ from tabattn.table.dates import (
     infer_date_format,
     infer_dates,
     infer_numeric_date_format,
+    is_date,
     is_duration,
 )
 from tabattn.table.numbers import (
@@ -52,6 +54,7 @@ from tabattn.table.numbers import (
     infer_number_format,
     is_enough,
     is_like_number,
+    is_likely,
     is_number,
     why_not_numbers,
 )
@@ -61,7 +64,10 @@ TEXT_MIN_WORDS = 3.0
 TEXT_MIN_LEVELS = 20
 TEXT_MIN_DISTINCT_FRACTION = 0.5
 MIN_MOMENTS = 0.5
+MIN_DATES = 0.8
+_SHORT_YEAR = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{2}(?:\s.*)?")
 MONTHS_OF_A_YEAR = 12
+_KIND_OF = {"numbers": "numeric", "dates": "datetime"}
 MIN_DIGIT_DATE, MAX_DIGIT_DATE = 1_900_010_100, 21_001_231_235_959
 N_SHOWN = 5
 
@@ -217,7 +223,8 @@ def _integers(cells: AnySeries) -> list[float]:
         numbers = cells.to_numpy(dtype=np.float64)
     except OverflowError:
         return []
-    if numbers.min() < MIN_DIGIT_DATE or numbers.max() > MAX_DIGIT_DATE or (numbers != np.floor(numbers)).any():
+    is_likely_date = (numbers >= MIN_DIGIT_DATE) & (numbers <= MAX_DIGIT_DATE) & (numbers == np.floor(numbers))
+    if not is_enough(int(is_likely_date.sum()), len(numbers)):
         return []
     return [float(number) for number in np.unique(numbers)]
 
@@ -283,19 +290,31 @@ def _kind_of_strings(name: str, cells: AnySeries) -> tuple[Kind, Format, TabAttn
     how, open_date = infer_dates(strings, _placed(cells, np.ones(len(cells), dtype=bool)))
     if how is not None:
         return Kind.DATETIME, how, _open_dates(name, how, open_date)
-    why = why_not_numbers(strings)
-    warning = (
-        None
-        if why is None
-        else UnreadNumbersWarning(
-            f"Column {name!r} looks like numbers, but {why}: it is read as categories. Write all of its numbers alike; "
-            f"with the kind numeric (--kind {name}=numeric) cells that are none count as missing."
+    why, what = why_not_numbers(strings), "numbers"
+    if why is None and (unread := _unread_date(strings)):
+        why, what = f"{unread!r} can't be read as one", "dates"
+    warning = None
+    if why is not None:
+        message = (
+            f"Column {name!r} looks like {what}, but {why}: it is read as categories. Write all of its {what} alike; "
+            f"with the kind of {what} (--kind {name}={_KIND_OF[what]}) cells that are none count as missing."
         )
-    )
+        warning = UnreadNumbersWarning(message)
     is_mostly_distinct = len(strings) > max(TEXT_MIN_LEVELS, TEXT_MIN_DISTINCT_FRACTION * len(cells))
     if is_mostly_distinct and np.mean([len(string.split()) for string in strings]) >= TEXT_MIN_WORDS:
         return Kind.TEXT, None, warning
     return Kind.CATEGORICAL, None, warning
+
+
+def _unread_date(strings: list[str]) -> str | None:
+    """Return a string that is no date, if most of the others are."""
+    if len(strings) < 2 or not is_likely(strings, is_date):
+        return None
+    dates = date_parts(strings)
+    is_unread = np.logical_and.reduce([dates.times(order).isna().to_numpy() for order in ORDERS])
+    has_form = dates.orders.any(axis=1)
+    is_mostly_date = has_form.mean() >= MIN_DATES and (~is_unread).mean() >= MIN_MOMENTS
+    return strings[int(np.flatnonzero(is_unread)[0])] if is_mostly_date and is_unread.any() else None
 
 
 def _placed(
@@ -319,6 +338,11 @@ def _open_dates(name: str, how: DateFormat | None, example: str | None) -> TabAt
         return None
     read: dict[str, pd.Timestamp] = {order: date_parts([example]).times(order)[0] for order in ORDERS}
     others = {time for order, time in read.items() if order != how.order and not pd.isna(time)}
+    if not others and _SHORT_YEAR.fullmatch(example):
+        return AmbiguousDatesWarning(
+            f"Column {name!r} holds years of two digits, such as {example!r}, over more than sixty years: they are "
+            "read as 1969 to 2068, and some may be of another century. Write years in full."
+        )
     if not others:
         return AmbiguousDatesWarning(
             f"Column {name!r} holds dates such as {example!r} as text and others as dates: another program may have "

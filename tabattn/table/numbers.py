@@ -219,7 +219,12 @@ def _parts(text: str) -> NumberParts | None:
     is_behind = rest == "-"
     signs = [sign for sign in (found["sign"], found["inner"], rest if is_behind else None) if sign]
     suffix = "" if is_behind else rest
-    if len(signs) + is_bracketed > 1 or len(suffix) > MAX_UNIT_LENGTH or any(map(str.isdigit, suffix[:1])):
+    if (
+        len(signs) + is_bracketed > 1
+        or len(suffix) > MAX_UNIT_LENGTH
+        or ":" in suffix
+        or any(map(str.isdigit, suffix[:1]))
+    ):
         return None
     if suffix.startswith((".", ",", ":", ";", "_", "~", "'", "-", "+", "/")):
         return None
