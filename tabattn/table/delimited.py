@@ -25,6 +25,7 @@ from tabattn.table.numbers import (
     infer_decimal,
     infer_number_format,
     is_limit,
+    is_number,
     parse_integer,
     parse_number,
 )
@@ -36,7 +37,7 @@ TAIL_BYTES, SCANNED_BYTES = 1 << 15, 1 << 24
 HEAD_ROWS = 60
 ENOUGH_VOTES = 2
 SPREAD_LINES, MIN_SPREAD_LINES, MAX_SPREAD_CELLS = 2_000, 12, 20_000
-MAX_VOTERS = 300
+MAX_VOTERS, MAX_BLOCK_CELLS, N_FIRST_CELLS = 300, 5_000_000, 20
 THOUSAND = 1_000
 MAX_READ_AGAIN = 1e100
 MAX_NAMED_ROWS = 5
@@ -131,9 +132,14 @@ def read_text(data: bytes, usual: str, file_name: str, places: Places | None = N
         table, own_units = _cells(text, shown, file_name)
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise ragged() from error
+    if own_units:
+        taken = [f"{name!r} ({unit})" for name, unit in own_units.items()]
+        notes.texts.append(
+            f"units taken off: {', '.join(taken[:MAX_NAMED_ROWS])}{', ...' * (len(taken) > MAX_NAMED_ROWS)}"
+        )
     kept = [place for place, name in enumerate(names) if name or table[place].notna().any()]
-    table = _without_blank_rows(table[kept], [names[place] for place in kept], notes)
     names = [names[place] for place in kept]
+    table = _without_blank_rows(table if len(kept) == table.shape[1] else table[kept], names, notes)
     return TextTable(names, table.set_axis(names, axis=1), units | own_units, notes.texts)
 
 
@@ -192,7 +198,7 @@ def _cells(text: _Text, names: Sequence[str], file_name: str) -> tuple[pd.DataFr
     table = _restored(table, text, columns)
     is_guess = separator == ";" and votes["."] == votes[","] == 0
     is_weak = decimal == "," and votes[","] < ENOUGH_VOTES
-    table, ambiguous, units = _with_decimal(table, names, "." if is_guess else decimal)
+    table, ambiguous, units = _with_decimal(table, names, "." if is_guess else decimal, columns)
     if separator != "," and (is_guess or is_weak or (votes["."] and votes[","])):
         ambiguous |= _parsed_ambiguously(table, names, columns)
         _warn_of_ambiguous(ambiguous, file_name)
@@ -203,8 +209,11 @@ def _without_blank_rows(table: pd.DataFrame, names: Sequence[str], notes: Notes)
     """Return a table without rows that are empty, and without those that repeat the names."""
     if not len(table) or not len(names):
         return table
-    doubtful = np.flatnonzero(table.iloc[:, 0].isna())
-    blank = doubtful[table.iloc[doubtful].isna().to_numpy().all(axis=1)]
+    blank = np.flatnonzero(table.iloc[:, 0].isna())
+    for _, column in table.items():
+        if not len(blank):
+            break
+        blank = blank[column.iloc[blank].isna().to_numpy()]
     repeated = np.array([], dtype=np.intp)
     if holds_strings(table.iloc[:, 0]):
         doubtful = np.flatnonzero((table.iloc[:, 0] == names[0]).to_numpy(dtype=bool, na_value=False))
@@ -446,17 +455,24 @@ def _lost_digits(table: pd.DataFrame, sampled: Sequence[Sequence[str]]) -> tuple
             if keeps
         ]
     rounded, codes = [], []
-    for i in [*integers, *whole]:
-        numbers = table[i].to_numpy()
-        if numbers.dtype.kind == "f":
-            numbers = numbers[np.isfinite(numbers)]
-            if len(numbers) == 0 or (numbers != np.floor(numbers)).any():
-                continue
-            if MAX_EXACT_INTEGER <= np.abs(numbers).max() < MAX_READ_AGAIN:
-                rounded.append(i)
-                continue
-        if _may_be_code(sampled[i], float(numbers.min())):
-            codes.append(i)
+    n_at_once = max(1, MAX_BLOCK_CELLS // len(table))
+    for chosen in (integers, whole):
+        for start in range(0, len(chosen), n_at_once):
+            block = chosen[start : start + n_at_once]
+            numbers = table[block].to_numpy()
+            is_whole = np.ones(len(block), dtype=bool)
+            if numbers.dtype.kind == "f":
+                with np.errstate(invalid="ignore"):
+                    is_whole = ((numbers == np.floor(numbers)) | ~np.isfinite(numbers)).all(axis=0)
+                numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # a column may be empty
+                smallest, largest = np.nanmin(numbers, axis=0), np.nanmax(np.abs(numbers.astype(np.float64)), axis=0)
+            for i, low, high, keeps in zip(block, smallest.tolist(), largest.tolist(), is_whole, strict=True):
+                if keeps and numbers.dtype.kind == "f" and MAX_EXACT_INTEGER <= high < MAX_READ_AGAIN:
+                    rounded.append(i)
+                elif keeps and not np.isnan(low) and _may_be_code(sampled[i], low):
+                    codes.append(i)
     return rounded, codes
 
 
@@ -473,7 +489,7 @@ def _may_be_code(sampled: Sequence[str], smallest: float) -> bool:
 
 
 def _with_decimal(
-    table: pd.DataFrame, names: Sequence[str], decimal: DecimalSeparator
+    table: pd.DataFrame, names: Sequence[str], decimal: DecimalSeparator, sampled: Sequence[Sequence[str]]
 ) -> tuple[pd.DataFrame, dict[str, float], dict[str, str]]:
     """Parse the columns of strings that are numbers by the decimal separator of their file.
 
@@ -482,7 +498,7 @@ def _with_decimal(
     """
     ambiguous, units, new = {}, {}, {}
     for i, column in _columns(table):
-        if not holds_strings(column):
+        if sampled[i] and not any(map(is_number, sampled[i][:N_FIRST_CELLS])):
             continue
         strings = [str(cell) for cell in pd.unique(column.dropna()) if not is_missing_word(str(cell))]
         example = ambiguous_number(strings)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from types import NoneType
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -34,6 +35,7 @@ MIN_CHECKED = 100_000
 MIN_SHARE = 0.05
 CHUNK, MAX_TAG = 1 << 20, 1 << 12
 _SHEET_NAME = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_PLAIN_CELL = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"')
 _CELL = re.compile(rb'<(?:\w+:)?c [^>]*?\br="([A-Z]{1,3})(\d{1,7})"')
 _ERROR = re.compile(rb'<(?:\w+:)?c [^>]*?\bt="e"')
 _HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row [^>]*?\bhidden="(?:1|true)"')
@@ -283,26 +285,28 @@ def _fill_down(body: list[list[Any]], merged: Sequence[Any], first_row: int) -> 
 
 def _typed(body: list[list[Any]], n_columns: int) -> pd.DataFrame:
     """Return columns of the types that their cells have."""
-    columns = {}
-    for i in range(n_columns):
-        cells = [None if i >= len(row) or is_blank(row[i]) else row[i] for row in body]
-        columns[i] = _typed_column(cells)
-    return pd.DataFrame(columns, index=range(len(body)))
+    even = [[*row, *[""] * (n_columns - len(row))] for row in body]
+    columns = {i: _typed_column(cells) for i, cells in enumerate(zip(*even, strict=False))} if even else {}
+    return pd.DataFrame(columns, index=range(len(body)), columns=range(n_columns))
 
 
-def _typed_column(cells: list[Any]) -> "pd.Series[Any]":
-    kinds = {type(cell) for cell in cells if cell is not None}
-    column: pd.Series[Any] = pd.Series(cells, dtype=object)
+def _typed_column(cells: Sequence[Any]) -> Any:
+    kinds = set(map(type, cells))
+    if kinds <= {float, int}:
+        numbers = np.array(cells, dtype=np.float64)
+        is_whole = bool((numbers == np.floor(numbers)).all()) and len(numbers) and np.abs(numbers).max() < 2**63
+        return numbers.astype(np.int64) if is_whole else numbers
+    values = [None if is_blank(cell) else cell for cell in cells] if kinds & {str, NoneType} else list(cells)
+    kinds = set(map(type, values)) - {NoneType}
     if kinds and kinds <= {float, int}:
-        numbers = column.astype(np.float64)
-        is_whole = bool(numbers.notna().all()) and bool((numbers == np.floor(numbers)).all())
-        return numbers.astype(np.int64) if is_whole and numbers.abs().max() < 2**63 else numbers
-    if kinds and kinds <= {dt.date, dt.datetime} and min(cell for cell in map(_year, cells) if cell) > 1900:
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    if kinds == {str}:
+        return pd.Series(values, dtype="str")
+    column: pd.Series[Any] = pd.Series(values, dtype=object)
+    if kinds and kinds <= {dt.date, dt.datetime} and min(year for year in map(_year, values) if year) > 1900:
         with suppress(ValueError, OverflowError):
             return pd.to_datetime(column)
-    if kinds == {bool} and column.notna().all():
-        return column.astype(bool)
-    return column if kinds != {str} else column.astype("str")
+    return column.astype(bool) if kinds == {bool} and None not in values else column
 
 
 def _year(cell: Any) -> int | None:
@@ -356,15 +360,16 @@ def _sheet_paths(archive: zipfile.ZipFile) -> dict[str, str]:
 def _scan(archive: zipfile.ZipFile, path: str) -> SheetScan:
     scan = SheetScan()
     for chunk in _chunks(archive, path):
-        places = _CELL.findall(chunk)
+        places = _PLAIN_CELL.findall(chunk) or _CELL.findall(chunk)
         scan.n_cells += len(places)
         if places:
-            scan.last_row = max(scan.last_row, *(int(row) for _, row in places), 0)
-            scan.last_column = max(scan.last_column, *(_number_of(letters) for letters in {x for x, _ in places}), 0)
-        scan.n_hidden_rows += len(_HIDDEN_ROW.findall(chunk))
-        scan.n_hidden_columns += len(_HIDDEN_COLUMN.findall(chunk))
-        scan.n_errors += len(_ERROR.findall(chunk))
-        scan.n_empty_formulas += len(_EMPTY_FORMULA.findall(chunk))
+            scan.last_row = max(scan.last_row, *map(int, {row for _, row in places}), 0)
+            scan.last_column = max(scan.last_column, *map(_number_of, {letters for letters, _ in places}), 0)
+        if b"hidden=" in chunk:
+            scan.n_hidden_rows += len(_HIDDEN_ROW.findall(chunk))
+            scan.n_hidden_columns += len(_HIDDEN_COLUMN.findall(chunk))
+        scan.n_errors += len(_ERROR.findall(chunk)) if b't="e"' in chunk else 0
+        scan.n_empty_formulas += len(_EMPTY_FORMULA.findall(chunk)) if b"</f>" in chunk or b"<f" in chunk else 0
     return scan
 
 
