@@ -36,10 +36,10 @@ from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
 from tabattn.parameters import Parameters, check_parameters
 from tabattn.progress import Job
-from tabattn.table.cells import CellRules
 from tabattn.table.frames import checked_frame
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import plain_classes
+from tabattn.table.rules import CellRules
 
 
 class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):

@@ -52,10 +52,11 @@ from tabattn.nn.losses import LossName
 from tabattn.output.results import csv_writer, write_results
 from tabattn.parameters import check_parameters
 from tabattn.progress import Job, Phase
-from tabattn.table.cells import AnySeries, CellRules, NaValues
+from tabattn.table.cells import AnySeries
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import Problem, split_target
 from tabattn.table.reading import read_any
+from tabattn.table.rules import CellRules, NaValues
 from tabattn.table.schema import TypedTable
 
 if TYPE_CHECKING:

@@ -47,13 +47,13 @@ _WEEKDAY = (
 )
 _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 _AFTERNOON = frozenset({"pm", "p.m.", "p.m", "오후", "午後", "下午"})
-_HALF = r"[ap]\.?m\b\.?|오전|오후|午前|午後|上午|下午"
+HALF = r"[ap]\.?m\b\.?|오전|오후|午前|午後|上午|下午"
 _TIME = (
-    rf"(?P<before>{_HALF})?\s*(?:(?P<hour>\d{{1,2}})"
+    rf"(?P<before>{HALF})?\s*(?:(?P<hour>\d{{1,2}})"
     r"(?:\s*[시時时点點]\s*(?:(?P<east_minute>\d{1,2})\s*[분分]\s*(?:(?P<east_second>\d{1,2})\s*[초秒])?)?"
     r"|[:.h](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)?"
     r"|(?P<compact>\d{4}(?:\d{2}(?:\.\d{1,9})?)?))"
-    rf"\s*(?P<after>{_HALF})?(?: uhr)?"
+    rf"\s*(?P<after>{HALF})?(?: uhr)?"
     r"\s*(?P<zone>z|(?:utc|gmt)[+-]\d{1,2}(?::?\d{2})?|utc|gmt|kst|jst|cet|cest|est|edt|pst|pdt|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
 )
 _DATE = re.compile(
@@ -74,7 +74,7 @@ _DATE = re.compile(
     rf"(?:\s*(?P<gap>[T\s,_:-])\s*{_TIME}|(?<=[일日号])\s*{_TIME.replace('?P<', '?P<east_time_')})?",
     re.IGNORECASE,
 )
-_CLOCK = re.compile(_TIME, re.IGNORECASE)
+CLOCK = re.compile(_TIME, re.IGNORECASE)
 _DAY_OF_MONTH = re.compile(r"[^\W\d_]{3,9}\.?[-'](\d{2})")
 _SEASON = re.compile(r"(\d{4})[-/](\d{2})")
 _ZONES = {
@@ -92,20 +92,6 @@ _ZONES = {
 }
 _DIGITS = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(\d{2})?)?)?")
 _ISO = r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?)?"
-_DURATION = re.compile(
-    r"[+-]?(?:\d+ days?,?(?: [+-]?\d{1,2}:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)?|\d{1,4}:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)"
-)
-_SPAN = re.compile(
-    r"(?:(?P<days>\d+)\s*(?:일|d|days?)\s*)?(?:(?P<hours>\d+)\s*(?:시간|時間|h|hrs?|hours?)\s*)?"
-    r"(?:(?P<minutes>\d+)\s*(?:분|分|m|mins?|minutes?)\s*)?(?:(?P<seconds>\d+(?:\.\d+)?)\s*(?:초|秒|s|secs?|seconds?))?",
-    re.IGNORECASE,
-)
-_WORDED_CLOCK = re.compile(
-    rf"(?:{_HALF})\s*\d{{1,2}}[:시時].*|\d{{1,2}}\s*[ap]\.?m\.?|\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?\s*(?:{_HALF})"
-    r"|\d{1,2}\s*[시時时点點]"
-    r"(?!間|间|간)(?:\s*\d{1,2}\s*[분分](?:\s*\d{1,2}\s*[초秒])?)?",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -185,47 +171,6 @@ class DateParts(NamedTuple):
 ORDERS: tuple[Order, ...] = ("ymd", "dmy", "mdy")
 NO_DATE = ((0, 0, 0), (False, False, False), 0.0, False)
 FIXED, DAY_OR_MONTH, ANY_ORDER = (True, False, False), (False, True, True), (True, True, True)
-
-
-def is_duration(strings: Sequence[str]) -> bool:
-    """Return whether all strings are times of day or durations, such as 08:30, 오후 3:10 or 3 days 02:00:00."""
-    return bool(strings) and all(_is_duration(string) for string in strings)
-
-
-def _is_duration(text: str) -> bool:
-    text = text.strip()
-    return len(text) <= MAX_LENGTH and (
-        _DURATION.fullmatch(text) is not None or _WORDED_CLOCK.fullmatch(text) is not None or _span(text) is not None
-    )
-
-
-def _span(text: str) -> float | None:
-    """Return the seconds of a span that names at least two of its units, None for other texts."""
-    found = _SPAN.fullmatch(text)
-    named = {} if found is None else {unit: float(number) for unit, number in found.groupdict().items() if number}
-    if len(named) < 2:
-        return None
-    return sum(
-        number * {"days": DAY, "hours": HOUR, "minutes": MINUTE, "seconds": 1}[unit] for unit, number in named.items()
-    )
-
-
-def plain_duration(text: str) -> str:
-    """Return a time of day or a duration as pandas reads it: with seconds.
-
-    Example:
-        >>> plain_duration("08:30"), plain_duration("3 days, 2:00:00"), plain_duration("-03:30")
-        ('08:30:00', '3 days 2:00:00', '-03:30:00')
-        >>> plain_duration("오후 3:10"), plain_duration("9시 5분")
-        ('54600 s', '32700 s')
-    """
-    text = text.strip().replace("days,", "days").replace("day,", "day")
-    if not _DURATION.fullmatch(text) and (span := _span(text)) is not None:
-        return f"{span:.15g} s"
-    if _WORDED_CLOCK.fullmatch(text) and (clock := _CLOCK.fullmatch(text)):
-        seconds = _seconds(clock.groupdict())
-        return "" if seconds is None else f"{seconds:.15g} s"
-    return f"{text}:00" if text.count(":") == 1 else text
 
 
 def infer_date_format(strings: Sequence[str]) -> DateFormat | None:
@@ -370,8 +315,8 @@ def _date_of(text: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], 
         return NO_DATE
     of = found.groupdict()
     prefix = "east_time_" if of["east_time_hour"] or of["east_time_compact"] else ""
-    times = {name: of[prefix + name] for name in _CLOCK.groupindex}
-    seconds = 0.0 if times["hour"] is None and times["compact"] is None else _seconds(times)
+    times = {name: of[prefix + name] for name in CLOCK.groupindex}
+    seconds = 0.0 if times["hour"] is None and times["compact"] is None else seconds_of(times)
     is_month = bool(of["year_of_month"] or of["month_alone"] or of["month_before"])
     has_time = times["hour"] is not None or times["compact"] is not None
     is_serial = of["gap"] in {"-", "_"} and times["minute"] is None  # 20240115-1 is no time
@@ -412,7 +357,7 @@ def _whole_year(digits: str) -> int:
     return year if len(digits) > 2 else year + (2000 if year <= LAST_SHORT_YEAR else 1900)
 
 
-def _seconds(of: dict[str, Any]) -> float | None:
+def seconds_of(of: dict[str, Any]) -> float | None:
     """Return the seconds since midnight UTC of a time of day, None if there is no such time."""
     if of["compact"]:
         digits = of["compact"]

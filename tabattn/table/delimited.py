@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 from tabattn.errors import AmbiguousNumbersWarning, ColumnError, TableError, warn_all
 from tabattn.process_state import exclusive
 from tabattn.table.cells import holds_strings, integer_offset, is_missing, is_missing_word, parse_numbers
-from tabattn.table.layout import Notes, Places, find_layout, foot_rows, is_value, names_of, units_of_row
+from tabattn.table.layout import Notes, Places, find_layout, foot_rows, names_of, units_of_row
 from tabattn.table.numbers import (
     MAX_EXACT_INTEGER,
     DecimalSeparator,
@@ -29,20 +29,18 @@ from tabattn.table.numbers import (
     parse_integer,
     parse_number,
 )
+from tabattn.table.separators import find_separator, split_rows
 
-OTHER_SEPARATORS = ",;\t|"
-SAMPLED_BYTES, SAMPLED_LINES, MAX_SAMPLED_CELLS = 1 << 18, 200, 4_000
+SAMPLED_BYTES, SAMPLED_LINES = 1 << 17, 200
 MIN_SAMPLED_LINES = 3
 TAIL_BYTES, SCANNED_BYTES = 1 << 15, 1 << 24
 HEAD_ROWS = 60
 ENOUGH_VOTES = 2
 SPREAD_LINES, MIN_SPREAD_LINES, MAX_SPREAD_CELLS = 2_000, 12, 20_000
-MAX_VOTERS, MAX_BLOCK_CELLS, N_FIRST_CELLS = 300, 5_000_000, 20
+MAX_VOTERS, MAX_BLOCK_CELLS, N_FIRST_CELLS = 100, 5_000_000, 20
 THOUSAND = 1_000
 MAX_READ_AGAIN = 1e100
 MAX_NAMED_ROWS = 5
-MIN_BETTER, WORD_WEIGHT, NAMED_BONUS, SPACED_MALUS = 1.02, 0.6, 3.0, 0.9
-_WORD = re.compile(r"[^\d\W][\w .()/-]{0,60}")
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?\n', re.IGNORECASE)
 _LEADING_ZERO = re.compile(r"\s*0\d+\s*")
 _COMMENT = re.compile(r"[#%]+\s*")
@@ -210,10 +208,10 @@ def _without_blank_rows(table: pd.DataFrame, names: Sequence[str], notes: Notes)
     if not len(table) or not len(names):
         return table
     blank = np.flatnonzero(table.iloc[:, 0].isna())
-    for _, column in table.items():
+    for place in range(table.shape[1]):
         if not len(blank):
             break
-        blank = blank[column.iloc[blank].isna().to_numpy()]
+        blank = blank[table.iloc[blank, place].isna().to_numpy()]
     repeated = np.array([], dtype=np.intp)
     if holds_strings(table.iloc[:, 0]):
         doubtful = np.flatnonzero((table.iloc[:, 0] == names[0]).to_numpy(dtype=bool, na_value=False))
@@ -266,61 +264,6 @@ def _after_lines(data: bytes, start: int, n_lines: int) -> int:
             return len(data)
         start = found + 1
     return start
-
-
-def split_rows(text: str, separator: str, *, is_spaced: bool = False) -> tuple[list[list[str]], list[int]]:
-    r"""Split text into rows of cells, and return with each row the line in which it begins.
-
-    Cells are of any length: Python's csv module refuses those above 131,072 characters unless a limit of the whole
-    process is lifted.
-
-    Args:
-        text: Lines that end with a line feed.
-        separator: What separates the cells.
-        is_spaced: Whether blanks follow the separators.
-
-    Example:
-        >>> split_rows('a;b\n"1;2";"x\ny"\n\n3;4', ";")
-        ([['a', 'b'], ['1;2', 'x\ny'], [], ['3', '4']], [0, 1, 3, 4])
-    """
-    cell = _cell_pattern(separator, is_spaced=is_spaced)
-    rows: list[list[str]] = []
-    starts: list[int] = []
-    place, line = 0, 0
-    while place < len(text) or (place == 0 and not rows):
-        end = text.find("\n", place)
-        end = len(text) if end < 0 else end
-        starts.append(line)
-        if text.find('"', place, end) < 0:
-            row = text[place:end].split(separator)
-            rows.append([each.lstrip(" ") for each in row] if is_spaced else row)
-            place, line = end + 1, line + 1
-        else:
-            row, place, n_lines = _quoted_row(text, place, cell, separator)
-            rows.append(row)
-            line += n_lines
-    return [[] if row == [""] else row for row in rows], starts
-
-
-def _quoted_row(text: str, place: int, cell: re.Pattern[str], separator: str) -> tuple[list[str], int, int]:
-    """Return a row in which cells are quoted, the place after it, and how many lines it takes."""
-    row: list[str] = []
-    n_lines = 1
-    while True:
-        found = cell.match(text, place)
-        assert found is not None, "the pattern matches everywhere"
-        quoted, rest, plain, end = found.groups()
-        row.append(plain if quoted is None else quoted.replace('""', '"') + rest)
-        n_lines += 0 if quoted is None else quoted.count("\n")
-        place = found.end()
-        if end != separator:
-            return row, place + (end == ""), n_lines
-
-
-@lru_cache(maxsize=32)
-def _cell_pattern(separator: str, *, is_spaced: bool) -> re.Pattern[str]:
-    mark, blanks = re.escape(separator), " *" if is_spaced else ""
-    return re.compile(rf'{blanks}(?:"((?:[^"]|"")*)"([^{mark}\n]*)|([^{mark}\n]*))({mark}|\n|\Z)')
 
 
 def _spread_lines(data: bytes, n_columns: int) -> str:
@@ -560,54 +503,3 @@ def _warn_of_ambiguous(ambiguous: Mapping[str, float], file_name: str) -> None:
             "other separators."
         )
         warn_all([AmbiguousNumbersWarning(message)])
-
-
-def find_separator(text: str, usual: str) -> str:
-    r"""Infer which character separates the cells of a line.
-
-    Args:
-        text: The first lines of the file.
-        usual: Returned if nothing separates lines evenly.
-
-    Returns:
-        Comma, semicolon, tab or bar: the one for which the lines are most alike and most cells are numbers, dates or
-        truth values.
-
-    Source: the consistency of clevercsv (van den Burg et al. 2019, arXiv 1811.11242): patterns of rows times types of
-    cells.
-
-    Example:
-        >>> find_separator("a;b\n1,5;2\n", ","), find_separator("a\n1\n", ",")
-        (';', ',')
-        >>> find_separator("Temp, °C;Druck, bar\n20,5;1,2\n21,5;1,3\n", ",")
-        ';'
-    """
-    lines = text.split("\n", SAMPLED_LINES)[:SAMPLED_LINES]
-    sample = "\n".join(lines)
-    best, best_score = usual, 0.0
-    for separator in dict.fromkeys(usual + OTHER_SEPARATORS):
-        if separator not in sample:
-            continue
-        is_spaced = f"{separator} " in lines[0]
-        rows = [row for row in split_rows(sample, separator, is_spaced=is_spaced)[0] if row]
-        n_cells, score = _pattern_score(rows)
-        score *= _type_score(rows) * (NAMED_BONUS if len(rows[0]) == n_cells else 1.0)
-        score *= SPACED_MALUS if is_spaced and separator == "," else 1.0
-        if score > best_score * MIN_BETTER:
-            best, best_score = separator, score
-    return best
-
-
-def _pattern_score(rows: Sequence[Sequence[str]]) -> tuple[int, float]:
-    """Return how many cells most rows have, and how alike rows are: 1 for equally many cells, many of them."""
-    counts = Counter(len(row) for row in rows)
-    n_cells, n_rows = max(counts.items(), key=lambda item: (item[1] * (item[0] - 1) / item[0], item[0]))
-    return n_cells, n_rows / len(rows) * (n_cells - 1) / n_cells
-
-
-def _type_score(rows: Sequence[Sequence[str]]) -> float:
-    """Return which fraction of the cells have a type, those of the first row left out; words count half."""
-    cells = [cell.strip() for row in rows[1:] or rows for cell in row]
-    cells = cells[:: max(1, len(cells) // MAX_SAMPLED_CELLS)]
-    weights = [1.0 if is_value(cell) or not cell else WORD_WEIGHT if _WORD.fullmatch(cell) else 0.1 for cell in cells]
-    return sum(weights) / max(len(weights), 1)

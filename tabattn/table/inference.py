@@ -22,7 +22,6 @@ from tabattn.errors import (
 from tabattn.table.cells import (
     INFERRED_NUMBERS,
     AnySeries,
-    CellRules,
     Mask,
     distinct_numbers,
     excel_duration,
@@ -32,7 +31,6 @@ from tabattn.table.cells import (
     is_missing,
     is_real_number,
     level_name,
-    twin_levels,
 )
 from tabattn.table.columns import Levels, RowIndex
 from tabattn.table.dates import (
@@ -45,8 +43,8 @@ from tabattn.table.dates import (
     infer_dates,
     infer_numeric_date_format,
     is_date,
-    is_duration,
 )
+from tabattn.table.durations import is_duration
 from tabattn.table.numbers import (
     BOOLEAN_WORDS,
     NumberFormat,
@@ -58,6 +56,7 @@ from tabattn.table.numbers import (
     is_number,
     why_not_numbers,
 )
+from tabattn.table.rules import CellRules, twin_levels
 from tabattn.table.schema import Column, Format, Kind, TableSchema, TypedTable
 
 TEXT_MIN_WORDS = 3.0

@@ -11,7 +11,8 @@ import numpy as np
 
 from tabattn.errors import TableError
 from tabattn.table.cells import is_missing_word
-from tabattn.table.dates import is_date, is_duration
+from tabattn.table.dates import is_date
+from tabattn.table.durations import is_duration
 from tabattn.table.numbers import BOOLEAN_WORDS, is_number
 from tabattn.table.units import is_strong_unit, is_unit_cell, unit_of_cell
 
@@ -20,7 +21,7 @@ Grid: TypeAlias = Sequence[Row]
 Shape: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 MIN_NAMED, MIN_VALUES, MIN_COLUMN_VALUES = 0.6, 0.5, 0.7
 N_FOLLOWING = 4
-MAX_WIDTH = 200
+MAX_WIDTH = 100
 MAX_FOOT, MIN_REMARK_WORDS = 8, 3
 TOTALS = frozenset(
     {

@@ -24,7 +24,6 @@ from tabattn.errors import (
 from tabattn.table.cells import (
     INFERRED_NUMBERS,
     AnySeries,
-    CellRules,
     Mask,
     factorized,
     holds_strings,
@@ -32,7 +31,6 @@ from tabattn.table.cells import (
     is_missing_word,
     level_name,
     parse_numbers,
-    twin_levels,
 )
 from tabattn.table.numbers import (
     MAX_EXACT_INTEGER,
@@ -43,6 +41,7 @@ from tabattn.table.numbers import (
     why_not_numbers,
 )
 from tabattn.table.reading import refuse_duplicate_names
+from tabattn.table.rules import CellRules, twin_levels
 
 MIN_ROWS = 20
 MAX_NUMERIC_CLASSES = 10

@@ -16,7 +16,6 @@ from tabattn.errors import TabAttnWarning
 from tabattn.table.cells import (
     BOOLEAN_NAMES,
     AnySeries,
-    CellRules,
     Positions,
     parse_booleans,
     parse_levels,
@@ -28,6 +27,7 @@ from tabattn.table.cells import (
 from tabattn.table.columns import Levels, Numbers, RowIndex, Texts, Times, TypedCells
 from tabattn.table.dates import ORDERS, DateFormat, DateUnit, Marks
 from tabattn.table.numbers import NUMBER_FORMATS, NumberFormat
+from tabattn.table.rules import CellRules
 
 MIN_LEVEL_COUNT = 2
 _PARTS_OF = {"y": ("%Y", "%y"), "m": ("%m", "%b", "%B"), "d": ("%d",)}

@@ -12,7 +12,8 @@ from tabattn.encoding.blocks import BlockEncoder
 from tabattn.errors import ColumnError, UnparsedCellsWarning
 from tabattn.table.cells import distinct_numbers, integer_offset, is_missing, parse_levels, parse_texts
 from tabattn.table.columns import Times
-from tabattn.table.dates import infer_date_format, infer_numeric_date_format, is_duration
+from tabattn.table.dates import infer_date_format, infer_numeric_date_format
+from tabattn.table.durations import is_duration
 from tabattn.table.inference import infer_table
 from tabattn.table.numbers import (
     FALSE_WORDS,

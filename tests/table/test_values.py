@@ -25,10 +25,11 @@ from tabattn.errors import (
     TwinLevelsWarning,
     UnreadNumbersWarning,
 )
-from tabattn.table.cells import MISSING_WORDS, CellRules, is_missing
+from tabattn.table.cells import MISSING_WORDS, is_missing
 from tabattn.table.columns import Levels, Numbers, Times
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import split_target
+from tabattn.table.rules import CellRules
 from tabattn.table.schema import TableSchema, TypedTable
 
 DAY = dt.timedelta(days=1)
