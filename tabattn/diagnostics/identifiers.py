@@ -3,6 +3,7 @@
 import numpy as np
 
 from tabattn.table.columns import Levels, Numbers, TypedCells
+from tabattn.table.numbers import why_not_numbers
 from tabattn.table.schema import Column, Kind, TableSchema, TypedTable
 
 MIN_IDENTIFIED_ROWS = 20
@@ -40,7 +41,8 @@ def identifier_names(table: TypedTable, schema: TableSchema) -> list[str]:
 def _is_identifier(column: Column, cells: TypedCells) -> bool:
     if isinstance(cells, Levels):
         n_present = int((~cells.missing).sum())
-        return not column.categories and n_present >= MIN_IDENTIFIED_ROWS
+        names_rows = not column.categories and n_present >= MIN_IDENTIFIED_ROWS
+        return names_rows and why_not_numbers(cells.names) is None  # numbers that were not read are no names
     if not isinstance(cells, Numbers) or column.kind is not Kind.NUMERIC or column.is_constant:
         return False
     numbers = cells.values

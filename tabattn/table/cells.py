@@ -550,7 +550,7 @@ def _parse_objects(column: AnySeries, name: str, number_format: NumberFormat, ce
     how = "the limit is the value" if censored == "limit" else "they count as missing"
     message = (
         f"Column {name!r} holds {n_censored} cell(s) beyond a limit, such as {first!r}: {how}. "
-        "The option `censored` decides (limit or missing)."
+        "`censored` (--censored limit or missing) decides."
     )
     return Parsed(numbers, (*warnings, CensoredCellsWarning(message)))
 

@@ -332,7 +332,7 @@ def why_not_numbers(strings: Sequence[str]) -> str | None:
     is_short = len(parts) < MIN_PARSED
     if len(parts) < (MIN_FEW_FRACTION if is_short else MIN_LIKELY_FRACTION) * len(sampled) or len(parts) < MIN_FEW:
         return None
-    if _are_marks(sampled, parts):
+    if _are_marks(sampled, parts) or all(each.limit for each in parts):
         return None
     units = Counter(canonical_unit(each.prefix + each.suffix) for each in parts)
     named = [unit for unit, _ in units.most_common() if unit]

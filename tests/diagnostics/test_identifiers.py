@@ -31,3 +31,11 @@ def test_identifiers_are_found_and_others_are_not() -> None:
     assert names_of(X) == named
     kept = X[rng.random(100) < 0.8]
     assert names_of(kept) == named
+
+
+def test_numbers_that_were_not_read_are_no_names_of_rows() -> None:
+    X = pd.DataFrame(
+        {"mass": [f"{i} {'kg' if i % 2 else 'g'}" for i in range(60)], "lot": [f"L{i}" for i in range(60)]}
+    )
+    table = infer_table(X)
+    assert identifier_names(table, table.schema) == ["lot"]
