@@ -99,7 +99,8 @@ def outcome(path: Path, target: str, out: Path) -> str:
     """Rank a file and say how it ended; an exception that is no exit is passed on."""
     command = ["rank", str(path), "--target", target, "--out", str(out), "--max-epochs", "1", "--repeats", "1"]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("tabattn: warning:")]
+    said = ("tabattn: warning:", "tabattn: note:")
+    lines = [line for line in result.stderr.splitlines() if not line.startswith(said)]
     if result.exit_code == 0 and not lines:
         return "ranked"
     if result.exit_code == 2 and len(lines) == 1 and lines[0].startswith("tabattn: "):

@@ -138,7 +138,8 @@ def read_text(data: bytes, usual: str, file_name: str, places: Places | None = N
     kept = [place for place, name in enumerate(names) if name or table[place].notna().any()]
     names = [names[place] for place in kept]
     table = _without_blank_rows(table if len(kept) == table.shape[1] else table[kept], names, notes)
-    return TextTable(names, table.set_axis(names, axis=1), units | own_units, notes.texts)
+    table.columns = pd.Index(names)
+    return TextTable(names, table, units | own_units, notes.texts)
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _cells(text: _Text, names: Sequence[str], file_name: str) -> tuple[pd.DataFr
     """Return the columns, and the units that were taken off."""
     separator, n_columns = text.separator, text.n_columns
     columns = _columns_of(_spread_lines(text.data, n_columns), separator, n_columns, is_spaced=text.is_spaced)
-    voters = columns[:: max(1, n_columns // MAX_VOTERS)] if separator != "," else []
+    voters = list(map(_present, columns[:: max(1, n_columns // MAX_VOTERS)])) if separator != "," else []
     votes = Counter(infer_decimal(cells) for cells in voters if infer_number_format(cells))
     decimal = _majority_decimal(votes, separator)
     try:
@@ -326,7 +327,6 @@ def _restored(table: pd.DataFrame, text: _Text, columns: Sequence[Sequence[str]]
     Numbers lose digits, of codes such as 00012 and of integers beyond 2**53; texts lose words such as "None", which may
     be levels.
     """
-    table = table.set_axis(range(table.shape[1]), axis=1)
     rounded, codes = _lost_digits(table, columns)
     doubtful = rounded + (codes if codes and _has_leading_zero(text.data) else [])
     worded = _lost_words(table)
@@ -425,9 +425,10 @@ def _is_beyond(integer: int | None) -> bool:
 
 def _may_be_code(sampled: Sequence[str], smallest: float) -> bool:
     """Return whether some cells begin with 0; or whether all have the same length, and a number has fewer digits."""
-    if any(cell[:1] == "0" and cell[1:2].isdigit() for cell in map(str.strip, sampled)):
+    stripped = list(map(str.strip, sampled))
+    if any(cell[:1] == "0" and cell[1:2].isdigit() for cell in stripped):
         return True
-    lengths = {len(cell.strip()) for cell in sampled}
+    lengths = {len(cell) for cell in stripped if cell.isdigit()}
     return len(lengths) == 1 and 0 <= smallest < 10.0 ** (min(lengths) - 1)
 
 
@@ -441,7 +442,8 @@ def _with_decimal(
     """
     ambiguous, units, new = {}, {}, {}
     for i, column in _columns(table):
-        if sampled[i] and not any(map(is_number, sampled[i][:N_FIRST_CELLS])):
+        first = _present(sampled[i][:N_FIRST_CELLS])
+        if first and not any(map(is_number, first)):
             continue
         strings = [str(cell) for cell in pd.unique(column.dropna()) if not is_missing_word(str(cell))]
         example = ambiguous_number(strings)
@@ -467,7 +469,7 @@ def _parsed_ambiguously(
     """Return a number of each column that the parser read as numbers, though they can be read in two ways."""
     ambiguous = {}
     for i, cells in enumerate(columns):
-        if table.dtypes.iloc[i].kind == "f" and ambiguous_number(cells):
+        if table.dtypes.iloc[i].kind == "f" and ambiguous_number(_present(cells)):
             numbers = table[i].dropna().to_numpy(dtype=np.float64)
             is_fraction = numbers != np.round(numbers)
             if (np.abs(numbers) < THOUSAND).all() and np.allclose(numbers * THOUSAND, np.round(numbers * THOUSAND)):
@@ -475,12 +477,15 @@ def _parsed_ambiguously(
     return ambiguous
 
 
-def _columns_of(text: str, separator: str, n_columns: int, *, is_spaced: bool) -> list[list[str]]:
-    """Return the distinct cells of each column in some lines, none of them missing."""
+def _columns_of(text: str, separator: str, n_columns: int, *, is_spaced: bool) -> list[tuple[str, ...]]:
+    """Return the cells of each column in some lines."""
     rows = [row for row in split_rows(text, separator, is_spaced=is_spaced)[0] if len(row) == n_columns]
-    return [
-        [cell for cell in dict.fromkeys(row[i] for row in rows) if not is_missing_word(cell)] for i in range(n_columns)
-    ]
+    return list(zip(*rows, strict=True)) if rows else [()] * n_columns
+
+
+def _present(cells: Sequence[str]) -> list[str]:
+    """Return the distinct cells that are not missing."""
+    return [cell for cell in dict.fromkeys(cells) if not is_missing_word(cell)]
 
 
 def _majority_decimal(votes: Counter[DecimalSeparator | None], separator: str) -> DecimalSeparator:

@@ -110,8 +110,8 @@ class Notes:
         if layout.units is not None:
             self.rows([layout.units], "units")
         self.rows([row for row in layout.skipped if row > layout.names[0]], "under the names, left out")
-        numbers = [_name(cell) for cell in grid[layout.names[-1]] if not is_blank(cell) and is_value(cell)]
-        n_filled = sum(not is_blank(cell) for cell in grid[layout.names[-1]])
+        names = [cell for cell in grid[layout.names[-1]][:MAX_WIDTH] if not is_blank(cell)]
+        numbers, n_filled = [_name(cell) for cell in names if is_value(cell)], len(names)
         if numbers and (len(numbers) == n_filled or any(_FRACTION.fullmatch(number) for number in numbers)):
             self.rows([layout.names[-1]], f"taken for the names, though it holds numbers such as {numbers[0]!r}")
 
