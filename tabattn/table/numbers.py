@@ -27,7 +27,7 @@ _BODY = rf"(?:\d+(?:[.,{BLANKS}{QUOTES}]\d+)*[.,]?|[.,]\d+)"
 _PREFIX = "|".join(re.escape(each) for each in sorted(PREFIXES, key=len, reverse=True))
 _CELL = re.compile(
     rf"(?P<mark><=|>=|=<|=>|[<>≤≥≦≧⩽⩾])?\s*(?P<sign>[+-])?\s*(?P<prefix>{_PREFIX})?\s*(?P<inner>[+-])?"
-    rf"(?P<body>{_BODY}{_POWER_OF_TEN})\s*(?P<rest>.*)",
+    rf"(?P<body>{_BODY}{_POWER_OF_TEN})[{BLANKS}]*(?P<rest>[^\t]*)",
     re.DOTALL,
 )
 _UNCERTAINTY = re.compile(rf"([^±+]*)(?:±|\+/-)\s*{_BODY}{_POWER_OF_TEN}([^±]*)")
