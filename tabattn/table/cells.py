@@ -30,7 +30,6 @@ from tabattn.table.dates import (
     DateUnit,
     Order,
     date_parts,
-    infer_date_format,
     infer_dates,
     parse_counts,
     parse_dates,
@@ -234,7 +233,10 @@ def parse_numbers(
         if number_format.offset and pd.api.types.is_integer_dtype(cells):
             parsed = _parse_objects(cells.astype(object), name, number_format, censored)
         else:
-            parsed = Parsed(cells.to_numpy(dtype=np.float64, na_value=np.nan) - number_format.offset)
+            warnings: tuple[TabAttnWarning, ...] = ()
+            if number_format.unit and len(cells):
+                warnings = (_bare_numbers(name, number_format.unit, len(cells), str(cells.iloc[0])),)
+            parsed = Parsed(cells.to_numpy(dtype=np.float64, na_value=np.nan) - number_format.offset, warnings)
     _refuse_infinite(parsed.values, name)
     return parsed
 
@@ -346,7 +348,7 @@ def parse_times(column: AnySeries, name: str, how: DateFormat | DateUnit | None 
         if is_text.any():
             texts = cells.where(is_text).map(lambda cell: plain_digits(level_name(cell).strip()), na_action="ignore")
             distinct = texts.dropna().unique().tolist()
-            known = how or infer_date_format(distinct) or DateFormat()
+            known = how or _new_format(distinct)
             how, other = _order_of(distinct, known, name)
             zones = _zones(distinct, known, name)
             times = times.where(~is_text, parse_dates(texts, how))
@@ -375,6 +377,14 @@ def _zones(texts: Sequence[str], how: DateFormat, name: str) -> OtherFormatWarni
         f"Column {name!r} holds times with a time zone and others without, such as {example!r}, here or in the fit: "
         "those without are read as UTC. Name the zone everywhere, or nowhere."
     )
+
+
+def _new_format(texts: Sequence[str]) -> DateFormat:
+    """Return the format of strings beside times that need none; of order "none" if they can be read in two ways."""
+    found, example = infer_dates(texts, lambda times: times)
+    if found is None or example is not None:
+        return DateFormat(has_zone=bool(date_parts(texts).has_zone.any()))
+    return found
 
 
 def _order_of(texts: Sequence[str], how: DateFormat, name: str) -> tuple[DateFormat, OtherFormatWarning | None]:
@@ -535,11 +545,8 @@ def _parse_objects(column: AnySeries, name: str, number_format: NumberFormat, ce
     if number_format.unit:
         is_bare = np.array([*map(_is_bare, values), False])[positions] & ~np.isnan(numbers)
         if is_bare.any():
-            message = (
-                f"Column {name!r} holds numbers in {number_format.unit}, and {int(is_bare.sum())} without it, such as "
-                f"{level_name(column[is_bare].iloc[0])!r}: read as if they had it. Write it everywhere, or nowhere."
-            )
-            warnings = (AmbiguousNumbersWarning(message), *warnings)
+            example = level_name(column[is_bare].iloc[0])
+            warnings = (_bare_numbers(name, number_format.unit, int(is_bare.sum()), example), *warnings)
     is_censored = np.array([*(isinstance(value, str) and is_limit(value) for value in values), False])[positions]
     is_censored &= ~np.isnan(numbers)
     if not is_censored.any():
@@ -553,6 +560,13 @@ def _parse_objects(column: AnySeries, name: str, number_format: NumberFormat, ce
         "`censored` (--censored limit or missing) decides."
     )
     return Parsed(numbers, (*warnings, CensoredCellsWarning(message)))
+
+
+def _bare_numbers(name: str, unit: str, n_cells: int, example: str) -> AmbiguousNumbersWarning:
+    return AmbiguousNumbersWarning(
+        f"Column {name!r} holds numbers in {unit}, and {n_cells} without it, such as {example!r}: read as if they had "
+        "it. Write it everywhere, or nowhere."
+    )
 
 
 def _is_bare(value: object) -> bool:

@@ -17,7 +17,7 @@ Order: TypeAlias = Literal["ymd", "dmy", "mdy"]
 Marks: TypeAlias = Literal["ymd", "dmy", "mdy", "none"]
 Seconds: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 N_DIGITS = (14, 12, 10)
-PLAUSIBLE_YEARS, MARKED_YEARS, RECENT_YEARS = (1800, 2200), (1500, 2500), (1950, 2100)
+PLAUSIBLE_YEARS, MARKED_YEARS, RECENT_YEARS = (1800, 2200), (1000, 2700), (1950, 2100)
 MIN_DISTINCT_DIGITS = 3
 MAX_MONTHLY_YEARS, MAX_SHORT_SPAN = 15, 60
 FIRST_EXCEL_DAY, MIN_EXCEL_DAYS, MAX_EXCEL_DAYS = pd.Timestamp(1899, 12, 30), 10_000, 100_000
@@ -216,7 +216,9 @@ def infer_dates(
     is_open = dates.is_open & dates.orders[:, 1]
     if not is_open.any():
         return DateFormat(has_zone=has_zone), None
-    example = strings[int(np.flatnonzero(is_open)[0])]
+    stamps = np.array([readings[order].dt.tz_localize(None).to_numpy() for order in ORDERS])
+    differs = is_open & ((stamps != stamps[1]) & ~np.isnat(stamps)).any(axis=0)
+    example = strings[int(np.flatnonzero(differs if differs.any() else is_open)[0])]
     orders = [order for order in ORDERS if counts[order] == n_most]
     if len(orders) > 1 and (by_time := _in_time({order: in_rows(readings[order]) for order in orders})):
         orders = [by_time]
@@ -227,6 +229,9 @@ def infer_dates(
     years = readings[orders[0]].dt.year
     is_short = bool(dates.orders[is_open, 0].any())
     is_long_ago = is_short and years.max() - years.min() > MAX_SHORT_SPAN
+    if is_sure and is_long_ago:
+        in_one_way = is_open & ((~np.isnat(stamps)).sum(axis=0) == 1)
+        example = strings[int(np.flatnonzero(in_one_way if in_one_way.any() else is_open)[0])]
     return DateFormat(orders[0], has_zone), None if is_sure and not is_long_ago else example
 
 

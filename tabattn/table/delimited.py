@@ -111,7 +111,8 @@ def read_text(data: bytes, usual: str, file_name: str, places: Places | None = N
     notes.layout(layout, grid)
     names = names_of(rows[: layout.first], layout)
     names = names[: max(len(rows[row]) for row in layout.names)]
-    names[0] = _COMMENT.sub("", names[0])
+    if any(str(cell).startswith("#") for row in layout.skipped for cell in rows[row][:1]):
+        names[0] = _COMMENT.sub("", names[0])
     cells = [row for row in rows[layout.first : layout.first + SAMPLED_LINES] if row]
     if all(not cell.strip() for row in cells for cell in row[len(names) :]):
         names += [""] * (max(map(len, cells), default=0) - len(names))
@@ -295,6 +296,9 @@ def _foot(data: bytes, first: int, separator: str, n_columns: int) -> tuple[int,
     found = foot_rows(rows, n_columns)
     if not found or (begin == first and len(rows) - min(found) >= len(lines)):
         return len(data), []
+    labels = {next(str(cell).strip() for cell in rows[each] if str(cell).strip()) for each in found}
+    if any(f"\n{label}{separator}".encode() in data[max(0, first - 1) : begin] for label in labels):
+        return len(data), []  # a level of the first column
     n_left = len(rows) - min(found)
     return begin + sum(map(len, lines[:-n_left])), [found[each] for each in sorted(found)]
 

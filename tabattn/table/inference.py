@@ -275,8 +275,10 @@ def _are_swapped(strings: list[str], moments: "pd.Series[pd.Timestamp]") -> bool
 
 def _kind_of_strings(name: str, cells: AnySeries) -> tuple[Kind, Format, TabAttnWarning | None]:
     strings = [str(cell) for cell in pd.unique(cells)]
-    if is_duration(strings):
-        return Kind.DURATION, None, None
+    if is_likely(strings, lambda string: is_duration([string])):
+        n_durations = sum(is_duration([string]) for string in strings)
+        if is_enough(n_durations, len(strings)):
+            return Kind.DURATION, None, None
     if number_format := infer_number_format(strings):
         if number_format == NumberFormat() and all(len(string.strip()) in N_DIGITS for string in strings):
             numbers = [float(string) if string.strip().isdigit() else np.nan for string in strings]

@@ -22,10 +22,11 @@ Shape: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 MIN_NAMED, MIN_VALUES, MIN_COLUMN_VALUES = 0.6, 0.5, 0.7
 N_FOLLOWING = 4
 MAX_WIDTH = 100
-MAX_FOOT, MIN_REMARK_WORDS = 8, 3
+MAX_FOOT = 8
 TOTALS = frozenset(
     {
         *("total", "totals", "grand total", "sum", "subtotal", "average", "avg", "mean", "std dev", "stdev"),
+        *("durchschnitt", "mittel", "moyenne", "totale", "누계", "월평균", "평균값", "average value"),
         *("summe", "gesamt", "gesamtsumme", "mittelwert", "합계", "총계", "총합", "총합계", "소계", "평균", "표준편차"),
         *("合計", "合计", "总计", "总和", "小計", "平均", "平均值", "標準偏差"),
     }
@@ -53,9 +54,11 @@ BESIDE_TOTALS = frozenset(
 )
 _FRACTION = re.compile(r"[+-]?\d+[.,]\d+")
 _LINE_END = re.compile(r"\s*[\r\n]+\s*")
-_TOTAL = re.compile(r"(?:grand |sub)?total\b|합계|총계|총합|소계|합계|summe\b|gesamt|合計|合计|总计")
+_TOTAL = re.compile(r"(?:(?:grand |sub)?total|합계|총계|총합|소계|summe|gesamt|合計|合计|总计)\s*[(:\d].*")
 _RULE = re.compile(r"[-=_*─━]+")
-_REMARK = re.compile(r"[*※#†‡]|(?:notes?|eof|end|remark|source|비고|출처|참고|備考|anmerkung|quelle)\b", re.IGNORECASE)
+_REMARK = re.compile(
+    r"[*※#†‡]|notes?\s*[:.)]|(?:eof|end|remark|source|비고|출처|참고|備考|anmerkung|quelle)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,9 @@ def _names_row(filled: Shape, values: Shape, width: int, columns: Shape) -> int 
         return bool(n_filled[row] >= width) and bool((filled[row] & ~used).sum() <= (filled[row] & used).sum())
 
     full = next((row for row in lines if is_full(row)), lines[0])
+    top, left = lines[0], int(np.flatnonzero(filled.any(axis=0))[0])
+    if not filled[top, left] and n_filled[top] >= width - 1 > 0 and are_names(top):  # the names of rows have no name
+        return top
     if are_names(full):
         after_gap = [
             row for row in lines if row > full and not filled[row - 1].any() and is_full(row) and are_names(row)
@@ -341,11 +347,17 @@ def foot_rows(tail: Grid, n_columns: int) -> Mapping[int, str]:
             (all(isinstance(cell, str) and _RULE.fullmatch(cell.strip()) for _, cell in cells) and len(text) > 1)
             or (is_word and rest and _is_total(text, tail, position, place) and any(map(is_value, rest)))
             or (is_word and rest and found and _plain(text) in BESIDE_TOTALS and all(map(is_value, rest)))
-            or (is_word and not rest and n_columns > 2 and (found or (place == 0 and _is_remark(text, tail, position))))
+            or (is_word and not rest and (found or (place == 0 and _is_remark(text, tail, position, n_columns))))
         ):
             found[position] = text
         else:
             found.clear()
+    for position in range(min(found, default=0) - 1, -1, -1):  # such as a minimum above the mean
+        above = [cell for cell in tail[position] if not is_blank(cell)]
+        is_beside = bool(above) and isinstance(above[0], str) and _plain(above[0]) in BESIDE_TOTALS
+        if not is_beside or not all(map(is_value, above[1:])):
+            break
+        found = {position: str(above[0]).strip()} | found
     return found
 
 
@@ -358,9 +370,9 @@ def _is_total(text: str, tail: Grid, position: int, place: int) -> bool:
     )
 
 
-def _is_remark(text: str, tail: Grid, position: int) -> bool:
-    is_apart = position > 0 and all(map(is_blank, tail[position - 1]))
-    return is_apart or len(text.split()) >= MIN_REMARK_WORDS or _REMARK.match(text) is not None
+def _is_remark(text: str, tail: Grid, position: int, n_columns: int) -> bool:
+    is_apart = position > 0 and all(map(is_blank, tail[position - 1])) and n_columns > 1
+    return is_apart or (n_columns > 1 and _REMARK.match(text) is not None)
 
 
 def is_blank(cell: object) -> bool:

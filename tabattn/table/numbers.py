@@ -18,15 +18,16 @@ MAX_EXACT_INTEGER = 2**53  # floats hold all integers up to it
 MAX_INTEGER = 10**300  # floats end beyond
 MAX_DIGITS = 4_000  # Python refuses to read more than 4,300
 MAX_LENGTH = 2_000  # of a cell that is a number
+MIN_UNIT_FRACTION = 0.1
 MAX_UNITS, MAX_SHOWN, MAX_KEPT = 3, 40, 40
-MIN_FEW, MIN_FEW_FRACTION = 3, 0.8
+MIN_FEW, MIN_FEW_FRACTION = 2, 0.8
 BLANKS = " \u00a0\u202f\u2009"
 QUOTES = "'\u2019"
 _POWER_OF_TEN = r"(?:[eE][+-]?\d{1,5})?"
 _BODY = rf"(?:\d+(?:[.,{BLANKS}{QUOTES}]\d+)*[.,]?|[.,]\d+)"
 _PREFIX = "|".join(re.escape(each) for each in sorted(PREFIXES, key=len, reverse=True))
 _CELL = re.compile(
-    rf"(?P<mark><=|>=|=<|=>|[<>≤≥≦≧⩽⩾])?\s*(?P<sign>[+-])?\s*(?P<prefix>{_PREFIX})?\s*(?P<inner>[+-])?"
+    rf"(?P<mark><=|>=|=<|=>|[<>≤≥≦≧⩽⩾])?\s*(?P<sign>[+-])?\s*(?P<prefix>{_PREFIX})?(?P<gap>\s*)(?P<inner>[+-])?"
     rf"(?P<body>{_BODY}{_POWER_OF_TEN})[{BLANKS}]*(?P<rest>[^\t]*)",
     re.DOTALL,
 )
@@ -163,6 +164,9 @@ def infer_number_format(
         affixes.setdefault((canonical_unit(each.prefix), canonical_unit(each.suffix)), (each.prefix, each.suffix))
     affixes.pop(("", ""), None)
     n_limits = sum(bool(each.limit) for each in parts)
+    n_codes = sum(part.body[:1] == "0" and part.body[1:].isdigit() for part in parts)
+    if affixes and not are_numbers and n_codes > (1 - MIN_PARSED_FRACTION) * len(parts):
+        return None
     if len(affixes) > 1 or n_limits > MAX_CENSORED_FRACTION * len(parts) or _are_marks(strings, parts):
         return None
     best, n_best = None, 0
@@ -214,8 +218,10 @@ def _parts(text: str) -> NumberParts | None:
     rest, limit = found["rest"].strip(), found["mark"] or ""
     if rest and (uncertain := _UNCERTAINTY.fullmatch(rest)):
         rest = uncertain[1].strip() or uncertain[2].strip()
-    if rest in _LIMIT_WORDS:
-        rest, limit = "", _LIMIT_WORDS[rest]
+    if rest and (word := rest.split()[-1]) in _LIMIT_WORDS:
+        rest, limit = rest.removesuffix(word).strip(), _LIMIT_WORDS[word]
+    if rest in {"-", "--"} and found["body"][-1] in ",.":  # 12,- is a price of 12
+        rest = ""
     is_behind = rest == "-"
     signs = [sign for sign in (found["sign"], found["inner"], rest if is_behind else None) if sign]
     suffix = "" if is_behind else rest
@@ -225,6 +231,9 @@ def _parts(text: str) -> NumberParts | None:
         or ":" in suffix
         or any(map(str.isdigit, suffix[:1]))
     ):
+        return None
+    prefix, is_glued = found["prefix"] or "", found["body"].isdigit() and not found["gap"]
+    if prefix[-1:].isalpha() and is_glued:  # RM101 is a room
         return None
     if suffix.startswith((".", ",", ":", ";", "_", "~", "'", "-", "+", "/")):
         return None
@@ -330,26 +339,33 @@ def why_not_numbers(strings: Sequence[str]) -> str | None:
     sampled = _without_prefix(sampled)
     parts = [each for each in map(number_parts, sampled) if each is not None]
     is_short = len(parts) < MIN_PARSED
-    if len(parts) < (MIN_FEW_FRACTION if is_short else MIN_LIKELY_FRACTION) * len(sampled) or len(parts) < MIN_FEW:
+    if len(parts) < (1 if is_short else MIN_LIKELY_FRACTION) * len(sampled) or len(parts) < MIN_FEW:
         return None
-    if _are_marks(sampled, parts) or all(each.limit for each in parts):
+    if _are_marks(sampled, parts) or (is_short and all(each.limit for each in parts)):
+        return None
+    if sum(_in_some_format(each.body) for each in parts) < MIN_FEW_FRACTION * len(parts):
         return None
     units = Counter(canonical_unit(each.prefix + each.suffix) for each in parts)
     named = [unit for unit, _ in units.most_common() if unit]
     if len(units) > MAX_UNITS:
         return None
-    if len(named) > 1 and (not is_short or all(map(is_unit, named))):
+    if sum(each.body[:1] == "0" and each.body[1:].isdigit() for each in parts) > MIN_LIKELY_FRACTION * len(parts):
+        return None
+    is_rare = any(units[unit] < MIN_UNIT_FRACTION * len(parts) for unit in named)
+    if len(named) > 1 and (all(map(is_unit, named)) or not (is_short or is_rare)):
         return f"they are of {'two' if len(named) == 2 else len(named)} units, {' and '.join(map(repr, named))}"
     others = [string for string in sampled if number_parts(string) is None]
     if others:
         return f"too many cells are none, such as {others[0][:MAX_SHOWN]!r}"
     if is_short and not (named and is_unit(named[0])):
         return None
+    if named and units[named[0]] < MIN_LIKELY_FRACTION * len(parts):
+        return None
     if named and not is_unit(named[0]):
         return f"{named[0]!r} stands beside them and is no unit"
     if sum(bool(each.limit) for each in parts) > MAX_CENSORED_FRACTION * len(parts):
         return f"most of them are limits, such as {sampled[0]!r}"
-    return "their separators differ"
+    return None if is_short else "their separators differ"
 
 
 def _without_prefix(strings: Sequence[str]) -> Sequence[str]:

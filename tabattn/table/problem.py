@@ -129,9 +129,17 @@ def split_target(
     if len(table) < MIN_ROWS:
         raise TableError(f"The table must have at least {MIN_ROWS} rows with a target, got {len(table)}.")
     _refuse_infinite(X)
-    y, chosen, doubts = _read_target(table[target], target, task)
+    words = [] if rules.keep_na else [cell for cell in column[~is_known] if _is_word(cell)]
+    try:
+        y, chosen, doubts = _read_target(table[target], target, task)
+    except TargetError as error:
+        if not words:
+            raise
+        hint = (
+            f"{len(words)} cell(s) such as {words[0]!r} count as missing: keep_na=True (--keep-na) makes them classes."
+        )
+        raise TargetError(f"{error} {hint}") from error
     if len(unlabelled):
-        words = [] if rules.keep_na else [cell for cell in column[~is_known] if _is_word(cell)]
         message = (
             f"{len(unlabelled)} row(s) left out of the ranking because {target!r} is missing; {len(table)} remain."
         )
@@ -164,6 +172,11 @@ def _read_target(column: AnySeries, name: str, task: TaskChoice) -> tuple[AnySer
         raise TargetError(
             f"The target of a regression must be numeric, got {name!r} with values such as '{column.iloc[0]}'. "
             "Use classification."
+        )
+    if numbers is not None and numbers.abs().max() >= MAX_EXACT_INTEGER and column.nunique() > numbers.nunique():
+        raise TargetError(
+            f"The target must hold numbers that floating point tells apart, got {name!r} with {column.nunique()} "
+            f"values such as {column.iloc[0]!r}, of which {numbers.nunique()} remain. Subtract their smallest."
         )
     are_integers = numbers is not None and bool((numbers == numbers.round()).all())
     is_exact = are_integers and numbers is not None and numbers.abs().max() < MAX_EXACT_INTEGER

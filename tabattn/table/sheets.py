@@ -233,6 +233,8 @@ def _table_of(
     while body and all(map(is_blank, body[-1])):
         body.pop()
     foot = foot_rows(body[-N_TAIL:], len([name for name in names if name]))
+    if any(str(row[0]).strip() in foot.values() for row in body[:-N_TAIL] if row):
+        foot = {}  # a level of the first column
     if foot and len(foot) < len(body):
         offset = max(0, len(body) - N_TAIL)
         left_out = body[offset + min(foot) :]

@@ -81,6 +81,26 @@ _SPELLINGS = {
     "RPM": "rpm",
     "PPM": "ppm",
 }
+_PLURALS = frozenset(
+    {
+        "years",
+        "months",
+        "weeks",
+        "days",
+        "hours",
+        "minutes",
+        "seconds",
+        "yrs",
+        "hrs",
+        "mins",
+        "secs",
+        "degrees",
+        "euros",
+        "dollars",
+        "tons",
+        "lbs",
+    }
+)
 _WORDS = frozenset({"in", "min", "at", "pt", "each", "day", "days", "week", "month", "year"})  # and names of columns
 _DIMENSIONLESS = frozenset({"-", "--", "–", "—", "1", "no.", "n/a", "na", "무차원", "none", "text", "string", "code"})
 
@@ -104,7 +124,7 @@ def canonical_unit(text: str) -> str:
         ['°C', 'km', 'm2', 'kg', 'mL']
     """
     plain = unicodedata.normalize("NFKC", text).replace(" ", "").replace("^", "")
-    return _SPELLINGS.get(plain, plain)
+    return _SPELLINGS.get(plain, plain.removesuffix("s") if plain in _PLURALS else plain)
 
 
 @lru_cache(maxsize=4096)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabattn.errors import ParameterError, ReadingNote, TableError
+from tabattn.table.charset import decode
 from tabattn.table.reading import read_table
 
 RNG = np.random.default_rng(0)
@@ -288,3 +289,68 @@ def test_furniture_of_any_kind_leaves_the_cells_as_they_are(
     is_said = n_titles or has_units or has_total
     with pytest.warns(ReadingNote) if is_said else contextlib.nullcontext():
         assert_read(read_table(path), names, body)
+
+
+CLEAN: dict[str, str] = {
+    "the first row lacks its numbers": "batch,who,purity\nL0,Kim,\n"
+    + "".join(f"L{i},Kim,{i}.5\n" for i in range(1, 25)),
+    "the first rows hold words": "t,a,b\n0,warm-up,warm-up\n1,warm-up,warm-up\n"
+    + "".join(f"{i},{i},2\n" for i in range(20)),
+    "limits of detection come first": "id,Pb\nS1,<LOD\nS2,<LOD\n" + "".join(f"S{i},0.{i}\n" for i in range(3, 20)),
+    "levels that are letters of units": "flag,grade\n1,A\n1,-\n1,-\n0,-\n1,A\n0,V\n",
+    "a column of units": "value,unit\n1,kg\n1,kg\n2,g\n3,kg\n",
+    "a list in a cell": "id,val,peaks\n" + "".join(f"{i},{i}.5,1|3|5|7\n" for i in range(9)),
+    "words with commas": "Name;Ort, Land\nKim;Seoul, KR\nLee;Busan, KR\n",
+    "sparse columns": "a,b,c,d\nx,,,y\nx,,,\nx,1,,\nx,,,\nx,,2,\n",
+    "names of rows without a name": ",model,fuel\n" + "".join(f"car{i},Golf,petrol\n" for i in range(9)),
+    "a level at the foot": "grade,a\n" + "".join(f"{['Good', 'Poor', 'Average'][i % 3]},{i}\n" for i in range(30)),
+    "a name that begins like a total": "who,a,b\n" + "".join(f"N{i},{i},{i}\n" for i in range(9)) + "Total SA,3,4\n",
+    "a last row without numbers": "who,a,b\n" + "".join(f"N{i},{i},{i}\n" for i in range(9)) + "row 40 of plant,,\n",
+    "a sign in a name": "# of rooms,price\n1,2\n3,4\n5,6\n",
+    "fewer cells than names": "a,b,c,,,\n1,2,3\n4,5,6\n",
+}
+
+
+@pytest.mark.parametrize("what", CLEAN)
+def test_a_clean_table_keeps_its_names_and_rows_without_a_word(tmp_path: Path, what: str) -> None:
+    (tmp_path / "t.csv").write_text(CLEAN[what], encoding="utf-8")
+    table = read_table(tmp_path / "t.csv")
+    separator = ";" if ";" in CLEAN[what] else ","
+    first, *rows = CLEAN[what].splitlines()
+    names = [name or f"unnamed_{place}" for place, name in enumerate(first.rstrip(",").split(separator), start=1)]
+    assert table.columns.tolist() == names
+    assert len(table) == len(rows)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\r\r\n"])
+def test_lines_may_end_in_any_way(tmp_path: Path, end: str) -> None:
+    text = end.join(["Report", "a,b,c", *(f"{i},{i},x" for i in range(20))]) + "\n"
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    with pytest.warns(ReadingNote, match="row 1: above the names"):
+        table = read_table(tmp_path / "t.csv")
+    assert table["a"].tolist() == list(range(20))
+
+
+@pytest.mark.parametrize(
+    "labels", [["Min", "Max", "Avg", "Mean"], ["Mean", "SD", "RSD"], ["최소", "최대", "평균"], ["합 계"]]
+)
+def test_statistics_at_the_foot_go_together(tmp_path: Path, labels: list[str]) -> None:
+    rows = [[f"P{i}", i, i * 2] for i in range(20)]
+    path = as_csv(tmp_path, [["part", "a", "b"], *rows, *([label, 1.5, 2.5] for label in labels)])
+    with pytest.warns(ReadingNote, match="left out"):
+        assert len(read_table(path)) == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("溫度,壓力\n1,2\n", "cp949"),
+        ("温度,ライン\n1,2\n", "cp932"),
+        ("ﾗｲﾝ,ｵﾝﾄﾞ\n1,2\n", "cp932"),
+        ("批号,数量\n1,2\n", "gbk"),
+        ("温度,压力,设备编号\n1,2,3\n", "gbk"),
+        ("time;note\n" + "1;x\n" * 90_000 + "1;Prüfung läuft\n", "cp1252"),
+    ],
+)
+def test_characters_of_other_scripts(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == text

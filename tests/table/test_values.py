@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tabattn import TabAttnClassifier
 from tabattn.errors import (
     AmbiguousDatesWarning,
+    AmbiguousNumbersWarning,
     CensoredCellsWarning,
     ColumnError,
     DroppedRowsWarning,
@@ -270,6 +271,18 @@ def test_what_looks_like_numbers_and_is_not_read_says_why() -> None:
         ["3M", "HP", "LG"] * 10,
         ["12:3", "2:1", "0:0"] * 10,
         ["010-1234-5678", "010-8765-4321"] * 10,
+        ["1-", "1", "1+", "2-"] * 10,
+        ["(1)", "(2)", "(3)"] * 10,
+        ["RM101", "RM102"] * 10,
+        ["000A", "001A", "002A"] * 10,
+        ["192.168.199.109", "192.168.199.110"] * 10,
+        ["20240115-1", "20240115-2", "20240115-3"] * 10,
+        ["2024-01-0012", "2024-01-0013"] * 10,
+        ["2009/10", "2010/11", "2011/12"] * 10,
+        [f"Jan-{i:02}" for i in range(1, 32)],
+        ["4933-05-04", "4934-05-04"] * 10,
+        ["1", "2", "3", "5", "U"] * 10,
+        ["1.0.0", "1.1.0", "1.2.0", "2.0.0"] * 10,
     ],
 )
 def test_what_is_no_number_and_no_date_stays_a_category_without_a_word(cells: list[str]) -> None:
@@ -363,3 +376,49 @@ def test_long_cells_take_no_longer_than_their_length(cell: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert len(read([cell + str(i) for i in range(30)])) == 30
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["12,-", "5,50", "25,-"], [12, 5.5, 25]),
+        (["'38.5", "'7.25"], [38.5, 7.25]),
+        (["$(4.00)", "$1.50"], [-4, 1.5]),
+        (["5 이하", "7", "9", "3 미만", "8"], [5, 7, 9, 3, 8]),
+        (["15℃", "16 °C", "17 ℃"], [15, 16, 17]),
+        (["1 year", "2 years", "5 years"], [1, 2, 5]),
+        (["5.1 mg/L ± 0.2 mg/L", "6 mg/L ± 0.2 mg/L"], [5.1, 6]),
+    ],
+)
+def test_numbers_with_something_around_them(cells: list[str], numbers: list[float]) -> None:
+    assert only(read(cells)).values.tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    ("cells", "seconds"),
+    [
+        (["3시간 10분", "1h30m"], [11400, 5400]),
+        (["8 AM", "오후 3:10"], [28800, 54600]),
+        ([dt.time(8, 30), dt.datetime(1899, 12, 30, 9, 30)], [30600, 34200]),
+    ],
+)
+def test_durations_in_words_and_of_sheets(cells: list[Any], seconds: list[float]) -> None:
+    assert only(read(cells)).values.tolist() == seconds
+
+
+def test_what_may_be_read_in_two_ways_is_said() -> None:
+    crossing = [*pd.date_range("2024-12-01", periods=12), *pd.date_range("2025-01-01", periods=12)]
+    assert named(read([f"{day:%d/%m/%Y}" for day in crossing]), AmbiguousDatesWarning)
+    births = [f"{day:%d/%m/%y}" for day in pd.date_range("1940-01-01", periods=300, freq="75D")]
+    assert "two digits" in named(read(births), AmbiguousDatesWarning)[0]
+    days = pd.date_range("2024-01-01", periods=60)
+    swapped = [f"{d:%d/%m/%Y}" if d.day > 12 else pd.Timestamp(d.year, d.day, d.month) for d in days]
+    assert "swapped" in named(read(swapped), AmbiguousDatesWarning)[0]
+    assert "time zone" in named(read(["2024-01-01 00:00+09:00", "2024-01-01 01:00"] * 5), OtherFormatWarning)[0]
+    (said,) = named(read(["15%", 0.15, "20%"]), AmbiguousNumbersWarning)
+    assert "1 without it, such as '0.15'" in said
+    fitted = read(["15 %", "20 %"]).schema
+    assert named(fitted.read(pd.DataFrame({"x": [0.15, 0.2]})), AmbiguousNumbersWarning)
+    clock = read(["08:30", "09:30"]).schema.read(pd.DataFrame({"x": [0.5, 0.25]}))
+    assert only(clock).values.tolist() == [43200, 21600]
+    assert named(clock, OtherFormatWarning)
