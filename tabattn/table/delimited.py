@@ -29,7 +29,7 @@ from tabattn.table.numbers import (
     parse_integer,
     parse_number,
 )
-from tabattn.table.separators import find_separator, split_rows
+from tabattn.table.separators import are_spaced, find_separator, split_rows
 
 SAMPLED_BYTES, SAMPLED_LINES = 1 << 17, 200
 MIN_SAMPLED_LINES = 3
@@ -101,6 +101,11 @@ def read_text(data: bytes, usual: str, file_name: str, places: Places | None = N
     separator = declared[1].decode() if declared else ""
     if not separator or separator not in sample.split("\n", 1)[0]:
         separator = find_separator(sample, usual)
+    if separator not in sample and are_spaced(sample.split("\n")):
+        notes.texts.append("separated by blanks")
+        data = b"\n".join(b"\t".join(line.split()) for line in data[start:].split(b"\n"))
+        start, separator = 0, "\t"
+        sample = _head(data, start)
     lines = sample.split("\n", HEAD_ROWS)
     is_spaced = f"{separator} " in lines[0] or any(f'{separator} "' in line for line in lines[:HEAD_ROWS])
     rows, line_of_row = split_rows(sample, separator, is_spaced=is_spaced)
@@ -187,14 +192,13 @@ class _Text:
 def _cells(text: _Text, names: Sequence[str], file_name: str) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the columns, and the units that were taken off."""
     separator, n_columns = text.separator, text.n_columns
+    if not text.data[:SAMPLED_BYTES].strip() and not text.data.strip():
+        return pd.DataFrame(columns=range(n_columns), dtype=object), {}
     columns = _columns_of(_spread_lines(text.data, n_columns), separator, n_columns, is_spaced=text.is_spaced)
     voters = list(map(_present, columns[:: max(1, n_columns // MAX_VOTERS)])) if separator != "," else []
     votes = Counter(infer_decimal(cells) for cells in voters if infer_number_format(cells))
     decimal = _majority_decimal(votes, separator)
-    try:
-        table = text.read(n_columns, decimal=decimal)
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame({place: pd.Series(dtype=object) for place in range(n_columns)}), {}
+    table = text.read(n_columns, decimal=decimal)
     table = _restored(table, text, columns)
     is_guess = separator == ";" and votes["."] == votes[","] == 0
     is_weak = decimal == "," and votes[","] < ENOUGH_VOTES

@@ -20,7 +20,6 @@ Row: TypeAlias = Sequence[Any]
 Grid: TypeAlias = Sequence[Row]
 Shape: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 MIN_NAMED, MIN_VALUES, MIN_COLUMN_VALUES = 0.6, 0.5, 0.7
-N_FOLLOWING = 4
 MAX_WIDTH = 100
 MAX_FOOT = 8
 TOTALS = frozenset(

@@ -117,3 +117,17 @@ def _type_score(rows: Sequence[Sequence[str]]) -> float:
     cells = cells[:: max(1, len(cells) // MAX_SAMPLED_CELLS)]
     weights = [1.0 if is_value(cell) or not cell else WORD_WEIGHT if _WORD.fullmatch(cell) else 0.1 for cell in cells]
     return sum(weights) / max(len(weights), 1)
+
+
+def are_spaced(lines: Sequence[str]) -> bool:
+    """Return whether blanks separate the cells of lines: equally many in all of them, most of them values.
+
+    Example:
+        >>> are_spaced(["x  y", "1.5  2", "  3  4"]), are_spaced(["remark", "all is well", "two words"])
+        (True, False)
+    """
+    rows = [cells for line in lines[:SAMPLED_LINES] if (cells := line.split())]
+    n_cells = len(rows[0]) if rows else 0
+    below = [cell for row in rows[1:] for cell in row]
+    are_even = n_cells > 1 and len(below) > n_cells and all(len(row) == n_cells for row in rows)
+    return are_even and sum(map(is_value, below)) > len(below) / 2

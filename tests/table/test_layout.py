@@ -354,3 +354,13 @@ def test_statistics_at_the_foot_go_together(tmp_path: Path, labels: list[str]) -
 )
 def test_characters_of_other_scripts(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
+
+
+def test_blanks_may_separate_cells(tmp_path: Path) -> None:
+    lines = ["  depth   flow  grade", *(f"  {i}   {i / 4}  A" for i in range(20))]
+    (tmp_path / "t.txt").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.warns(ReadingNote, match="separated by blanks"):
+        table = read_table(tmp_path / "t.txt")
+    assert table["flow"].tolist() == [i / 4 for i in range(20)]
+    (tmp_path / "t.txt").write_text("remark\nall is well\nall is well\nit is 5\n", encoding="utf-8")
+    assert read_table(tmp_path / "t.txt").shape == (3, 1)
