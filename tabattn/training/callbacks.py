@@ -14,7 +14,7 @@ from tabattn.training.module import TRIMMED_LOSS, VALIDATION_LOSS
 
 Mode = Literal["train", "eval"]
 MIN_GAIN, MIN_TRIMMED_GAIN, MIN_RELATIVE_GAIN = 1e-3, 2e-4, 0.02
-MIN_STEPS_WAITED = 40
+MIN_STEPS_WAITED, MIN_LEARNED = 40, 0.02
 
 
 class AttentionHistory(lightning.Callback):
@@ -157,7 +157,8 @@ class StopEarly(lightning.Callback):
 
     The later the best epoch, the longer the wait for a better one: half as many epochs as there were until then. A few
     rows with extreme targets can hide for long that all others are still getting much better, so both losses must stand
-    still.
+    still. As long as the loss is not 2 % below that of a constant, it is waited for as long as allowed: what acts in
+    pairs only, among many idle columns, is found late and at once (Syn1 of INVASE with 100 columns).
 
     Args:
         patience: Epochs without a better loss that are waited for at most.
@@ -187,7 +188,9 @@ class StopEarly(lightning.Callback):
         for name, loss in losses.items():
             if loss < self._best_losses[name] - min_gains[name]:
                 self._best_losses[name], self._best_epoch = loss, trainer.current_epoch
-        wait = min(self._patience, max(self._min_patience, (self._best_epoch + 1) // 2))
+        has_learned = self._best_losses[VALIDATION_LOSS] < (1 - MIN_LEARNED) * self._constant_loss
+        shortest = self._min_patience if has_learned else self._patience
+        wait = min(self._patience, max(shortest, (self._best_epoch + 1) // 2))
         is_finite = math.isfinite(losses[VALIDATION_LOSS])
         if not is_finite or trainer.current_epoch - self._best_epoch >= wait:
             trainer.should_stop = True

@@ -67,6 +67,13 @@ def test_forty_steps_are_waited_for_where_an_epoch_has_few(n_batches: int, waite
     assert n_epochs([0.5] * 100, n_batches=n_batches) == 1 + waited
 
 
+def test_a_model_that_has_learned_nothing_yet_is_waited_for_as_long_as_allowed() -> None:
+    assert n_epochs([0.99] * 100) == 1 + 16
+    late = [0.99] * 14 + [0.5] * 100
+    assert n_epochs(late) == 15 + 7, "half of the epochs until the best one"
+    assert n_epochs([0.97] * 100) == 1 + 5
+
+
 def test_training_stops_at_once_where_the_loss_is_not_finite() -> None:
     assert n_epochs([0.5, float("nan"), 0.4]) == 2
 
