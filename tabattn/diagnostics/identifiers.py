@@ -42,7 +42,7 @@ def _is_identifier(column: Column, cells: TypedCells) -> bool:
     if isinstance(cells, Levels):
         n_present = int((~cells.missing).sum())
         names_rows = not column.categories and n_present >= MIN_IDENTIFIED_ROWS
-        return names_rows and why_not_numbers(cells.names) is None  # numbers that were not read are no names
+        return names_rows and why_not_numbers(cells.names) is None  # unread numbers do not name rows
     if not isinstance(cells, Numbers) or column.kind is not Kind.NUMERIC or column.is_constant:
         return False
     numbers = cells.values

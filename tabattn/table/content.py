@@ -53,7 +53,7 @@ def signature(data: bytes) -> str:
 
 
 def foreign(data: bytes) -> str | None:
-    """Return what a file is, in words, if it is none that holds a table."""
+    """Return what a file is, in words, if it can't hold a table."""
     start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((what for each, what in OTHERS.items() if start.startswith(each.lower())), None)
 

@@ -405,7 +405,7 @@ def parse_dates(texts: "pd.Series[str]", date_format: DateFormat) -> "pd.Series[
     """Return the times that texts stand for, in UTC, NaT for other texts.
 
     Args:
-        texts: The texts, missing where there is none.
+        texts: The texts, NaN where missing.
         date_format: Their format.
     """
     codes, values = pd.factorize(texts)

@@ -51,7 +51,7 @@ class TextTable:
     """A table as it is written in a text file.
 
     Args:
-        names: Names of the columns as they are written, "" where there is none.
+        names: Names of the columns as they are written, "" for a blank one.
         cells: The columns.
         units: Units by name, of a row under the names.
         notes: What was left out.

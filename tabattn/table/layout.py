@@ -66,7 +66,7 @@ class Layout:
 
     Args:
         names: The rows of names, one or two.
-        units: The row of units, None if there is none.
+        units: The row of units, or None.
         first: The first row of cells.
         skipped: Rows above the names that were left out.
     """
@@ -79,7 +79,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Places:
-    """What the user says of where things are, and how rows are called in messages.
+    """Where the user says that things are.
 
     Args:
         sheet: Name or number of the sheet, counted from 1; None for the first one that holds a table.

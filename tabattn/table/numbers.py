@@ -87,7 +87,7 @@ class NumberParts(NamedTuple):
     Args:
         body: The digits, with their separators and power of ten.
         is_negative: Whether the number is below zero: by a sign on either side, or by parentheses.
-        limit: The mark of a limit, such as "<"; "" where there is none.
+        limit: The mark of a limit, such as "<"; "" without one.
         prefix: What stands in front.
         suffix: What stands behind.
     """

@@ -41,7 +41,7 @@ class FileTable:
     """A table as it was found in a file.
 
     Args:
-        names: Names of the columns as they are written, "" where there is none.
+        names: Names of the columns as they are written, "" for a blank one.
         cells: The columns.
         units: Units by name.
         notes: What was left out, filled or read otherwise than the name of the file says.

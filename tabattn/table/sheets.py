@@ -82,7 +82,7 @@ class SheetTable:
     """A table as it stands in a sheet.
 
     Args:
-        names: Names of the columns, "" where there is none.
+        names: Names of the columns, "" for a blank one.
         cells: The columns.
         units: Units by name, of a row under the names.
         notes: What was left out or filled.

@@ -139,7 +139,7 @@ def is_unit(text: str) -> bool:
 
 
 def is_unit_cell(text: str) -> bool:
-    """Return whether a text may stand in a row of units: a unit, also in brackets, or a sign that there is none.
+    """Return whether a text may stand in a row of units: a unit, also in brackets, or a sign such as "-" for no unit.
 
     Example:
         >>> [is_unit_cell(text) for text in ("[°C]", "(m3/h)", "-", "%", "Tom")]
