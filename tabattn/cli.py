@@ -38,6 +38,19 @@ if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped 
     from tabattn.text import TextReading
 
 Result = TypeVar("Result")
+Sheet = Annotated[
+    str | None, typer.Option(help="Name or number of the sheet.", show_default="the first that holds a table")
+]
+HeaderRow = Annotated[
+    int | None, typer.Option(min=1, help="Number of the row of names, from 1 on.", show_default="found")
+]
+UnitsRow = Annotated[
+    int | None, typer.Option(min=0, help="Number of the row of units, 0 for none.", show_default="found")
+]
+MaxMemory = Annotated[
+    float | None,
+    typer.Option(metavar="GB", help="Memory that reading may take.", show_default="most of what is free"),
+]
 N_SHOWN = 10
 LINE_WIDTH = 110
 
@@ -105,19 +118,10 @@ def rank_command(
     censored: Annotated[
         Censored, typer.Option(help='Whether a limit such as "<0.03" is the number behind the sign, or missing.')
     ] = "limit",
-    sheet: Annotated[
-        str | None, typer.Option(help="Name or number of the sheet.", show_default="the first that holds a table")
-    ] = None,
-    header_row: Annotated[
-        int | None, typer.Option(min=1, help="Number of the row of names, from 1 on.", show_default="found")
-    ] = None,
-    units_row: Annotated[
-        int | None, typer.Option(min=0, help="Number of the row of units, 0 for none.", show_default="found")
-    ] = None,
-    max_memory: Annotated[
-        float | None,
-        typer.Option(metavar="GB", help="Memory that reading may take.", show_default="most of what is free"),
-    ] = None,
+    sheet: Sheet = None,
+    header_row: HeaderRow = None,
+    units_row: UnitsRow = None,
+    max_memory: MaxMemory = None,
     group: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Rank a column as part of a group; repeat for its other columns."),
@@ -194,19 +198,10 @@ def explain_command(
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Score a column as part of a group; repeat for its other columns."),
     ] = None,
-    sheet: Annotated[
-        str | None, typer.Option(help="Name or number of the sheet.", show_default="the first that holds a table")
-    ] = None,
-    header_row: Annotated[
-        int | None, typer.Option(min=1, help="Number of the row of names, from 1 on.", show_default="found")
-    ] = None,
-    units_row: Annotated[
-        int | None, typer.Option(min=0, help="Number of the row of units, 0 for none.", show_default="found")
-    ] = None,
-    max_memory: Annotated[
-        float | None,
-        typer.Option(metavar="GB", help="Memory that reading may take.", show_default="most of what is free"),
-    ] = None,
+    sheet: Sheet = None,
+    header_row: HeaderRow = None,
+    units_row: UnitsRow = None,
+    max_memory: MaxMemory = None,
 ) -> None:
     """Explain the predictions of a saved MODEL for the new rows of TABLE, and compare its attention with training.
 
