@@ -8,8 +8,8 @@ One cell is one model on one table with one seed; each is kept in experiments/re
 measured, and not measured again (with --stale it is, if the code has changed). Whatever was measured is summed up in
 accuracy_summary.csv: mean rank over the tables on which every model was measured, and wins, ties and losses of this
 project. A tie is a difference within one standard deviation over seeds, the larger of the two models'; the rows are the
-same for all seeds, so it does not contain the chance of the test rows. TabM and FT-Transformer are measured on eight
-tables of at most 20,000 training rows.
+same for all seeds, so it does not contain the chance of the test rows. TabM, RealMLP and FT-Transformer are measured on
+eight tables of at most 20,000 training rows.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from experiments.tables import add_data_argument, load_catalog
 COMMAND = "python -m experiments.accuracy --data DIR"
 KEYS = ("table", "model", "seed")
 OURS = "tabattn"
-NETWORKS = ("tabm", "rtdl_ft_transformer")
+NETWORKS = ("tabm", "realmlp", "rtdl_ft_transformer")
 TREES = ("lightgbm", "xgboost", "catboost", "hist_gradient_boosting")
 NETWORK_TABLES = (
     "heart_cleveland",

@@ -138,6 +138,29 @@ def tabm(table: SplitTable, seed: int) -> Array:
     return _predict_test(_fit_network(table, seed, build), table)
 
 
+def realmlp(table: SplitTable, seed: int) -> Array:
+    """RealMLP with its tuned defaults (RealMLP-TD), missing numbers replaced by the median beside an indicator."""
+    from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor  # type: ignore[import-untyped]
+    from sklearn.impute import SimpleImputer
+
+    parts = tree_parts(table)
+    numbers = list(parts.X_train.select_dtypes("number"))
+    levels = [name for name in parts.X_train if name not in numbers]
+
+    def filled(X: pd.DataFrame) -> pd.DataFrame:
+        texts = X[levels].astype(object).fillna("nan")
+        return X[levels].assign(**{name: texts[name].astype("category") for name in levels})
+
+    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    imputer.set_output(transform="pandas").fit(parts.X_train[numbers]) if numbers else None
+    parts = parts.map(lambda X: pd.concat([*([imputer.transform(X[numbers])] if numbers else []), filled(X)], axis=1))
+    model = RealMLP_TD_Regressor if table.problem.task == "regression" else RealMLP_TD_Classifier
+    fitted = model(random_state=seed, n_threads=torch.get_num_threads(), device="cpu").fit(
+        parts.X_train, parts.y_train, parts.X_validation, parts.y_validation, cat_col_names=levels
+    )
+    return _predict(fitted, parts)
+
+
 def rtdl_ft_transformer(table: SplitTable, seed: int) -> Array:
     """FT-Transformer of rtdl_revisiting_models with its default sizes and its default optimizer."""
     return _predict_test(fit_ft_transformer(table, seed), table)
@@ -166,6 +189,7 @@ CONTENDERS: Mapping[str, Contender] = {
     "catboost": catboost,
     "hist_gradient_boosting": hist_gradient_boosting,
     "tabm": tabm,
+    "realmlp": realmlp,
     "rtdl_ft_transformer": rtdl_ft_transformer,
 }
 

@@ -36,9 +36,10 @@ from tabattn.errors import (
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.model import FittedModel, HeldOutRows
+from tabattn.importance.limits import ReadLimits
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
-from tabattn.importance.reader import BLOCK_ROWS, Reader, ReadLimits
+from tabattn.importance.reader import BLOCK_ROWS, Reader
 from tabattn.importance.units import units_of
 from tabattn.loading import load
 from tabattn.nn.model import TabAttnModel

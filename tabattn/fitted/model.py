@@ -21,9 +21,10 @@ from tabattn.fitted.onnx import write_onnx
 from tabattn.fitted.state import restored_parts, state_of
 from tabattn.importance.aggregation import Scores, normalize_rows
 from tabattn.importance.drift import attention_drift
+from tabattn.importance.limits import ReadLimits
 from tabattn.importance.maps import AttentionMaps, between_table, head_table, history_table, pretraining_table
 from tabattn.importance.permutation import SCORINGS, PermutationScores, Repeats, permuted_scores, score_of
-from tabattn.importance.reader import Reader, ReadLimits
+from tabattn.importance.reader import Reader
 from tabattn.importance.units import Units, spread, units_of
 from tabattn.nn.devices import resolve_device
 from tabattn.nn.losses import Target

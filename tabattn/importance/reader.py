@@ -13,9 +13,10 @@ from tabattn.choices import Method
 from tabattn.errors import ParameterError
 from tabattn.importance.aggregation import Scores, normalize_scores
 from tabattn.importance.background import Background, read_background
+from tabattn.importance.limits import ReadLimits
 from tabattn.importance.methods import METHODS, ScoringInputs
+from tabattn.importance.swapping import predict_swapped
 from tabattn.importance.units import Units
-from tabattn.nn.attention import ColumnSwaps
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -23,22 +24,6 @@ from tabattn.nn.tokens import Cells
 BLOCK_ROWS = 32
 N_PAIRS, MAX_BASELINE_ROWS = 1_024, 64
 MAX_BACKGROUND_ELEMENTS = 32_000_000
-MIN_SWAP_ROWS = 8
-
-
-@dataclass(frozen=True)
-class ReadLimits:
-    """How much is held in memory at once while rows are read.
-
-    Args:
-        max_rows: Rows of a batch.
-        max_elements: Numbers of a batch: the weights of all layers and a few arrays as wide as its tokens.
-        max_swap_elements: Numbers of a batch of which columns are swapped.
-    """
-
-    max_rows: int = 4096
-    max_elements: int = 8_000_000
-    max_swap_elements: int = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -99,7 +84,7 @@ class Reader:
     ) -> Iterator[Float[Tensor, "row unit output"]]:
         """Predict rows in which one unit of columns at a time is that of another row.
 
-        Tokens are embedded once for all units of a batch, and exchanged inside the model.
+        Tokens are embedded once for all units of a batch, and exchanged inside the model, see `predict_swapped`.
 
         Args:
             cells: The rows.
@@ -109,24 +94,7 @@ class Reader:
         Yields:
             Averages of the members, for a few units after each other, in double precision.
         """
-        model, shape = self._model_on_device(), self.model.shape
-        n_outputs = len(cells) * shape.n_outputs
-        n_at_once = max(1, self.limits.max_elements // max(n_outputs, MIN_SWAP_ROWS * shape.n_numbers_per_swap))
-        for start in range(0, len(units), n_at_once):
-            block = units[start : start + n_at_once]
-            pairs = [(column, number) for number, columns in enumerate(block) for column in columns]
-            columns, numbers = torch.tensor(pairs, device=self.device).reshape(-1, 2).T
-            swaps = ColumnSwaps(columns, numbers, len(block))
-            n_rows = max(1, self.limits.max_swap_elements // (len(block) * shape.n_numbers_per_swap))
-            parts = []
-            for first in range(0, len(cells), n_rows):
-                rows = slice(first, first + n_rows)
-                with torch.inference_mode(mode=False), torch.no_grad():
-                    tokens, theirs = (model.embed(each.take(rows).to(self.device)) for each in (cells, others))
-                    outputs = model.swap_columns(tokens, theirs, swaps)
-                    averaged = model.loss.average(outputs.flatten(0, 1).double())
-                    parts.append(averaged.unflatten(0, (-1, len(block))).cpu())
-            yield torch.cat(parts)
+        return predict_swapped(self._model_on_device(), cells, others, units, self.limits, self.device)
 
     def member_scores(
         self,

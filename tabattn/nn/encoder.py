@@ -22,6 +22,7 @@ from tabattn.nn.attention import (
     value_norms,
 )
 from tabattn.nn.dropout import dropout
+from tabattn.nn.expansion import Expansion, expand, read_swapped_nearly
 
 FFN_WIDTH = 4 / 3
 
@@ -188,6 +189,40 @@ class ClassAttentionLayer(nn.Module):
         mixture = read_swapped(by_row, tokens.flatten(0, 1), others.flatten(0, 1), swaps)
         return self._updated(state, mixture.flatten(0, 1))
 
+    def expand(
+        self, state: Float[Tensor, "member #batch d"], tokens: Float[Tensor, "group_row column d"], *, changes: bool
+    ) -> tuple[Float[Tensor, "member batch d"], Expansion]:
+        """Return the new CLS states, and what was read expanded around their queries.
+
+        Args:
+            state: CLS states; one for all rows where the rows do not differ yet.
+            tokens: Column tokens, group by group.
+            changes: Whether queries will change.
+        """
+        around = expand(self._query(state, tokens.shape[0] // self.n_groups), tokens, changes=changes)
+        return self._updated(state, around.mean), around
+
+    def swap_columns_nearly(
+        self,
+        state: Float[Tensor, "member #batch_swap d"],
+        around: Expansion,
+        tokens: Float[Tensor, "group batch column d"],
+        others: Float[Tensor, "group batch column d"],
+        swaps: ColumnSwaps,
+    ) -> tuple[Float[Tensor, "member batch_swap d"], Float[Tensor, "group_row swap"]]:
+        """Return what `swap_columns` does, expanded around the rows as they are, and what is neglected.
+
+        Args:
+            state: CLS states, for each row one per swap; one for all where they do not differ yet.
+            around: What was read from the rows as they are.
+            tokens: Column tokens.
+            others: Column tokens of the other rows.
+            swaps: Which columns.
+        """
+        query = self._query(state, tokens.shape[1] * swaps.n_swaps).unflatten(0, (-1, swaps.n_swaps))
+        mixture, spread = read_swapped_nearly(query, around, tokens.flatten(0, 1), others.flatten(0, 1), swaps)
+        return self._updated(state, mixture.flatten(0, 1)), spread
+
     def _updated(
         self, state: Float[Tensor, "member #batch d"], mixture: Float[Tensor, "group_row stream d"]
     ) -> Float[Tensor, "member batch d"]:
@@ -304,6 +339,44 @@ class ClassAttentionEncoder(nn.Module):
         for layer in self.class_layers():
             state = layer.swap_columns(state, tokens, others, swaps)
         return normalize(state)
+
+    def expand(self, tokens: Float[Tensor, "group batch column d"]) -> tuple[Expansion, ...]:
+        """Return, layer by layer, what was read from the columns, expanded around the queries.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+        """
+        state: Tensor = self.cls
+        expansions = []
+        for i, layer in enumerate(self.class_layers()):
+            state, around = layer.expand(state, tokens.flatten(0, 1), changes=i > 0)
+            expansions.append(around)
+        return tuple(expansions)
+
+    def swap_columns_nearly(
+        self,
+        tokens: Float[Tensor, "group batch column d"],
+        others: Float[Tensor, "group batch column d"],
+        swaps: ColumnSwaps,
+        around: tuple[Expansion, ...],
+    ) -> tuple[Float[Tensor, "member batch_swap d"], Float[Tensor, "batch swap"]]:
+        """Return what `swap_columns` does, at a cost that does not grow with the columns, and what is neglected.
+
+        Args:
+            tokens: Column tokens, normalized by `normalize`.
+            others: Those of the other rows.
+            swaps: Which columns.
+            around: What `expand` returned for the tokens.
+
+        Returns:
+            The last CLS states, and the largest variance over columns by which a swap moved scores in any layer.
+        """
+        state: Tensor = self.cls
+        spreads = []
+        for layer, each in zip(self.class_layers(), around, strict=True):
+            state, spread = layer.swap_columns_nearly(state, each, tokens, others, swaps)
+            spreads.append(spread.unflatten(0, tokens.shape[:2]).amax(dim=0))
+        return normalize(state), torch.stack(spreads).amax(dim=0)
 
     def between(
         self,

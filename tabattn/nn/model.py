@@ -1,5 +1,6 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -144,6 +145,31 @@ class TabAttnModel(nn.Module):
         prediction = self.outputs(self.encoder.swap_columns(tokens, others, swaps))
         by_row: Tensor = prediction.unflatten(0, (tokens.shape[1], -1))
         return by_row
+
+    def expanded_swaps(
+        self, tokens: Float[Tensor, "group batch column d"], others: Float[Tensor, "group batch column d"]
+    ) -> Callable[[ColumnSwaps], tuple[Float[Tensor, "batch swap member output"], Float[Tensor, "batch swap"]]]:
+        """Return a function that predicts what `swap_columns` does, expanded around the rows as they are.
+
+        Args:
+            tokens: What `embed` returned.
+            others: The same of the other rows.
+
+        Returns:
+            Takes the swaps; returns the predictions, and the largest variance over columns by which each swap moves
+            scores of attention: what is neglected is of that order.
+        """
+        encoder = self.encoder
+        assert isinstance(encoder, ClassAttentionEncoder), (
+            "where columns attend to each other, a swap changes all states"
+        )
+        around = encoder.expand(tokens)
+
+        def predict(swaps: ColumnSwaps) -> tuple[Tensor, Tensor]:
+            state, spread = encoder.swap_columns_nearly(tokens, others, swaps, around)
+            return self.outputs(state).unflatten(0, (tokens.shape[1], -1)), spread
+
+        return predict
 
     def outputs(self, state: Float[Tensor, "member batch d"]) -> Float[Tensor, "batch member output"]:
         """Return the outputs of the states that predict.
