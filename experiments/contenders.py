@@ -26,7 +26,7 @@ from tabattn.nn.tokens import Cells
 from tabattn.table.columns import Levels, Numbers
 from tabattn.table.inference import infer_table
 from tabattn.table.schema import TableSchema
-from tabattn.training.data import ShuffledBatches, TrainingRows
+from tabattn.training.data import ChosenRows, ShuffledBatches, TrainingRows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Contender = Callable[[SplitTable, int], Array]
@@ -325,7 +325,7 @@ def _fit_network(
         torch.manual_seed(seed)
         model, optimizer = build(schema, train.cells, n_outputs)
         best_loss, best_weights, n_worse = float("inf"), copy.deepcopy(model.state_dict()), 0
-        batches = ShuffledBatches(rows, learned, network_batch_size(len(learned)), seed)
+        batches = ShuffledBatches(rows, ChosenRows.all_of(learned), network_batch_size(len(learned)), seed)
         for _ in range(max_epochs):
             for batch in batches:
                 optimizer.zero_grad()

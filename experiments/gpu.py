@@ -19,6 +19,7 @@ from tabattn.nn.model import ModelShape
 from tabattn.nn.tokens import CellLayout, Cells
 from tabattn.training import fitting
 from tabattn.training.data import TrainingRows
+from tabattn.training.holdout import HoldOut
 from tabattn.training.settings import OptimizerSettings, TrainingSettings
 
 COMMAND = "python -m experiments.gpu"
@@ -56,7 +57,7 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
     def seconds(n: int) -> float:
         settings = TrainingSettings(OptimizerSettings(1e-3, 1e-5), batch_size, n, n, 0, device)
         start = time.perf_counter()
-        fitting.train(shape, rows, held_out, settings)
+        fitting.train(shape, rows, HoldOut(held_out, ~held_out), settings)
         return time.perf_counter() - start
 
     seconds(1)

@@ -32,8 +32,9 @@ from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import CellLayout, Cells
-from tabattn.training.data import ShuffledBatches, TrainingRows
+from tabattn.training.data import ChosenRows, ShuffledBatches, TrainingRows
 from tabattn.training.fitting import train
+from tabattn.training.holdout import HoldOut
 from tabattn.training.module import HeldOutPredictions, TrainingModule
 from tabattn.training.settings import OptimizerSettings, TrainingSettings
 from tabattn.training.sizes import MAX_ROWS_OF_GROUPS
@@ -72,20 +73,20 @@ def step_times(n_rows: int, n_members: int, batch_size: int, n_turns: int) -> di
     learned = torch.arange(1, n_rows)[None]
     shape = model_shape(n_members)
     optimizer = OptimizerSettings(1e-3, 1e-5)
-    n_steps = len(ShuffledBatches(rows, learned, batch_size, 0))
+    n_steps = len(ShuffledBatches(rows, ChosenRows.all_of(learned), batch_size, 0))
 
     def lightning(n_epochs: int) -> None:
         train(
             shape,
             rows,
-            held_out,
+            HoldOut(held_out, ~held_out),
             TrainingSettings(optimizer, batch_size, n_epochs, n_epochs, 0, "cpu"),
         )
 
     def bare(n_epochs: int) -> None:
         module = TrainingModule(TabAttnModel(shape), optimizer, HeldOutPredictions(rows, held_out.sum(dim=1)))
         stepper = module.configure_optimizers()
-        batches = ShuffledBatches(rows, learned, batch_size, 0)
+        batches = ShuffledBatches(rows, ChosenRows.all_of(learned), batch_size, 0)
         for _ in range(n_epochs):
             for batch in batches:
                 stepper.zero_grad()

@@ -127,6 +127,23 @@ def rank_command(
         typer.Option(metavar="NAME=COLUMN", help="Rank a column as part of a group; repeat for its other columns."),
     ] = None,
     test_fraction: Annotated[float, typer.Option(help="Fraction of rows to hold out, between 0 and 1.")] = 0.2,
+    split_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Rows of the same value, such as a lot, patient or machine, are held out together; may be repeated.",
+        ),
+    ] = None,
+    order_by: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Hold out the last rows in time, not rows at random.")
+    ] = None,
+    gap: Annotated[int, typer.Option(min=0, help="With --order-by: leave so many rows beside them out.")] = 0,
+    split_features: Annotated[
+        bool, typer.Option("--split-features", help="Rank the columns of --split-by and --order-by too.")
+    ] = False,
+    folds: Annotated[
+        int, typer.Option(min=1, help="Hold every row out once, in so many fits; 1 to hold out a part of the rows.")
+    ] = 1,
     max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
     time_limit: Annotated[
         float | None,
@@ -171,6 +188,11 @@ def rank_command(
             encoder=encoder,
             pretrain=pretrain,
             test_fraction=test_fraction,
+            split_by=split_by or (),
+            order_by=order_by,
+            gap=gap,
+            split_features=split_features,
+            folds=folds,
             n_repeats="auto" if repeats is None else repeats,
             max_epochs=max_epochs,
             time_limit=time_limit,
@@ -342,7 +364,7 @@ def _report(ranking: "Ranking", target: str, out: Path) -> None:
     n_values = problem.y.nunique()
     how = f"classification, {n_values} classes" if problem.task == "classification" else "regression"
     console.print(
-        f"Target {escape(repr(target))}: {how}; {ranking.n_train} rows fitted, {ranking.n_held_out} held out, "
+        f"Target {escape(repr(target))}: {how}; {ranking.n_train} rows fitted, {escape(ranking.held_out)} held out, "
         f"{problem.X.shape[1]} columns. Best epoch {ranking.estimator.best_epoch_} of {ranking.estimator.n_iter_}."
     )
     if ranking.shortened:

@@ -125,6 +125,10 @@ class LeakWarning(TabAttnWarning):
     """A column alone predicts the target nearly perfectly."""
 
 
+class DependentRowsWarning(TabAttnWarning):
+    """Rows belong together, or resemble their neighbours in time, and are held out at random."""
+
+
 class DroppedRowsWarning(TabAttnWarning):
     """Rows were left out because their target is missing."""
 

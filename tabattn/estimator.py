@@ -38,6 +38,7 @@ from tabattn.parameters import Parameters, check_parameters
 from tabattn.progress import Job
 from tabattn.table.frames import checked_frame
 from tabattn.table.inference import infer_table
+from tabattn.table.links import RowLinks, row_links
 from tabattn.table.problem import plain_classes
 from tabattn.table.rules import CellRules
 
@@ -51,6 +52,8 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         y: Any,
         sample_weight: Any = None,
         *,
+        row_groups: Any = None,
+        row_order: Any = None,
         eval_set: tuple[Any, Any] | None = None,
         unlabelled: Any = None,
     ) -> Self:
@@ -66,6 +69,11 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             y: Target of each row: one number or class, several numbers, or 0 or 1 for each of several labels.
             sample_weight: Weight of each row in the loss, not negative; None for equal weights. Where all are integers,
                 and not more than a million together, a row of weight 2 is the same as two rows.
+            row_groups: Which rows belong together, such as the lot or the patient of each: a label for each row, of
+                which there are at least two. Rows of a group are held out together. Rows that are equal in all cells
+                are held out together anyway.
+            row_order: A number or time for each row, such as when it was measured: then each member holds out rows next
+                to each other in this order, not rows at random.
             eval_set: X and y of other rows, all of the same weight, that decide when to stop and rank the columns; then
                 none of X is held out.
             unlabelled: Further rows, whose target is not known, for pretraining.
@@ -84,7 +92,8 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         before = dict(vars(self))
         try:
             previous: FittedModel | None = before.get("fitted_model_") if self.warm_start else None
-            encoder, rows = self._fit_rows(X, y, sample_weight, eval_set, unlabelled, previous)
+            links = row_links(row_groups, row_order)
+            encoder, rows = self._fit_rows(X, y, sample_weight, links, eval_set, unlabelled, previous)
             self.fitted_model_ = fit_model(self, encoder, rows, previous)
         except BaseException as error:
             self.__dict__ = before
@@ -100,6 +109,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
         X: Any,
         y: Any,
         sample_weight: Any,
+        links: RowLinks,
         eval_set: tuple[Any, Any] | None,
         unlabelled: Any,
         previous: FittedModel | None,
@@ -114,7 +124,8 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             previous.refuse_other_kinds(self.kinds or {})
         frame = checked_frame(self, X, reset=previous is None)
         values = self._check_target(y, len(frame))
-        ordered = OrderedRows.weighted(frame, values, sample_weight, getattr(self, "class_weight", None))
+        links.check_length(len(frame))
+        ordered = OrderedRows.weighted(frame, values, sample_weight, getattr(self, "class_weight", None), links)
         if previous is None:
             target = self._learned_target(ordered.y, ordered.weight)
             table = infer_table(ordered.X, self.kinds, rules=self._rules)
@@ -131,6 +142,7 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             feature_names=None if names is None else tuple(names),
             validation=None if eval_set is None else self._validation_rows(encoder, eval_set),
             unlabelled=None if unlabelled is None else encoder.read(in_order(checked_frame(self, unlabelled))),
+            links=ordered.links,
         )
 
     def _validation_rows(self, encoder: RowEncoder, eval_set: tuple[Any, Any]) -> Rows:

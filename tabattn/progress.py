@@ -163,6 +163,18 @@ class Job:
                 factor = min(max(slowness, 1 / MAX_SPEED_CORRECTION), MAX_SPEED_CORRECTION)
                 self._expected = {each: factor * seconds for each, seconds in self._expected.items()}
 
+    def part(self, n_parts: int) -> "Job":
+        """Return a job for the next of some equal parts of what is left, which shows itself in the same line.
+
+        Args:
+            n_parts: How many parts are left; this job itself for one.
+        """
+        if n_parts == 1:
+            return self
+        part = Job(None if self.time_limit is None else max(self.left, 0.0) / n_parts, self.is_shown, self.clock)
+        part._line = self._line
+        return part
+
     @contextmanager
     def shown(self) -> Iterator[Self]:
         """Show the line, if that is wanted, until the job is done; it disappears then."""

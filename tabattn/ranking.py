@@ -1,6 +1,7 @@
 """The whole analysis in one call: split, fit, rank, compare, write results."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -8,65 +9,49 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
-from sklearn.model_selection import train_test_split
+from sklearn.base import clone
 
-from tabattn.arrays import Array
+from tabattn.analysis import (
+    Analysis,
+    HeldOutPart,
+    against_constant,
+    analyse,
+    fit_rows,
+    model_scores,
+    pooled_attention,
+    pooled_permutation,
+    pooled_scores,
+)
 from tabattn.choices import DEFAULT_METHOD, Censored, EncoderKind, Method, Pretrain, RegressionLoss, Task, TaskChoice
-from tabattn.diagnostics.baselines import dummy, gradient_boosting
-from tabattn.diagnostics.identifiers import identifier_names
-from tabattn.diagnostics.leaks import SplitRows, leaking_names
-from tabattn.encoding.ordering import OrderedRows, in_order
-from tabattn.encoding.rows import RowEncoder, Rows
-from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding, check_classes, check_numbers
+from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
+from tabattn.diagnostics.linked_rows import linked_row_findings
+from tabattn.diagnostics.results import ranking_findings, target_findings
+from tabattn.encoding.ordering import row_keys
 from tabattn.errors import (
-    IdentifierWarning,
-    LeakWarning,
     ParameterError,
-    TabAttnWarning,
-    UninformativeColumnWarning,
-    UntrustedRankingWarning,
+    TableError,
     nearest,
-    quoted,
     warn_all,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_atomic
-from tabattn.fitted.costs import expected_scores, expected_shuffles
-from tabattn.fitted.fit import FitRows, fit_model, model_shape
-from tabattn.fitted.model import FittedModel
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import METHODS
-from tabattn.importance.permutation import (
-    SCORINGS,
-    SHUFFLES_SHARE,
-    PermutationScores,
-    Repeats,
-    enough_rows,
-    mean_repeats,
-    score_of,
-)
+from tabattn.importance.permutation import PermutationScores, Repeats
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
-from tabattn.nn.losses import LossName
 from tabattn.output.results import csv_writer, write_results
 from tabattn.parameters import check_parameters
-from tabattn.progress import Job, Phase
-from tabattn.table.cells import AnySeries
+from tabattn.progress import Job
 from tabattn.table.inference import infer_table
+from tabattn.table.links import RowLinks, times_in, units_in
 from tabattn.table.problem import Problem, split_target
 from tabattn.table.reading import read_any
 from tabattn.table.rules import CellRules, NaValues
-from tabattn.table.schema import TypedTable
+from tabattn.table.splits import Split, fold_rows, split_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
-N_SHOWN = 10
-SCORES_SHARE, BOOSTING_SHARE = 0.5, 0.7
-MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
-SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +70,8 @@ class Ranking:
         n_held_out: Number of rows that scores and rankings come from.
         permutation: Permutation importance, of the held-out rows or enough of them, see `enough_rows`.
         n_permuted: Number of these rows.
+        findings: What a reader of the ranking should know.
+        held_out: Which rows were held out, in words.
         shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
     """
 
@@ -99,6 +86,8 @@ class Ranking:
     n_held_out: int
     permutation: PermutationScores
     n_permuted: int
+    findings: tuple[Finding, ...] = ()
+    held_out: str = ""
     shortened: tuple[str, ...] = ()
 
     @property
@@ -107,6 +96,11 @@ class Ranking:
         scores = self.models.melt(id_vars="model", var_name="score")
         measures = [*self.agreement, *(scores["score"] + "_" + scores["model"])]
         return pd.DataFrame({"measure": measures, "value": [*self.agreement.values(), *scores["value"]]})
+
+    @property
+    def diagnostics(self) -> pd.DataFrame:
+        """What a reader of the ranking should know, one finding per row, see `findings_table`."""
+        return findings_table(self.findings)
 
     @property
     def training_attention(self) -> pd.DataFrame:
@@ -161,6 +155,7 @@ class Ranking:
         tables = {
             "importance": self.table,
             "comparison": self.comparison,
+            "diagnostics": self.diagnostics,
             "training_attention": self.training_attention,
         }
         plots: Mapping[str, Callable[[], Axes]] = {
@@ -192,6 +187,11 @@ def rank(
     loss: RegressionLoss = "squared",
     quantile: float = 0.5,
     test_fraction: float = 0.2,
+    split_by: str | Sequence[str] = (),
+    order_by: str | None = None,
+    gap: int = 0,
+    split_features: bool = False,
+    folds: int = 1,
     n_repeats: Repeats = "auto",
     max_epochs: int = 100,
     time_limit: float | None = None,
@@ -229,6 +229,17 @@ def rank(
             rankings go by it.
         quantile: Which quantile "pinball" is for.
         test_fraction: Fraction of rows to hold out, greater than 0 and less than 1.
+        split_by: Names of columns whose rows belong together, such as the lot, the patient or the machine: rows with
+            the same cells in them are held out together, inside of the fit too. They are no features, unless
+            `split_features` is set. Rows that are equal in all cells stay together without being asked.
+        order_by: Name of a column of times or numbers: the last rows are held out, and blocks of time inside of the
+            fit. With `split_by`, the last units. It is no feature either.
+        gap: Number of rows beside those that are held out that are not fitted, where rows are ordered: they resemble
+            them.
+        split_features: Whether the columns of `split_by` and `order_by` are features too.
+        folds: 1 to hold out a part of the rows; else the number of folds in which each row is held out once: scores,
+            permutation importance and attention are then those of all rows, and the estimator is fitted on all of them
+            in the end. It takes that many times as long, and once more.
         n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, but
             above 100 columns for fewer of those that come after the first 50 then.
         max_epochs: Passes over the training rows at most.
@@ -246,11 +257,12 @@ def rank(
         TabAttnError: The table or an argument is at fault; the message states what to do.
 
     Warns:
-        UntrustedRankingWarning: A constant predicts the held-out rows as well as the model does.
+        UntrustedRankingWarning: The model does not predict the held-out rows better than a constant, beyond chance.
         UninformativeColumnWarning: Some columns have at most one value in the rows that were fitted; they are
             ranked last with importance 0.
         DroppedRowsWarning: Some rows have no target.
         IdentifierWarning: Some columns seem to number or name the rows.
+        DependentRowsWarning: Rows belong together, or resemble their neighbours in time, and were held out at random.
         LeakWarning: A column alone predicts the held-out rows nearly perfectly.
         UnparsedCellsWarning: Some cells are not what their column holds, and count as missing.
         UnknownLevelsWarning: None of ten or more held-out cells of a category is a level that was fitted.
@@ -274,13 +286,21 @@ def rank(
         raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
     if n_repeats != "auto" and (not isinstance(n_repeats, Integral) or n_repeats < 1):
         raise ParameterError(f"n_repeats must be 'auto' or an integer of at least 1, got {n_repeats!r}.")
+    for name, value, least in (("gap", gap, 0), ("folds", folds, 1)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise ParameterError(f"{name} must be an integer of at least {least}, got {value!r}.")
+    if gap and order_by is None:
+        raise ParameterError(f"gap must be 0 where rows have no order, got {gap}. Name a column by order_by.")
     is_number = isinstance(time_limit, Real) and not isinstance(time_limit, bool)
     if time_limit is not None and not (is_number and time_limit > 0):
         raise ParameterError(f"time_limit must be a positive number of seconds or None, got {time_limit!r}.")
     job = Job(None if time_limit is None else float(time_limit), is_shown=verbose)
     given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
     rules = CellRules.of(na_values, keep_na=keep_na, censored=censored)
-    problem = split_target(given, target, drop=drop, task=task, rules=rules)
+    split_by = [split_by] if isinstance(split_by, str) else [str(name) for name in split_by]
+    aside = [*split_by, *([] if order_by is None else [order_by])]
+    dropped = drop if split_features else list(dict.fromkeys([*drop, *aside]))
+    problem = split_target(given, target, drop=dropped, aside=aside, task=task, rules=rules)
     settings = parameters | {
         "encoder": encoder,
         "pretrain": pretrain,
@@ -297,77 +317,88 @@ def rank(
     elif loss != "squared":
         raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
     estimator = _estimator(problem.task, settings)
-    train, held_out = _split(problem, test_fraction, random_state)
-    table = infer_table(problem.X, kinds, train, rules)
+    links = _links(problem, split_by, order_by, gap, rules)
+    splits = _splits(problem, links, folds, test_fraction, random_state)
+    table = infer_table(problem.X, kinds, splits[0].train if folds == 1 else None, rules)
     warn_all(table.warnings)
-    units_of(table.schema, groups)  # refuses wrong groups before the fit
+    units = units_of(table.schema, groups)
+    plan = Analysis(problem, table, links, method, groups, n_repeats, random_state)
+    parts: list[HeldOutPart] = []
     with job.shown():
-        n_expected = mean_repeats(len(table.schema.columns)) if n_repeats == "auto" else n_repeats
-        rows, held_out_rows = _fit(estimator, problem, table, train, held_out, n_expected, job)
-        fitted = estimator.fitted_model_
-        units = units_of(fitted.schema, groups)
-        n_most = min(len(held_out_rows), enough_rows(len(units.names)))
-        n_permuted = _n_affordable(n_most, job.expected("shuffles") / n_expected, SHUFFLES_SHARE * job.left)
-        permuted = held_out_rows.sample(n_permuted, random_state)
-        job.expect({"shuffles": job.expected("shuffles") * n_permuted / n_most})
-        permutation = fitted.permutation(permuted, units, n_repeats, random_state, job)
-        with job.phase("scores", share=SCORES_SHARE) as phase:
-            n_scored = _n_affordable(len(held_out_rows), phase.expected, phase.left)
-            phase.expected *= n_scored / len(held_out_rows)
-            scores = fitted.scores(held_out_rows.sample(n_scored, random_state), method, units)
-        if method == DEFAULT_METHOD and not groups:
-            estimator.fitted_model_ = replace(fitted, scored=scores.importance)
-        importance = importance_table(units, scores, permutation)
-        with job.phase("gradient boosting", share=BOOSTING_SHARE) as phase:
-            fewer = _fewer_rows(rows, phase, random_state)
-            models = _model_scores(fitted, fewer, held_out_rows, random_state)
-            leaks = leaking_names(fewer, fitted.schema, fitted.model.shape.layout, importance, units)
-        identifiers = identifier_names(table, fitted.schema)
-        mean_attention = fitted.mean_attention(held_out_rows)
-    for done, wanted, what in (
-        (len(permuted), n_most, "permuted rows"),
-        (n_scored, len(held_out_rows), "scored rows"),
-        (len(fewer.train), len(rows.train), "rows for gradient boosting"),
-    ):
-        if done < wanted:
-            job.shortened.append(f"{done} of {wanted} {what}")
-    warn_all(held_out_rows.warnings)
-    warn_all(_findings(identifiers, leaks, fitted.schema.constant_names, models, loss))
+        for number, split in enumerate(splits):
+            part = job.part(len(splits) - number + (folds > 1))
+            parts.append(analyse(plan, split, clone(estimator), part))
+        if folds > 1:
+            fit_rows(plan, np.arange(len(table)), estimator, 0, job)
+            units = units_of(table.schema, groups)
+        else:
+            estimator, units = parts[0].estimator, parts[0].units
+    permutation, scores = pooled_permutation(parts), pooled_scores(parts)
+    importance, models = importance_table(units, scores, permutation), model_scores(parts)
+    warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
+    leaks = tuple(dict.fromkeys(itertools.chain.from_iterable(part.leaks for part in parts)))
+    layout = parts[0].estimator.fitted_model_.model.shape.layout
+    findings = [
+        *ranking_findings(table, estimator.schema_, leaks, models, against_constant(parts, links).p_value, loss),
+        *target_findings(problem),
+        *linked_row_findings(parts[0].rows, layout, links, random_state),
+    ]
+    warn_all(warnings_of(findings))
+    n_held_out = sum(len(split.held_out) for split in splits)
     return Ranking(
         table=importance,
         agreement=_agreement(importance, units),
         models=models,
-        mean_attention=mean_attention,
+        mean_attention=pooled_attention(parts),
         estimator=estimator,
         units=units,
         problem=problem,
-        n_train=len(rows.train),
-        n_held_out=len(rows.held_out),
+        n_train=len(parts[0].rows.train) if folds == 1 else len(table),
+        n_held_out=n_held_out,
         permutation=permutation,
-        n_permuted=len(permuted),
-        shortened=tuple(job.shortened),
+        n_permuted=sum(part.n_permuted for part in parts),
+        findings=tuple(findings),
+        held_out=_held_out_words(splits, links, split_by, order_by),
+        shortened=tuple(dict.fromkeys([*job.shortened, *itertools.chain.from_iterable(p.shortened for p in parts)])),
     )
 
 
-def _n_affordable(n_rows: int, expected: float, left: float, at_least: int = MIN_AFFORDED_ROWS) -> int:
-    """Return how many rows fit into the time left, if all of them are expected to take so long."""
-    if expected <= left:
-        return n_rows
-    return min(n_rows, max(at_least, int(n_rows * max(left, 0.0) / expected)))
+def _links(problem: Problem, split_by: Sequence[str], order_by: str | None, gap: int, rules: CellRules) -> RowLinks:
+    """Return which rows belong together, and when they were; rows with the same cells belong together always."""
+    unit = units_in(problem.aside, split_by) if split_by else None
+    time = None if order_by is None else times_in(problem.aside, order_by, rules)
+    links = RowLinks(unit, time, gap, is_asked=unit is not None)
+    if unit is not None:
+        return links
+    cells = pd.concat([problem.X, problem.aside.drop(columns=[*problem.X], errors="ignore")], axis=1)
+    return links.with_equal_rows(np.unique(row_keys(cells, problem.y.to_numpy()), return_inverse=True)[1])
 
 
-def _fewer_rows(rows: SplitRows, phase: Phase, random_state: int) -> SplitRows:
-    """Leave some of the rows to fit out, where gradient boosting would take too long on all of them."""
-    n_cells = rows.design.shape[1] * len(rows.train)
-    seconds = SECONDS_PER_MILLION_CELLS * n_cells / 1e6
-    n_train = _n_affordable(len(rows.train), seconds, phase.left, MIN_BOOSTED_ROWS)
-    if n_train == len(rows.train):
-        return rows
-    chosen = np.random.default_rng(random_state).choice(rows.train, n_train, replace=False)
-    y = rows.problem.y.iloc[rows.train].to_numpy()
-    kept = np.unique(y, return_index=True)[1] if rows.problem.task == "classification" else [y.argmax()]
-    chosen = np.union1d(chosen, rows.train[kept])
-    return replace(rows, train=np.sort(chosen))
+def _splits(problem: Problem, links: RowLinks, folds: int, test_fraction: float, random_state: int) -> list[Split]:
+    """Return the rows to fit and to hold out of each fold."""
+    y = problem.y.to_numpy()
+    if folds > 1:
+        return list(fold_rows(y, problem.task, links, folds, random_state))
+    try:
+        return [split_rows(y, problem.task, links, test_fraction, random_state)]
+    except TableError:
+        if links.is_asked or links.unit is None:
+            raise
+        return [split_rows(y, problem.task, replace(links, unit=None), test_fraction, random_state)]
+
+
+def _held_out_words(splits: Sequence[Split], links: RowLinks, split_by: Sequence[str], order_by: str | None) -> str:
+    """Say which rows were held out."""
+    n_rows = sum(len(split.held_out) for split in splits)
+    if len(splits) > 1:
+        said = f"all {n_rows} rows, in {len(splits)} folds"
+        how = "blocks of time" if order_by else "whole units" if split_by else ""
+        return f"{said} of {how}" if how else said
+    said = f"{n_rows} rows"
+    if split_by and links.unit is not None:
+        n_units = len(np.unique(links.unit[splits[0].held_out]))
+        said = f"{n_units} of {links.n_units} values of {' and '.join(map(repr, split_by))} ({n_rows} rows)"
+    return f"the last {said} by {order_by!r}" if order_by else said
 
 
 def _estimator(task: Task, settings: Mapping[str, Any]) -> TabAttnRegressor | TabAttnClassifier:
@@ -384,149 +415,7 @@ def _estimator(task: Task, settings: Mapping[str, Any]) -> TabAttnRegressor | Ta
     return estimator
 
 
-def _fit(
-    estimator: TabAttnRegressor | TabAttnClassifier,
-    problem: Problem,
-    table: TypedTable,
-    train: Positions,
-    held_out: Positions,
-    n_repeats: float,
-    job: Job,
-) -> tuple[SplitRows, Rows]:
-    """Fit some rows of a table that was parsed, and encode the others.
-
-    Returns:
-        All rows, with those that were fitted as training rows; and the held-out rows.
-    """
-    target: TargetEncoding
-    if isinstance(estimator, TabAttnRegressor):
-        y = check_numbers(problem.y, estimator.loss, len(table))
-        ordered = OrderedRows.weighted(problem.X.iloc[train], y[train])
-        target = NumberEncoding.learned(ordered.y, ordered.weight, estimator.loss, estimator.quantile)
-    else:
-        y = check_classes(problem.y, len(table))
-        ordered = OrderedRows.weighted(problem.X.iloc[train], y[train], class_weight=estimator.class_weight)
-        target = ClassEncoding.learned(ordered.y)
-    fitted_positions = train[ordered.positions]
-    encoder, rows = RowEncoder.learned(table.take(fitted_positions).with_learned_schema(), ordered.y, target)
-    shape = model_shape(estimator, encoder, len(rows))
-    job.expect(
-        {
-            "shuffles": expected_shuffles(shape, min(len(held_out), enough_rows(shape.n_columns)), n_repeats),
-            "scores": expected_scores(shape, len(held_out)),
-            "gradient boosting": SECONDS_OF_BOOSTING,
-        }
-    )
-    has_unlabelled = estimator.pretrain == "auto" and len(problem.unlabelled) > 0
-    fitted = fit_model(
-        estimator,
-        encoder,
-        FitRows(
-            rows,
-            ordered.weight,
-            ordered.loss_weight,
-            feature_names=table.schema.names,
-            unlabelled=encoder.read(in_order(problem.unlabelled)) if has_unlabelled else None,
-        ),
-        job=job,
-    )
-    if fitted.history.was_interrupted:
-        raise KeyboardInterrupt
-    estimator.with_model(fitted)
-    held_out_rows = encoder.encode(table.take(held_out), y[held_out])
-    design = np.full((len(table), rows.raw.design.shape[1]), np.nan)
-    design[fitted_positions], design[held_out] = rows.raw.design, held_out_rows.raw.design
-    return SplitRows(table, design, problem, np.unique(fitted_positions), held_out), held_out_rows
-
-
-def _model_scores(fitted: FittedModel, rows: SplitRows, held_out_rows: Rows, random_state: int) -> pd.DataFrame:
-    """Score the model, a constant and gradient boosting on the held-out rows."""
-    shape, target, task = fitted.model.shape, fitted.encoder.target, rows.problem.task
-    classes = target.classes if isinstance(target, ClassEncoding) else None
-    baselines = {
-        "dummy": dummy(task, shape.loss, shape.quantile),
-        "hist_gradient_boosting": gradient_boosting(task, shape.layout, random_state, shape.loss, shape.quantile),
-    }
-    outputs = {"tabattn": fitted.predict(held_out_rows)}
-    for name, baseline in baselines.items():
-        baseline.fit(rows.design[rows.train], rows.problem.y.iloc[rows.train])
-        predict = baseline.predict if classes is None else baseline.predict_proba
-        outputs[name] = predict(rows.design[rows.held_out])
-    y = rows.problem.y.iloc[rows.held_out]
-    return pd.DataFrame(
-        [
-            {"model": name, **_held_out_scores(output, classes, y, shape.loss, shape.quantile)}
-            for name, output in outputs.items()
-        ]
-    )
-
-
-def _split(problem: Problem, test_fraction: float, random_state: int) -> tuple[Positions, Positions]:
-    """Return positions of the rows to fit and of those to hold out.
-
-    Classes have the same frequencies in both where rows suffice, and at least one row among those to fit.
-    """
-    n_rows = len(problem.y)
-    n_held_out = min(max(2, round(test_fraction * n_rows)), n_rows - 2)
-    n_classes = problem.y.nunique()
-    is_stratified = problem.task == "classification" and n_classes <= min(n_held_out, n_rows - n_held_out)
-    train, held_out = train_test_split(
-        np.arange(n_rows),
-        test_size=n_held_out,
-        random_state=random_state,
-        stratify=problem.y if is_stratified else None,
-    )
-    if problem.task == "classification":
-        classes = problem.y.to_numpy()
-        absent = np.setdiff1d(classes[held_out], classes[train])
-        moved = [held_out[classes[held_out] == name][0] for name in absent]
-        train, held_out = np.append(train, moved).astype(np.int64), np.setdiff1d(held_out, moved)
-    return np.sort(train), np.sort(held_out)
-
-
 def _agreement(importance: ImportanceTable, units: Units) -> Agreement:
     """Compare the rankings of what varies, in the order of the table, so that ties favour neither."""
     compared = importance.set_index("feature").loc[[units.names[i] for i in sorted(units.scored)]]
     return compare_rankings(-compared["rank"].to_numpy(np.float64), compared["permutation_mean"].to_numpy())
-
-
-def _held_out_scores(
-    output: Array, classes: Array | None, y: AnySeries, loss: LossName, quantile: float
-) -> dict[str, float]:
-    """Score predicted numbers, or probabilities of classes."""
-    if classes is not None:
-        nats = log_loss(y, output, labels=classes)
-        return {"accuracy": accuracy_score(y, classes[output.argmax(axis=1)]), "log_loss": nats}
-    scores = {"r2": r2_score(y, output), "rmse": root_mean_squared_error(y, output)}
-    scoring = SCORINGS[loss]
-    return scores if scoring == "r2" else {scoring: score_of(scoring, y, output, quantile=quantile)} | scores
-
-
-def _findings(
-    identifiers: Sequence[str], leaks: Sequence[str], constants: Sequence[str], models: pd.DataFrame, loss: LossName
-) -> Iterator[TabAttnWarning]:
-    """Yield what to warn of: columns that mislead or are of no use, and a model that predicts nothing."""
-    if identifiers:
-        yield IdentifierWarning(
-            f"{quoted(identifiers, N_SHOWN)}: these columns seem to number or name the rows, which can't help with "
-            "others. Leave them out (--drop) unless they mean something, such as the order in time."
-        )
-    if leaks:
-        yield LeakWarning(
-            f"{quoted(leaks, N_SHOWN)}: alone enough to predict the target nearly perfectly. Is it known before the "
-            "target? If not, it gives the target away: leave it out (--drop)."
-        )
-    if constants:
-        yield UninformativeColumnWarning(
-            f"{len(constants)} column(s) have no value, or only one, in the fitted rows; ranked last: "
-            f"{quoted(constants, N_SHOWN)}."
-        )
-    measure = "log_loss" if "log_loss" in models else "rmse" if loss == "squared" else SCORINGS[loss]
-    by_model = models.set_index("model")[measure]
-    sign = 1 if measure in {"log_loss", "rmse"} else -1
-    if not sign * by_model["tabattn"] < sign * by_model["dummy"]:
-        yield UntrustedRankingWarning(
-            f"The model predicts no better than a constant ({measure} {by_model['tabattn']:.4g} against "
-            f"{by_model['dummy']:.4g} on held-out rows): do not trust this ranking. "
-            "More rows, other columns or another target may help."
-        )

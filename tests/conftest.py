@@ -25,6 +25,7 @@ DATA = Path(__file__).parents[1] / "data"
 FILES = {
     "importance.csv",
     "comparison.csv",
+    "diagnostics.csv",
     "training_attention.csv",
     "model.tabattn",
     *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),

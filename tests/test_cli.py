@@ -27,7 +27,7 @@ def test_the_main_job(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert files(tmp_path / "out") == FILES
     for words in (
-        "Target 'cultivar': classification, 3 classes; 142 rows fitted, 36 held out, 11 columns.",
+        "Target 'cultivar': classification, 3 classes; 142 rows fitted, 36 rows held out, 11 columns.",
         "hist_gradient_boosting",
         "dummy",
         "permutation importance agree (1 shuffle per column)?",

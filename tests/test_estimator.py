@@ -16,11 +16,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -737,3 +738,52 @@ def test_a_warm_start_goes_on_to_hold_out_the_same_rows(mixed: pd.DataFrame, mon
     first, again, other = seen
     assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
+
+
+def test_rows_of_a_group_are_held_out_together_wherever_they_stand(mixed: pd.DataFrame) -> None:
+    """Targets of lots that no column says anything of: held out row by row, the copied settings would tell them."""
+    random = np.random.default_rng(0)
+    lot = np.repeat(np.arange(30), 10)
+    X = pd.DataFrame(random.normal(size=(30, 4))[lot], columns=list("abcd"))
+    y = random.normal(size=30)[lot] + 0.1 * random.normal(size=300)
+    small: dict[str, Any] = {"n_members": 4, "max_epochs": 25, "d_token": 16, "random_state": 0}
+    X["noise"] = mixed["noise"].to_numpy()
+    ways: dict[str, Any] = {"rows": {}, "lots": {"row_groups": lot}, "names": {"row_groups": [f"L{i}" for i in lot]}}
+    loss = {
+        name: TabAttnRegressor(**small).fit(X, y, **how).fitted_model_.history.best_loss for name, how in ways.items()
+    }
+    assert loss["rows"] < 0.5 < 0.9 < loss["lots"]
+    assert loss["names"] == loss["lots"]
+    order = random.permutation(300)
+    moved = TabAttnRegressor(**small | {"max_epochs": 2}).fit(X.iloc[order], y[order], row_groups=lot[order])
+    fixed = TabAttnRegressor(**small | {"max_epochs": 2}).fit(X, y, row_groups=lot)
+    np.testing.assert_array_equal(moved.predict(X), fixed.predict(X))
+
+
+def test_equal_rows_are_held_out_together() -> None:
+    random = np.random.default_rng(1)
+    X = pd.DataFrame(random.normal(size=(50, 5)), columns=list("abcde"))
+    y = random.normal(size=50)
+    est = TabAttnRegressor(n_members=4, max_epochs=25, d_token=16, random_state=0)
+    copied = est.fit(pd.concat([X] * 5, ignore_index=True), np.tile(y, 5))
+    assert copied.fitted_model_.history.best_loss > 0.9
+
+
+def test_groups_are_routed_and_blocks_of_time_are_held_out(mixed: pd.DataFrame) -> None:
+    X, y = mixed[["heat", "noise"]], mixed["y"]
+    lot = np.arange(len(X)) // 10
+    est = TabAttnRegressor(**FAST, random_state=0)
+    with config_context(enable_metadata_routing=True):
+        routed = cross_validate(
+            est.set_fit_request(row_groups=True), X, y, cv=2, params={"row_groups": lot}, return_estimator=True
+        )["estimator"][0]
+    half = np.arange(len(X)) >= len(X) // 2
+    alone = TabAttnRegressor(**FAST, random_state=0).fit(X[half], y[half], row_groups=lot[half])
+    np.testing.assert_array_equal(routed.predict(X), alone.predict(X))
+    walk = np.random.default_rng(0).normal(size=(400, 2)).cumsum(axis=0)
+    small: dict[str, Any] = {"n_members": 2, "max_epochs": 20, "d_token": 16, "random_state": 0}
+    free = TabAttnRegressor(**small).fit(walk[:, :1], walk[:, 1])
+    ordered = TabAttnRegressor(**small).fit(walk[:, :1], walk[:, 1], row_order=np.arange(400))
+    assert ordered.fitted_model_.history.best_loss > 1.5 * free.fitted_model_.history.best_loss
+    with pytest.raises(ParameterError, match="row_groups must have a value for each of the 300 rows, got 3"):
+        est.fit(X, y, row_groups=[1, 2, 3])

@@ -1,3 +1,4 @@
+import re
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +12,14 @@ import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
 
+from tabattn.analysis import fewer_rows, n_affordable
 from tabattn.diagnostics.leaks import SplitRows
 from tabattn.errors import (
+    DependentRowsWarning,
     IdentifierWarning,
     LeakWarning,
     ParameterError,
+    TabAttnError,
     UninformativeColumnWarning,
     UnknownLevelsWarning,
     UnparsedCellsWarning,
@@ -25,10 +29,11 @@ from tabattn.estimator import TabAttnClassifier
 from tabattn.importance.permutation import N_LEADING
 from tabattn.importance.table import COLUMNS
 from tabattn.progress import Job
-from tabattn.ranking import Ranking, _fewer_rows, _n_affordable, rank
+from tabattn.ranking import Ranking, rank
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import split_target
 from tabattn.table.schema import Kind
+from tabattn.table.splits import Split
 from tests.conftest import DATA, FILES, files
 
 
@@ -133,7 +138,7 @@ def test_permutation_importance_comes_from_enough_rows(monkeypatch: pytest.Monke
         "n_repeats": 2,
     }
     whole = rank(table, "y", **small)
-    monkeypatch.setattr("tabattn.ranking.enough_rows", lambda _: 15)
+    monkeypatch.setattr("tabattn.analysis.enough_rows", lambda _: 15)
     sampled = rank(table, "y", **small)
     assert (whole.n_permuted, sampled.n_permuted, sampled.n_held_out) == (40, 15, 40)
     assert sampled.table["importance"].equals(whole.table["importance"])
@@ -179,19 +184,19 @@ def test_a_table_is_ranked_within_a_time_limit_by_less_of_everything(monkeypatch
 
 
 def test_rows_that_time_does_not_suffice_for_are_left_out_but_no_class() -> None:
-    assert _n_affordable(1_000, 10.0, float("inf")) == _n_affordable(1_000, 10.0, 10.0) == 1_000
-    assert _n_affordable(1_000, 10.0, 2.0) == 200
-    assert _n_affordable(1_000, 10.0, -5.0) == 50
-    assert _n_affordable(30, 10.0, -5.0) == 30
+    assert n_affordable(1_000, 10.0, float("inf")) == n_affordable(1_000, 10.0, 10.0) == 1_000
+    assert n_affordable(1_000, 10.0, 2.0) == 200
+    assert n_affordable(1_000, 10.0, -5.0) == 50
+    assert n_affordable(30, 10.0, -5.0) == 30
     table = pd.DataFrame({"x": np.arange(3_000.0), "y": ["rare"] * 2 + ["often"] * 2_998})
     problem = split_target(table, "y")
     rows = SplitRows(infer_table(problem.X), np.zeros((3_000, 1)), problem, np.arange(2_900), np.arange(2_900, 3_000))
     with Job(1e-9).phase("gradient boosting") as phase:
-        fewer = _fewer_rows(rows, phase, 0)
+        fewer = fewer_rows(rows, phase, 0)
     assert 1_000 <= len(fewer.train) <= 1_001
     assert set(problem.y.iloc[fewer.train]) == {"rare", "often"}
     with Job().phase("gradient boosting") as phase:
-        assert _fewer_rows(rows, phase, 0) is rows
+        assert fewer_rows(rows, phase, 0) is rows
 
 
 def test_csv_and_plot_of_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
@@ -398,7 +403,7 @@ KINDS: dict[str, tuple[list[Any], list[Any], Kind]] = {  # cells of fitted rows,
 def test_kinds_are_those_of_the_rows_that_were_fitted(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted, held_out, kind = KINDS[what]
     rows = np.arange(90)
-    monkeypatch.setattr("tabattn.ranking._split", lambda *_: (rows[:60], rows[60:]))
+    monkeypatch.setattr("tabattn.ranking.split_rows", lambda *_: Split(rows[:60], rows[60:]))
     cells = (fitted * 20) + (held_out * 9 + fitted)
     table = pd.DataFrame({"x": cells, "z": np.sin(rows), "y": np.cos(rows)})
     ranking = rank(table, "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4)
@@ -410,8 +415,79 @@ def test_kinds_are_those_of_the_rows_that_were_fitted(what: str, monkeypatch: py
 @pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
 def test_held_out_levels_that_were_not_fitted_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.arange(60)
-    monkeypatch.setattr("tabattn.ranking._split", lambda *_: (rows[:40], rows[40:]))
+    monkeypatch.setattr("tabattn.ranking.split_rows", lambda *_: Split(rows[:40], rows[40:]))
     table = pd.DataFrame({"line": np.where(rows < 40, rows % 2, 2 + rows % 2), "z": np.sin(rows), "y": np.cos(rows)})
     table["line"] = table["line"].map(dict(enumerate("ABCD")))
     with pytest.warns(UnknownLevelsWarning, match="'line'"):
         rank(table, "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4)
+
+
+def lots(n_lots: int = 32, size: int = 10) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    lot = np.repeat(np.arange(n_lots), size)
+    table = pd.DataFrame(random.normal(size=(n_lots, 3))[lot], columns=["heat", "flow", "gas"])
+    y = 2 * random.normal(size=n_lots)[lot] + random.normal(size=len(lot))
+    return table.assign(lot=[f"L{each}" for each in lot], dose=random.normal(size=len(lot)), y=y)
+
+
+def test_lots_are_told_and_held_out_together() -> None:
+    table = lots()
+    fast: dict[str, Any] = {"n_repeats": 2, "max_epochs": 15, "n_members": 2, "d_token": 16}
+    with pytest.warns(DependentRowsWarning, match="Type --split-by lot"):
+        free = rank(table, "y", **fast)
+    first = free.diagnostics.iloc[0]
+    assert (first["code"], first["severity"], first["columns"]) == ("rows_in_blocks", "serious", "lot")
+    with pytest.warns(UntrustedRankingWarning, match="no better than a constant"):
+        asked = rank(table, "y", split_by="lot", **fast)
+    assert "lot" not in asked.table["feature"].to_numpy()
+    assert re.fullmatch(r"\d+ of 32 values of 'lot' \(\d+ rows\)", asked.held_out)
+    assert "rows_in_blocks" not in asked.diagnostics["code"].to_numpy()
+    assert free.models["r2"][0] > 0.4 > 0.2 > asked.models["r2"][0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kept = rank(table, "y", split_by=["lot"], split_features=True, **fast)
+    assert "lot" in kept.table["feature"].to_numpy()
+
+
+def test_folds_hold_every_row_out_once_and_pool() -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(150, 3)), columns=["heat", "dust", "noise"])
+    table["y"] = 2 * table["heat"] + table["dust"] + 0.3 * random.normal(size=150)
+    fast: dict[str, Any] = {"n_repeats": 2, "max_epochs": 20, "n_members": 2, "d_token": 16}
+    found = rank(table, "y", folds=3, **fast)
+    assert (found.n_held_out, found.n_train, found.held_out) == (150, 150, "all 150 rows, in 3 folds")
+    assert found.table["feature"].tolist() == ["heat", "dust", "noise"]
+    assert found.table["permutation_rank"].tolist() == [1, 2, 3]
+    assert found.table["importance"].sum() == pytest.approx(1)
+    assert found.models["r2"][0] > 0.8
+    assert found.mean_attention.to_numpy().sum(axis=1) == pytest.approx(1)
+    assert len(found.estimator.read(table.drop(columns="y"))) == 150
+    again = rank(table, "y", folds=3, **fast)
+    pd.testing.assert_frame_equal(again.table, found.table)
+
+
+def test_the_last_rows_are_held_out_in_time() -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(100, 2)), columns=["heat", "dust"])
+    table["y"] = table["heat"] + 0.1 * random.normal(size=100)
+    table["day"] = pd.date_range("2024-01-01", periods=100)
+    table = table.sample(frac=1, random_state=0, ignore_index=True)
+    found = rank(table, "y", order_by="day", gap=10, max_epochs=15, n_repeats=1)
+    assert (found.n_train, found.n_held_out, found.held_out) == (70, 20, "the last 20 rows by 'day'")
+    assert found.table["feature"].tolist() == ["heat", "dust"]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"split_by": "Lot"}, "got 'Lot'. Did you mean 'lot'"),
+        ({"split_by": "y"}, "it is the target"),
+        ({"order_by": "lot"}, "must hold numbers or dates"),
+        ({"gap": 3}, "gap must be 0 where rows have no order"),
+        ({"folds": 0}, "folds must be an integer of at least 1, got 0"),
+        ({"folds": 40, "split_by": "lot"}, "must not be more than the 32 units"),
+    ],
+)
+def test_wrong_splits_are_refused(how: dict[str, Any], message: str) -> None:
+    with pytest.raises(TabAttnError, match=message):
+        rank(lots(), "y", max_epochs=1, **how)

@@ -15,6 +15,7 @@ from tabattn.arrays import Array
 from tabattn.encoding.weighting import ClassWeight, check_weights, class_weights
 from tabattn.errors import TableError
 from tabattn.table.cells import INFERRED_NUMBERS, AnySeries, Floats, Positions, factorized, level_name
+from tabattn.table.links import RowLinks
 from tabattn.table.numbers import MAX_EXACT_INTEGER
 
 MAX_REPEATED_ROWS = 1_000_000
@@ -31,6 +32,7 @@ class OrderedRows:
         weight: Weight of each row, at most 1.
         loss_weight: The same times the weight of its class, at most 1.
         positions: Where each row was.
+        links: Which of them belong together, and when they were.
     """
 
     X: pd.DataFrame
@@ -38,9 +40,17 @@ class OrderedRows:
     weight: Floats
     loss_weight: Floats
     positions: Positions
+    links: RowLinks
 
     @classmethod
-    def weighted(cls, X: pd.DataFrame, y: Array, sample_weight: Any = None, class_weight: ClassWeight = None) -> Self:
+    def weighted(
+        cls,
+        X: pd.DataFrame,
+        y: Array,
+        sample_weight: Any = None,
+        class_weight: ClassWeight = None,
+        links: RowLinks | None = None,
+    ) -> Self:
         """Check weights, leave out rows without weight, and put the others in order.
 
         Args:
@@ -48,6 +58,7 @@ class OrderedRows:
             y: Target, shape (row,) or (row, output).
             sample_weight: Weight of each row, see `check_weights`.
             class_weight: Weight of each class, see `class_weights`.
+            links: Which rows belong together, and when they were. Rows of the same cells belong together anyway.
 
         Raises:
             ParameterError: These are not weights.
@@ -62,7 +73,9 @@ class OrderedRows:
                 f"X must have at least 2 rows of positive weight, got n_samples = 1 sample or fewer ({len(used)})."
             )
         X, y, by_class = X.iloc[used], y[used], by_class[used]
-        positions, written = ordered_rows(X, y, weight[used])
+        links = links.take(used) if links is not None else RowLinks()
+        keys = row_keys(X, y, links)
+        positions, written = _ordered(keys, weight[used])
         loss_weight = written * (by_class[positions] / by_class.max())
         return cls(
             X.iloc[positions],
@@ -70,6 +83,7 @@ class OrderedRows:
             written / written.max(),
             loss_weight / loss_weight.max(),
             used[positions],
+            links.take(positions).with_equal_rows(keys[positions]),
         )
 
 
@@ -91,10 +105,28 @@ def ordered_rows(X: pd.DataFrame, y: np.ndarray[Any, np.dtype[Any]], weight: Flo
         >>> sorted(positions.tolist()), weight.tolist()
         ([0, 1, 1], [1.0, 1.0, 1.0])
     """
-    columns = [_keys(X.iloc[:, i]) for i in range(X.shape[1])]
+    return _ordered(row_keys(X, y), weight)
+
+
+def row_keys(X: pd.DataFrame, y: Array, links: RowLinks | None = None) -> Keys:
+    """Return a hash of each row; columns with the same cell in all rows don't matter.
+
+    Args:
+        X: Features.
+        y: Target, shape (row,) or (row, output).
+        links: Units and times, if they count.
+    """
+    columns: list[Keys] = [_keys(X.iloc[:, i]) for i in range(X.shape[1])]
     columns += [_keys(pd.Series(each)) for each in y.reshape(len(y), -1).T]
-    varying = [keys for keys in columns if (keys != keys[0]).any()] or columns
-    keys = pd.util.hash_pandas_object(pd.DataFrame(np.column_stack(varying)), index=False).to_numpy()
+    if links is not None:
+        columns += [_keys(pd.Series(each)) for each in (links.unit, links.time) if each is not None]
+    varying = [each for each in columns if (each != each[0]).any()] or columns
+    hashed = pd.util.hash_pandas_object(pd.DataFrame(np.column_stack(varying)), index=False)
+    return np.asarray(hashed, dtype=np.uint64)
+
+
+def _ordered(keys: Keys, weight: Floats) -> tuple[Positions, Floats]:
+    """Put rows in the order of their keys, and repeat those with integer weights, see `ordered_rows`."""
     order = keys.argsort(kind="stable")
     weight = weight[order]
     with np.errstate(over="ignore"):

@@ -21,9 +21,10 @@ from tabattn.nn.tokens import Cells
 from tabattn.parameters import ORDERED, Parameters
 from tabattn.process_state import filters_restored
 from tabattn.progress import Job
+from tabattn.table.links import RowLinks
 from tabattn.table.schema import TableSchema
 from tabattn.training.data import TrainingRows
-from tabattn.training.holdout import held_out_rows
+from tabattn.training.holdout import HoldOut, LinkedRows, hold_out_rows
 from tabattn.training.settings import (
     AVERAGE_DECAY,
     MIN_PATIENCE,
@@ -50,6 +51,7 @@ class FitRows:
         feature_names: Names of the columns that fit was given, None for an array.
         validation: Other rows that decide when to stop and score the columns; None to hold some out.
         unlabelled: Rows without a target, for pretraining.
+        links: Which rows belong together, and when they were; None for independent rows.
     """
 
     rows: Rows
@@ -58,6 +60,7 @@ class FitRows:
     feature_names: tuple[str, ...] | None = None
     validation: Rows | None = None
     unlabelled: Rows | None = None
+    links: RowLinks | None = None
 
 
 def fit_model(
@@ -92,7 +95,7 @@ def fit_model(
     hold_out_seed = seed if previous is None else previous.hold_out_seed
     # a warm start holds out the same rows again, so that no row validates that was learned from before
     generator = torch.Generator().manual_seed(hold_out_seed if rows.validation is None else seed)
-    training, held_out, row_weight = _training_rows(settings, shape, rows, generator)
+    training, hold_out, row_weight = _training_rows(settings, shape, rows, generator)
     job = job or Job(is_shown=settings.verbose)
     job.expect({"training": expected_training(shape, len(rows.rows), settings.max_epochs)})
     with job.shown():
@@ -102,7 +105,7 @@ def fit_model(
             else (previous.model, dict(previous.history.pretraining))
         )
         how = _training_settings(settings, len(rows.rows), seed)
-        trained = train(shape, training, held_out, how, start=start, job=job)
+        trained = train(shape, training, hold_out, how, start=start, job=job)
     background = rows.rows.cells.take(draw_rows(torch.from_numpy(rows.weight), N_BACKGROUND, generator))
     positions, n_columns = encoder.schema.model_positions, len(encoder.schema.columns)
     attention = {"train": trained.train_attention, "eval": trained.eval_attention}
@@ -117,7 +120,7 @@ def fit_model(
             best_loss=trained.best_loss,
             was_interrupted=trained.was_interrupted,
         ),
-        scored=_scored_rows(training, held_out, row_weight, shape.n_members, generator),
+        scored=_scored_rows(training, hold_out.held_out, row_weight, shape.n_members, generator),
         hold_out_seed=hold_out_seed,
         feature_names=rows.feature_names,
         device=settings.device,
@@ -126,7 +129,7 @@ def fit_model(
 
 def _training_rows(
     settings: Parameters, shape: ModelShape, rows: FitRows, generator: torch.Generator
-) -> tuple[TrainingRows, Tensor, Tensor]:
+) -> tuple[TrainingRows, HoldOut, Tensor]:
     """Hold rows out, or add the validation rows.
 
     Returns:
@@ -137,13 +140,24 @@ def _training_rows(
     loss_weight = torch.from_numpy(rows.loss_weight.astype(np.float32))
     training = TrainingRows.numbered(cells, target, loss_weight)
     if rows.validation is None:
-        return training, held_out_rows(target, shape.n_groups, settings.validation_fraction, generator), weight
+        fraction = settings.validation_fraction
+        links = _linked(rows.links, len(training))
+        return training, hold_out_rows(target, shape.n_groups, fraction, generator, links), weight
     validation = rows.validation
     assert validation.target is not None, "validation rows have a target"
     is_other = torch.arange(len(training) + len(validation)) >= len(training)
     weight = torch.cat([weight, torch.ones(len(validation), dtype=weight.dtype)])
     joined = training.joined(validation.cells, validation.target)
-    return joined, is_other[:, None].expand(-1, shape.n_groups), weight
+    held_out = is_other[:, None].expand(-1, shape.n_groups)
+    return joined, HoldOut(held_out, ~held_out), weight
+
+
+def _linked(links: RowLinks | None, n_rows: int) -> LinkedRows | None:
+    """Return links as tensors."""
+    if links is None:
+        return None
+    unit = torch.arange(n_rows) if links.unit is None else torch.from_numpy(links.unit)
+    return LinkedRows(unit, None if links.time is None else torch.from_numpy(links.time), links.gap)
 
 
 def _scored_rows(

@@ -57,12 +57,14 @@ class Problem:
         y: Target: floats for regression, strings, booleans or numbers for classification; nothing missing.
         task: Which of the two it is.
         unlabelled: Features of the rows left out because their target was missing.
+        aside: Columns that say how to treat the rows, in the same rows as the features.
     """
 
     X: pd.DataFrame
     y: AnySeries
     task: Task
     unlabelled: pd.DataFrame
+    aside: pd.DataFrame
 
 
 def split_target(
@@ -70,6 +72,7 @@ def split_target(
     target: str,
     *,
     drop: Sequence[str] = (),
+    aside: Sequence[str] = (),
     task: TaskChoice = "auto",
     rules: CellRules | None = None,
 ) -> Problem:
@@ -82,6 +85,8 @@ def split_target(
         table: Features and target.
         target: Name of the target column.
         drop: Names of columns to leave out.
+        aside: Names of columns that say how to treat the rows, see `Problem.aside`; they are features too, unless they
+            are to be dropped.
         task: What to do with the target.
         rules: How some cells are to be read; None for the defaults.
 
@@ -101,7 +106,7 @@ def split_target(
         (['x'], 'regression')
     """
     refuse_duplicate_names(table)
-    target, drop = str(target), [str(name) for name in drop]
+    target, drop, aside = str(target), [str(name) for name in drop], [str(name) for name in aside]
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     if target not in table.columns:
         raise TargetError(f"The target must be a column of the table, got {target!r}. {nearest(target, table.columns)}")
@@ -109,6 +114,10 @@ def split_target(
         if name not in table.columns or name == target:
             why = "it is the target" if name == target else nearest(name, table.columns)
             raise ParameterError(f"A column to drop must be a feature of the table, got {name!r}. {why}")
+    for name in aside:
+        if name not in table.columns or name == target:
+            why = "it is the target" if name == target else nearest(name, table.columns)
+            raise ParameterError(f"A column to treat rows by must be one of the table, got {name!r}. {why}")
     rules = rules or CellRules()
     column = table[target]
     if pd.api.types.is_object_dtype(column):
@@ -150,7 +159,7 @@ def split_target(
             )
         doubts = [DroppedRowsWarning(message), *doubts]
     warn_all(doubts)
-    return Problem(X, y, chosen, unlabelled)
+    return Problem(X, y, chosen, unlabelled, table[list(dict.fromkeys(aside))])
 
 
 def _is_word(cell: object) -> bool:

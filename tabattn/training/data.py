@@ -1,11 +1,11 @@
 """Batches cut straight from tensors: no per-row collation, no worker processes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from tabattn.nn.tokens import Cells
@@ -19,7 +19,7 @@ class TrainingRows:
         cells: The features.
         target: Class codes; else numbers, one for each output, as the loss takes them.
         weight: Non-negative weight of each row in the loss.
-        number: Number of each row.
+        number: Number of each row; -1 of one that does not count.
     """
 
     cells: Cells
@@ -69,6 +69,54 @@ class TrainingRows:
         return type(self)(self.cells.to(device), *(tensor.to(device) for tensor in tensors))
 
 
+class ChosenRows(NamedTuple):
+    """Rows that are chosen, or rows that are chosen for each group of members: as many places for all.
+
+    Args:
+        rows: Numbers of the rows; where a group has fewer than another, some of its own again.
+        is_extra: Whether a row is such a repetition, which does not count.
+    """
+
+    rows: Int[Tensor, "*group place"]
+    is_extra: Bool[Tensor, "*group place"]
+
+    @classmethod
+    def all_of(cls, rows: Int[Tensor, "*group place"]) -> Self:
+        """Return rows that all count.
+
+        Args:
+            rows: Their numbers; or for each group those of its own, the same number for all.
+        """
+        return cls(rows, torch.zeros_like(rows, dtype=torch.bool))
+
+    @classmethod
+    def of(cls, chosen: Bool[Tensor, "row group"]) -> Self:
+        """Return the rows that are chosen for each group.
+
+        Args:
+            chosen: Which ones; at least one for each group.
+        """
+        counts = chosen.sum(dim=0)
+        place = torch.arange(int(counts.max()))
+        rows = [each.nonzero().flatten()[place % int(count)] for each, count in zip(chosen.T, counts, strict=True)]
+        return cls(torch.stack(rows), place >= counts[:, None])
+
+    def cut(self, rows: TrainingRows) -> TrainingRows:
+        """Return a batch of these rows; those that do not count have no weight, and the number -1."""
+        batch = rows.take(self.rows)
+        if not self.is_extra.any():
+            return batch
+        return replace(
+            batch,
+            weight=batch.weight.masked_fill(self.is_extra, 0.0),
+            number=batch.number.masked_fill(self.is_extra, -1),
+        )
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same on a device."""
+        return type(self)(self.rows.to(device), self.is_extra.to(device))
+
+
 class ShuffledBatches:
     """Rows in a new random order at every pass, in batches of nearly equal size; every group of members has its own.
 
@@ -76,24 +124,27 @@ class ShuffledBatches:
 
     Args:
         rows: All rows.
-        chosen: Which of them; or which of them for each group, the same number for all.
+        chosen: Which of them, or which of them for each group.
         batch_size: Largest number of rows in a batch.
         seed: Determines the orders.
     """
 
-    def __init__(self, rows: TrainingRows, chosen: Int[Tensor, "*group row"], batch_size: int, seed: int) -> None:
+    def __init__(self, rows: TrainingRows, chosen: ChosenRows, batch_size: int, seed: int) -> None:
         self._rows = rows
         self._chosen = chosen.to(rows.device)
-        self._n_batches = -(-chosen.shape[-1] // batch_size)
+        self._n_batches = -(-chosen.rows.shape[-1] // batch_size)
         self._generator = torch.Generator(rows.device).manual_seed(seed)
 
     def __len__(self) -> int:
         return self._n_batches
 
     def __iter__(self) -> Iterator[TrainingRows]:
-        key = torch.rand(self._chosen.shape, generator=self._generator, device=self._rows.device, dtype=torch.float64)
-        for batch in self._chosen.gather(-1, key.argsort(dim=-1)).tensor_split(self._n_batches, dim=-1):
-            yield self._rows.take(batch)
+        shape = self._chosen.rows.shape
+        key = torch.rand(shape, generator=self._generator, device=self._rows.device, dtype=torch.float64)
+        order = key.argsort(dim=-1)
+        parts = (each.gather(-1, order).tensor_split(self._n_batches, dim=-1) for each in self._chosen)
+        for rows, is_extra in zip(*parts, strict=True):
+            yield ChosenRows(rows, is_extra).cut(self._rows)
 
 
 class OrderedBatches:
@@ -101,17 +152,18 @@ class OrderedBatches:
 
     Args:
         rows: All rows.
-        chosen: Which of them; or which of them for each group, the same number for all.
+        chosen: Which of them, or which of them for each group.
         batch_size: Number of rows in every batch but the last.
     """
 
-    def __init__(self, rows: TrainingRows, chosen: Int[Tensor, "*group row"], batch_size: int) -> None:
+    def __init__(self, rows: TrainingRows, chosen: ChosenRows, batch_size: int) -> None:
         self._rows = rows
-        self._batches = chosen.to(rows.device).split(batch_size, dim=-1)
+        parts = (each.split(batch_size, dim=-1) for each in chosen.to(rows.device))
+        self._batches = [ChosenRows(*pair) for pair in zip(*parts, strict=True)]
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[TrainingRows]:
         for batch in self._batches:
-            yield self._rows.take(batch)
+            yield batch.cut(self._rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import lightning
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
@@ -27,7 +27,8 @@ from tabattn.training.callbacks import (
     WarmUp,
     WatchTime,
 )
-from tabattn.training.data import OrderedBatches, ShuffledBatches, TrainingRows
+from tabattn.training.data import ChosenRows, OrderedBatches, ShuffledBatches, TrainingRows
+from tabattn.training.holdout import HoldOut
 from tabattn.training.module import HeldOutPredictions, TrainingModule
 from tabattn.training.settings import EXPECTED_EPOCHS, TrainingSettings
 
@@ -65,7 +66,7 @@ class Trained:
 def train(
     shape: ModelShape,
     rows: TrainingRows,
-    held_out: Bool[Tensor, "row group"],
+    hold_out: HoldOut,
     settings: TrainingSettings,
     start: TabAttnModel | None = None,
     job: Job | None = None,
@@ -77,8 +78,7 @@ def train(
     Args:
         shape: Sizes of the model.
         rows: Rows to learn from and to validate on. Only the ratios of their weights matter.
-        held_out: Which rows each group of members must not learn from, and so validates on: the same number for all
-            groups, at least one, and not all.
+        hold_out: Which rows each group of members learns from, and which it validates on.
         settings: How to train.
         start: A model of the same sizes to go on from; None for new weights.
         job: The job that this is the phase "training" of; a share of the time left is taken at most.
@@ -91,7 +91,7 @@ def train(
         KeyboardInterrupt: Training was interrupted in the first epoch.
     """
     job = job or Job()
-    learned, validating = _by_group(~held_out), _by_group(held_out)
+    learned, validating = ChosenRows.of(hold_out.learned), ChosenRows.of(hold_out.held_out)
     history, best = AttentionHistory(), BestWeights()
     callbacks: list[lightning.Callback] = [
         history,
@@ -107,7 +107,7 @@ def train(
             model.load_state_dict(start.state_dict())
         device = resolve_device(settings.device)
         on_device = rows.to(device)
-        n_validating = held_out.sum(dim=1).to(device) * (shape.n_members // shape.n_groups)
+        n_validating = hold_out.held_out.sum(dim=1).to(device) * (shape.n_members // shape.n_groups)
         module = TrainingModule(model, settings.optimizer, HeldOutPredictions(on_device, n_validating))
         batches = ShuffledBatches(on_device, learned, settings.batch_size, settings.seed)
         validation_batches = OrderedBatches(on_device, validating, _validation_batch_size(shape))
@@ -140,11 +140,6 @@ def train(
         best_loss=best.loss,
         was_interrupted=was_interrupted,
     )
-
-
-def _by_group(chosen: Bool[Tensor, "row group"]) -> Int[Tensor, "group chosen"]:
-    """Return the numbers of the rows that are chosen for each group, the same number for all."""
-    return torch.stack([rows.nonzero().flatten() for rows in chosen.T])
 
 
 def _constant_loss(shape: ModelShape, rows: TrainingRows) -> float:

@@ -31,7 +31,8 @@ class HeldOutPredictions:
         self._target: Target = rows.target[self._chosen]
         weight = rows.weight[self._chosen]
         self._weight = weight / weight.mean()
-        self._place = n_members.clamp_max(1).cumsum(dim=0) - 1
+        place = n_members.clamp_max(1).cumsum(dim=0) - 1
+        self._place = torch.cat([place, place.new_tensor([len(self._chosen)])])  # rows that do not count come last
         self._sums: Tensor | None = None
 
     def add(self, module: TabAttnModel, outputs: Float[Tensor, "batch member output"], batch: TrainingRows) -> None:
@@ -44,8 +45,8 @@ class HeldOutPredictions:
         """
         values = module.loss.natural(outputs.float()).unflatten(1, (len(batch.number), -1)).sum(dim=2)
         if self._sums is None:
-            self._sums = values.new_zeros(len(self._chosen), values.shape[-1])
-        for group, rows in enumerate(batch.number):  # no row occurs twice in a group: sums in a fixed order
+            self._sums = values.new_zeros(len(self._chosen) + 1, values.shape[-1])
+        for group, rows in enumerate(batch.number):  # no row that counts is twice in a group: sums in a fixed order
             self._sums[self._place[rows]] += values[:, group]
 
     def losses(self, module: TabAttnModel) -> tuple[Tensor, Tensor]:
@@ -55,7 +56,7 @@ class HeldOutPredictions:
             module: The model.
         """
         assert self._sums is not None, "an epoch has at least one batch"
-        averaged, self._sums = self._sums / self._n_members, None
+        averaged, self._sums = self._sums[:-1] / self._n_members, None
         losses = module.loss.of_average(averaged, self._target)
         weighted = losses * self._weight
         n_kept = len(losses) - int(TRIMMED_FRACTION * len(losses))

@@ -21,7 +21,7 @@ from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.progress import Job
 from tabattn.training.callbacks import WatchTime
-from tabattn.training.data import OrderedBatches, ShuffledBatches, TrainingRows
+from tabattn.training.data import ChosenRows, OrderedBatches, ShuffledBatches, TrainingRows
 from tabattn.training.fitting import interruptible, new_trainer, quiet_lightning, reproducible
 from tabattn.training.settings import TrainingSettings
 
@@ -384,8 +384,8 @@ def pretrain(shape: ModelShape, cells: Cells, settings: TrainingSettings, job: J
         )
         device = resolve_device(settings.device)
         rows = TrainingRows.numbered(cells, no_target, weight).to(device)
-        batches = ShuffledBatches(rows, order[n_validation:], settings.batch_size, settings.seed)
-        validation = OrderedBatches(rows, order[:n_validation], VALIDATION_BATCH)
+        batches = ShuffledBatches(rows, ChosenRows.all_of(order[n_validation:]), settings.batch_size, settings.seed)
+        validation = OrderedBatches(rows, ChosenRows.all_of(order[:n_validation]), VALIDATION_BATCH)
         with interruptible(), job.phase("pretraining", settings.max_epochs, PRETRAINING_SHARE) as phase:
             watch = WatchTime(phase)
             new_trainer(device, settings.max_epochs, [watch]).fit(module, batches, validation)

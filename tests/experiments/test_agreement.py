@@ -95,7 +95,7 @@ def test_the_published_formula_is_the_mean_attention_of_cls() -> None:
     y = pd.Series((X["a"] > 0).astype(int), name="y")
     rows = np.arange(60)
     table = SplitTable(
-        Problem(X, y, "classification", X.head(0)), rows[:40], rows[40:50], rows[50:], is_published=False
+        Problem(X, y, "classification", X.head(0), X[[]]), rows[:40], rows[40:50], rows[50:], is_published=False
     )
     fitted = contenders.fit_ft_transformer(table, 0, max_epochs=1)
     backbone: Any = fitted.network.backbone

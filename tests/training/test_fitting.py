@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from tabattn.nn.model import TabAttnModel
+from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import Cells
 from tabattn.progress import Job, Phase
 from tabattn.training.data import TrainingRows
 from tabattn.training.fitting import MAX_GRADIENT_NORM, MAX_VALIDATION_ROWS, N_WARM_UP_EPOCHS, Trained, train
+from tabattn.training.holdout import HoldOut
 from tabattn.training.module import TrainingModule
 from tabattn.training.settings import OptimizerSettings, TrainingSettings
 from tests.conftest import small_shape
@@ -33,6 +34,12 @@ def hold_out(n_rows: int = 200) -> torch.Tensor:
     return torch.arange(n_rows)[:, None] % 4 == torch.arange(3)
 
 
+def train_on(
+    shape: ModelShape, rows: TrainingRows, held_out: torch.Tensor, settings: TrainingSettings, **rest: Any
+) -> Trained:
+    return train(shape, rows, HoldOut(held_out, ~held_out), settings, **rest)
+
+
 def make_settings(**changes: Any) -> TrainingSettings:
     settings: dict[str, Any] = {
         "optimizer": OptimizerSettings(1e-2, 0.0),
@@ -46,7 +53,7 @@ def make_settings(**changes: Any) -> TrainingSettings:
 
 
 def fit(**changes: Any) -> Trained:
-    return train(SHAPE, make_rows(200, 0), hold_out(), make_settings(**changes))
+    return train_on(SHAPE, make_rows(200, 0), hold_out(), make_settings(**changes))
 
 
 def validation_loss(trained: Trained, rows: TrainingRows | None = None, held_out: torch.Tensor | None = None) -> float:
@@ -64,7 +71,7 @@ def test_the_best_weights_are_restored_and_training_stops_after_patience() -> No
     rows = make_rows(200, 0)
     noise = replace(rows, target=torch.randn(200, 1, generator=torch.Generator().manual_seed(1)))
     settings = make_settings(max_epochs=300, patience=3, optimizer=OptimizerSettings(3e-2, 0.0))
-    trained = train(SHAPE, noise, hold_out(), settings)
+    trained = train_on(SHAPE, noise, hold_out(), settings)
     assert trained.n_epochs == trained.best_epoch + 3 < 300
     assert validation_loss(trained, noise) == pytest.approx(trained.best_loss, rel=1e-5)
     assert not trained.model.training
@@ -122,7 +129,7 @@ def test_no_global_state_is_changed() -> None:
 
     arguments = SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=1)
     before = state()
-    train(*arguments)
+    train_on(*arguments)
     assert state() == before
 
 
@@ -130,7 +137,7 @@ def test_the_validation_loss_is_the_weighted_mean_over_all_batches() -> None:
     n_rows = 6 * MAX_VALIDATION_ROWS + 100
     rows = make_rows(n_rows, 0)
     rows = replace(rows, weight=torch.linspace(1, 9, n_rows))
-    trained = train(SHAPE, rows, hold_out(n_rows), make_settings(max_epochs=1))
+    trained = train_on(SHAPE, rows, hold_out(n_rows), make_settings(max_epochs=1))
     n_validating = int(hold_out(n_rows)[:, 0].sum())
     assert n_validating > MAX_VALIDATION_ROWS > n_validating % MAX_VALIDATION_ROWS > 0, (
         "the last batch is a smaller one"
@@ -138,11 +145,25 @@ def test_the_validation_loss_is_the_weighted_mean_over_all_batches() -> None:
     assert trained.best_loss == pytest.approx(validation_loss(trained, rows), rel=1e-5)
 
 
+def test_groups_may_hold_out_different_numbers_of_rows() -> None:
+    rows = make_rows(200, 0)
+    sizes = torch.tensor([10, 45, 80])
+    held_out = torch.arange(200)[:, None] < sizes
+    trained = train_on(SHAPE, rows, held_out, make_settings(max_epochs=3))
+    epoch = train_on(SHAPE, rows, held_out, make_settings(max_epochs=1))
+    assert epoch.best_loss == pytest.approx(validation_loss(epoch, rows, held_out), rel=1e-5)
+    assert trained.best_loss < epoch.best_loss
+    other = replace(rows, target=torch.where(torch.arange(200)[:, None] < 10, 1e6, rows.target))
+    changed = train_on(SHAPE, other, held_out, make_settings(max_epochs=1))
+    for name, value in epoch.model.state_dict().items():
+        assert torch.equal(value, changed.model.state_dict()[name]), name
+
+
 def test_what_every_member_holds_out_is_never_learned() -> None:
     rows = make_rows(200, 0)
     held_out = (torch.arange(200)[:, None] < 50).expand(-1, 3)
     other = replace(rows, target=torch.where(held_out[:, :1], 1e6, rows.target))
-    first, second = (train(SHAPE, each, held_out, make_settings(max_epochs=1)) for each in (rows, other))
+    first, second = (train_on(SHAPE, each, held_out, make_settings(max_epochs=1)) for each in (rows, other))
     assert first.best_loss < 10 < second.best_loss
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
@@ -168,27 +189,27 @@ def test_weights_of_rows_count() -> None:
         torch.cat([rows.target, -rows.target]),
         torch.cat([rows.weight, torch.full((200,), 1e-6)]),
     )
-    assert validation_loss(train(SHAPE, both, hold_out(400), make_settings())) < 0.5
+    assert validation_loss(train_on(SHAPE, both, hold_out(400), make_settings())) < 0.5
 
 
 def test_training_tells_how_far_it_is_and_shows_nothing_unless_asked(capsys: pytest.CaptureFixture[str]) -> None:
     job, told = Job(), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Phase, "advance", lambda self, note="": told.append((self.name, self.n_steps, note)))
-        train(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=2), job=job)
+        train_on(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=2), job=job)
     assert [each[:2] for each in told] == [("training", 2)] * 2
     assert all(note.startswith("validation loss ") for _, _, note in told)
     assert capsys.readouterr() == ("", "")
     shown = Job(is_shown=True)
     with shown.shown():
-        train(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=2), job=shown)
+        train_on(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=2), job=shown)
     assert capsys.readouterr().out == ""
 
 
 def test_training_ends_in_time_with_the_weights_until_then() -> None:
     seconds = iter(range(10_000))
     job = Job(time_limit=20, clock=lambda: float(next(seconds)))
-    trained = train(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=300, batch_size=8), job=job)
+    trained = train_on(SHAPE, make_rows(200, 0), hold_out(), make_settings(max_epochs=300, batch_size=8), job=job)
     assert trained.n_epochs < 5
     assert trained.best_loss == pytest.approx(validation_loss(trained), rel=1e-5)
     assert job.shortened == [f"training ended in epoch {trained.n_epochs}"]
@@ -203,7 +224,7 @@ def test_a_few_extreme_rows_do_not_end_training_while_all_others_get_better() ->
     for fraction in (0.0, 0.01):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tabattn.training.module.TRIMMED_FRACTION", fraction)
-            n_epochs[fraction] = train(SHAPE, outliers, hold_out(400), settings).n_epochs
+            n_epochs[fraction] = train_on(SHAPE, outliers, hold_out(400), settings).n_epochs
     assert n_epochs[0.0] < n_epochs[0.01]
 
 
@@ -218,5 +239,5 @@ def test_large_gradients_are_scaled_down_together(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(TrainingModule, "on_before_optimizer_step", noted)
     rows = make_rows(200, 0)
-    train(SHAPE, replace(rows, target=1e4 * rows.target), hold_out(), make_settings(max_epochs=2))
+    train_on(SHAPE, replace(rows, target=1e4 * rows.target), hold_out(), make_settings(max_epochs=2))
     assert norms == pytest.approx([MAX_GRADIENT_NORM] * len(norms), rel=1e-3)

@@ -1,0 +1,51 @@
+"""Scores of predictions of held-out rows, for people."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    log_loss,
+    r2_score,
+    recall_score,
+    root_mean_squared_error,
+)
+
+from tabattn.arrays import Array
+from tabattn.importance.permutation import SCORINGS, score_of
+from tabattn.nn.losses import LossName
+
+RARE_FRACTION = 0.1
+
+
+def held_out_scores(output: Array, classes: Array | None, y: Any, loss: LossName, quantile: float) -> dict[str, float]:
+    """Score predicted numbers, or probabilities of classes.
+
+    Args:
+        output: What was predicted.
+        classes: The classes, in the order of the probabilities; None for numbers.
+        y: The target.
+        loss: What a regression learned.
+        quantile: Of the loss "pinball".
+
+    Returns:
+        Accuracy and log loss in nats, and where the rarer of two classes has less than a tenth of the rows the average
+        precision and the recall of that class; or R² and the root mean squared error, and before them the score of the
+        loss, if that is another one.
+    """
+    if classes is not None:
+        predicted = classes[output.argmax(axis=1)]
+        scores = {"accuracy": accuracy_score(y, predicted), "log_loss": log_loss(y, output, labels=classes)}
+        counts = [int((np.asarray(y) == each).sum()) for each in classes]
+        if len(classes) == 2 and 0 < min(counts) < RARE_FRACTION * len(y):
+            rare = int(np.argmin(counts))
+            is_rare = np.asarray(y) == classes[rare]
+            scores |= {
+                "average_precision": average_precision_score(is_rare, output[:, rare]),
+                "recall": recall_score(is_rare, predicted == classes[rare]),
+            }
+        return scores
+    scores = {"r2": r2_score(y, output), "rmse": root_mean_squared_error(y, output)}
+    scoring = SCORINGS[loss]
+    return scores if scoring == "r2" else {scoring: score_of(scoring, y, output, quantile=quantile)} | scores
