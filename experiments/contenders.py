@@ -140,7 +140,7 @@ def tabm(table: SplitTable, seed: int) -> Array:
 
 def realmlp(table: SplitTable, seed: int) -> Array:
     """RealMLP with its tuned defaults (RealMLP-TD), missing numbers replaced by the median beside an indicator."""
-    from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor  # type: ignore[import-untyped]
+    from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
     from sklearn.impute import SimpleImputer
 
     parts = tree_parts(table)

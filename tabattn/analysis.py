@@ -10,7 +10,7 @@ from scipy.stats import rankdata, ttest_1samp
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
 from tabattn.diagnostics.baselines import dummy, gradient_boosting
-from tabattn.diagnostics.leaks import SplitRows, leaking_names
+from tabattn.diagnostics.leaks import Leak, SplitRows, leaks_of
 from tabattn.diagnostics.scores import held_out_scores
 from tabattn.encoding.ordering import OrderedRows, in_order
 from tabattn.encoding.rows import RowEncoder, Rows
@@ -39,7 +39,7 @@ from tabattn.table.splits import Split
 SCORES_SHARE, BOOSTING_SHARE = 0.5, 0.7
 MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
 SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
-OURS, N_TIME_BLOCKS, SMALLEST = "tabattn", 10, 1e-15
+OURS, BOOSTING, N_TIME_BLOCKS, SMALLEST = "tabattn", "hist_gradient_boosting", 10, 1e-15
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,7 @@ class Analysis:
         groups: Columns that are scored as one.
         n_repeats: Permutations per column.
         random_state: Seed.
+        clusters: Columns that say the same, to be scored as one too.
     """
 
     problem: Problem
@@ -63,6 +64,7 @@ class Analysis:
     groups: Groups
     n_repeats: Repeats
     random_state: int
+    clusters: Groups = None
 
     @property
     def mean_repeats(self) -> float:
@@ -92,8 +94,9 @@ class HeldOutPart:
         permutation: Permutation importance.
         n_permuted: Number of rows that it is of.
         scores: Scores of the method.
+        cluster_scores: Scores with columns that say the same as one; None where there are none.
         mean_attention: Attention, layers and heads against features.
-        leaks: Names of columns that alone determine the target.
+        leaks: Columns that alone predict the target as well as all do.
         shortened: What was done by less than usual, in words.
         held_out_rows: The held-out rows, encoded.
     """
@@ -105,8 +108,9 @@ class HeldOutPart:
     permutation: PermutationScores
     n_permuted: int
     scores: Scores
+    cluster_scores: Scores | None
     mean_attention: pd.DataFrame
-    leaks: tuple[str, ...]
+    leaks: tuple[Leak, ...]
     shortened: tuple[str, ...]
     held_out_rows: Rows
 
@@ -138,14 +142,17 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
     with job.phase("scores", share=SCORES_SHARE) as phase:
         n_scored = n_affordable(len(held_out_rows), phase.expected, phase.left)
         phase.expected *= n_scored / len(held_out_rows)
-        scores = fitted.scores(held_out_rows.sample(n_scored, random_state), plan.method, units)
+        scored = held_out_rows.sample(n_scored, random_state)
+        scores = fitted.scores(scored, plan.method, units)
+        clusters = units_of(fitted.schema, plan.clusters)
+        cluster_scores = fitted.scores(scored, plan.method, clusters) if plan.clusters else None
     if plan.method == DEFAULT_METHOD and not plan.groups:
         estimator.fitted_model_ = replace(fitted, scored=scores.importance)
     with job.phase("gradient boosting", share=BOOSTING_SHARE) as phase:
         fewer = fewer_rows(rows, phase, random_state)
         outputs = _outputs(fitted, fewer, held_out_rows, random_state)
         importance = importance_table(units, scores, permutation)
-        leaks = leaking_names(fewer, fitted.schema, fitted.model.shape.layout, importance, units)
+        leaks = leaks_of(fewer, fitted.schema, fitted.model.shape.layout, importance, units, _decided(outputs, fitted))
     for done, wanted, what in (
         (len(permuted), n_most, "permuted rows"),
         (n_scored, len(held_out_rows), "scored rows"),
@@ -161,6 +168,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         permutation=permutation,
         n_permuted=len(permuted),
         scores=scores,
+        cluster_scores=cluster_scores,
         mean_attention=fitted.mean_attention(held_out_rows),
         leaks=tuple(leaks),
         shortened=tuple(job.shortened),
@@ -265,21 +273,22 @@ def pooled_permutation(parts: Sequence[HeldOutPart]) -> PermutationScores:
     return PermutationScores(mean, parts[0].permutation.scoring)
 
 
-def pooled_scores(parts: Sequence[HeldOutPart]) -> Scores:
-    """Return the scores of all parts, averaged by their numbers of rows; `std` is over members and parts.
+def pooled_scores(parts: Sequence[HeldOutPart], scores: Sequence[Scores]) -> Scores:
+    """Return scores of all parts, averaged by their numbers of rows; `std` is over members and parts.
 
     Args:
         parts: One or more, of the same table.
+        scores: Scores of each.
     """
     if len(parts) == 1:
-        return parts[0].scores
+        return scores[0]
     fraction = _row_fractions(parts)
-    raw = np.stack([part.scores.raw for part in parts])
+    raw = np.stack([each.raw for each in scores])
     is_unread = np.isneginf(raw).all(axis=0)
     total = fraction @ np.where(np.isneginf(raw), 0.0, raw)
     pooled = normalize_scores(total[None])
-    alone = np.stack([part.scores.importance for part in parts])
-    within = np.stack([part.scores.std for part in parts])
+    alone = np.stack([each.importance for each in scores])
+    within = np.stack([each.std for each in scores])
     std = np.sqrt(np.nan_to_num(within**2).mean(axis=0) + alone.var(axis=0, ddof=1))
     importance = np.where(is_unread, 0.0, pooled.importance)
     return Scores(raw=np.where(is_unread, -np.inf, total), importance=importance / importance.sum(), std=std)
@@ -377,13 +386,19 @@ def fit_rows(
     return rows, positions
 
 
+def _decided(outputs: Mapping[str, Array], fitted: FittedModel) -> Array:
+    """Return what gradient boosting predicts: numbers, or classes."""
+    output, target = outputs[BOOSTING], fitted.encoder.target
+    return target.classes[output.argmax(axis=1)] if isinstance(target, ClassEncoding) else output
+
+
 def _outputs(fitted: FittedModel, rows: SplitRows, held_out_rows: Rows, random_state: int) -> dict[str, Array]:
     """Return what the model, a constant and gradient boosting predict for the held-out rows."""
     shape, target, task = fitted.model.shape, fitted.encoder.target, rows.problem.task
     classes = target.classes if isinstance(target, ClassEncoding) else None
     baselines = {
         "dummy": dummy(task, shape.loss, shape.quantile),
-        "hist_gradient_boosting": gradient_boosting(task, shape.layout, random_state, shape.loss, shape.quantile),
+        BOOSTING: gradient_boosting(task, shape.layout, random_state, shape.loss, shape.quantile),
     }
     outputs = {OURS: fitted.predict(held_out_rows)}
     for name, baseline in baselines.items():

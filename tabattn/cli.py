@@ -161,7 +161,8 @@ def rank_command(
 ) -> None:
     """Rank the columns of TABLE by how much they drive the target, next to their permutation importance.
 
-    Writes importance.csv, comparison.csv, training_attention.csv and plots/ to the output directory.
+    Writes importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn and plots/ to the
+    output directory.
     """
 
     def job() -> "Ranking":
@@ -374,9 +375,13 @@ def _report(ranking: "Ranking", target: str, out: Path) -> None:
     console.print("\nWhich columns drive the target?")
     console.print(_importance_table(ranking.table))
     console.print(f"\nDo attention and permutation importance agree ({_shuffles(ranking)})?\n{_agreement(ranking)}")
-    console.print(
-        f"\nFiles: {escape(str(out))}/ (importance.csv, comparison.csv, training_attention.csv, model.tabattn, plots/)"
-    )
+    notes = [each.message for each in ranking.findings if each.category is None]
+    if notes:
+        console.print("\nWhat else to know:")
+        for note in notes:
+            console.print(f"- {escape(note)}")
+    files = "importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn, plots/"
+    console.print(f"\nFiles: {escape(str(out))}/ ({files})")
 
 
 def _scores_table(ranking: "Ranking") -> Table:

@@ -25,6 +25,7 @@ from tabattn.analysis import (
 from tabattn.choices import DEFAULT_METHOD, Censored, EncoderKind, Method, Pretrain, RegressionLoss, Task, TaskChoice
 from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
 from tabattn.diagnostics.linked_rows import linked_row_findings
+from tabattn.diagnostics.redundancy import same_column_findings, same_columns
 from tabattn.diagnostics.results import ranking_findings, target_findings
 from tabattn.encoding.ordering import row_keys
 from tabattn.errors import (
@@ -71,6 +72,9 @@ class Ranking:
         permutation: Permutation importance, of the held-out rows or enough of them, see `enough_rows`.
         n_permuted: Number of these rows.
         findings: What a reader of the ranking should know.
+        clusters: The ImportanceTable with columns that say the same as one; None where there are none.
+        without_leaks: The ImportanceTable of a second fit, without the columns that give the target away; None where
+            there are none.
         held_out: Which rows were held out, in words.
         shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
     """
@@ -87,6 +91,8 @@ class Ranking:
     permutation: PermutationScores
     n_permuted: int
     findings: tuple[Finding, ...] = ()
+    clusters: ImportanceTable | None = None
+    without_leaks: ImportanceTable | None = None
     held_out: str = ""
     shortened: tuple[str, ...] = ()
 
@@ -158,6 +164,8 @@ class Ranking:
             "diagnostics": self.diagnostics,
             "training_attention": self.training_attention,
         }
+        further = {"importance_of_clusters": self.clusters, "importance_without_leaks": self.without_leaks}
+        tables |= {name: self.table.head(0) if table is None else table for name, table in further.items()}
         plots: Mapping[str, Callable[[], Axes]] = {
             "importance": self.plot,
             "attention": lambda: plot_attention(self.mean_attention),
@@ -322,28 +330,29 @@ def rank(
     table = infer_table(problem.X, kinds, splits[0].train if folds == 1 else None, rules)
     warn_all(table.warnings)
     units = units_of(table.schema, groups)
-    plan = Analysis(problem, table, links, method, groups, n_repeats, random_state)
-    parts: list[HeldOutPart] = []
+    clusters = {} if groups else same_columns(table)
+    plan = Analysis(problem, table, links, method, groups, n_repeats, random_state, clusters)
     with job.shown():
-        for number, split in enumerate(splits):
-            part = job.part(len(splits) - number + (folds > 1))
-            parts.append(analyse(plan, split, clone(estimator), part))
+        parts = _analysed(plan, splits, estimator, job)
+        leaks = tuple({leak.name: leak for part in parts for leak in part.leaks}.values())
+        without_leaks = _without(plan, [leak.name for leak in leaks], splits, estimator, kinds, rules, job)
         if folds > 1:
             fit_rows(plan, np.arange(len(table)), estimator, 0, job)
             units = units_of(table.schema, groups)
         else:
             estimator, units = parts[0].estimator, parts[0].units
-    permutation, scores = pooled_permutation(parts), pooled_scores(parts)
+    permutation, scores = pooled_permutation(parts), pooled_scores(parts, [part.scores for part in parts])
     importance, models = importance_table(units, scores, permutation), model_scores(parts)
     warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
-    leaks = tuple(dict.fromkeys(itertools.chain.from_iterable(part.leaks for part in parts)))
     layout = parts[0].estimator.fitted_model_.model.shape.layout
     findings = [
         *ranking_findings(table, estimator.schema_, leaks, models, against_constant(parts, links).p_value, loss),
         *target_findings(problem),
+        *same_column_findings(clusters),
         *linked_row_findings(parts[0].rows, layout, links, random_state),
     ]
     warn_all(warnings_of(findings))
+    of_clusters = [part.cluster_scores for part in parts if part.cluster_scores is not None]
     n_held_out = sum(len(split.held_out) for split in splits)
     return Ranking(
         table=importance,
@@ -358,9 +367,48 @@ def rank(
         permutation=permutation,
         n_permuted=sum(part.n_permuted for part in parts),
         findings=tuple(findings),
+        clusters=importance_table(units_of(estimator.schema_, clusters), pooled_scores(parts, of_clusters))
+        if of_clusters
+        else None,
+        without_leaks=without_leaks,
         held_out=_held_out_words(splits, links, split_by, order_by),
         shortened=tuple(dict.fromkeys([*job.shortened, *itertools.chain.from_iterable(p.shortened for p in parts)])),
     )
+
+
+def _analysed(
+    plan: Analysis, splits: Sequence[Split], estimator: TabAttnRegressor | TabAttnClassifier, job: Job
+) -> list[HeldOutPart]:
+    """Fit and read all folds; where a last fit follows, time is kept for it."""
+    n_fits = len(splits) + (len(splits) > 1)
+    return [analyse(plan, split, clone(estimator), job.part(n_fits - number)) for number, split in enumerate(splits)]
+
+
+def _without(
+    plan: Analysis,
+    leaks: Sequence[str],
+    splits: Sequence[Split],
+    estimator: TabAttnRegressor | TabAttnClassifier,
+    kinds: Mapping[str, str] | None,
+    rules: CellRules,
+    job: Job,
+) -> ImportanceTable | None:
+    """Rank once more, without the columns that give the target away; None where there are none, or nothing else."""
+    if not leaks or not set(plan.table.schema.names) - set(plan.table.schema.constant_names) - set(leaks):
+        return None
+    problem = plan.problem
+    others = replace(problem, X=problem.X.drop(columns=leaks), unlabelled=problem.unlabelled.drop(columns=leaks))
+    other_kinds = {name: kind for name, kind in (kinds or {}).items() if name not in leaks}
+    table = infer_table(others.X, other_kinds, splits[0].train if len(splits) == 1 else None, rules)
+    groups = {
+        group: kept
+        for group, names in (plan.groups or {}).items()
+        if (kept := [name for name in names if name not in leaks])
+    }
+    plan = replace(plan, problem=others, table=table, groups=groups, clusters=None)
+    parts = _analysed(plan, splits, estimator, job)
+    units = units_of(table.schema, groups) if len(parts) > 1 else parts[0].units
+    return importance_table(units, pooled_scores(parts, [part.scores for part in parts]), pooled_permutation(parts))
 
 
 def _links(problem: Problem, split_by: Sequence[str], order_by: str | None, gap: int, rules: CellRules) -> RowLinks:

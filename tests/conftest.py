@@ -26,6 +26,8 @@ FILES = {
     "importance.csv",
     "comparison.csv",
     "diagnostics.csv",
+    "importance_of_clusters.csv",
+    "importance_without_leaks.csv",
     "training_attention.csv",
     "model.tabattn",
     *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),

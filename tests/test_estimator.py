@@ -780,10 +780,10 @@ def test_groups_are_routed_and_blocks_of_time_are_held_out(mixed: pd.DataFrame) 
     half = np.arange(len(X)) >= len(X) // 2
     alone = TabAttnRegressor(**FAST, random_state=0).fit(X[half], y[half], row_groups=lot[half])
     np.testing.assert_array_equal(routed.predict(X), alone.predict(X))
-    walk = np.random.default_rng(0).normal(size=(400, 2)).cumsum(axis=0)
+    walk = np.random.default_rng(0).normal(size=(400, 6)).cumsum(axis=0)
     small: dict[str, Any] = {"n_members": 2, "max_epochs": 20, "d_token": 16, "random_state": 0}
-    free = TabAttnRegressor(**small).fit(walk[:, :1], walk[:, 1])
-    ordered = TabAttnRegressor(**small).fit(walk[:, :1], walk[:, 1], row_order=np.arange(400))
+    free = TabAttnRegressor(**small).fit(walk[:, :5], walk[:, 5])
+    ordered = TabAttnRegressor(**small).fit(walk[:, :5], walk[:, 5], row_order=np.arange(400))
     assert ordered.fitted_model_.history.best_loss > 1.5 * free.fitted_model_.history.best_loss
     with pytest.raises(ParameterError, match="row_groups must have a value for each of the 300 rows, got 3"):
         est.fit(X, y, row_groups=[1, 2, 3])

@@ -469,7 +469,7 @@ def test_folds_hold_every_row_out_once_and_pool() -> None:
 def test_the_last_rows_are_held_out_in_time() -> None:
     random = np.random.default_rng(0)
     table = pd.DataFrame(random.normal(size=(100, 2)), columns=["heat", "dust"])
-    table["y"] = table["heat"] + 0.1 * random.normal(size=100)
+    table["y"] = table["heat"] + 0.6 * table["dust"] + 0.3 * random.normal(size=100)
     table["day"] = pd.date_range("2024-01-01", periods=100)
     table = table.sample(frac=1, random_state=0, ignore_index=True)
     found = rank(table, "y", order_by="day", gap=10, max_epochs=15, n_repeats=1)
@@ -491,3 +491,33 @@ def test_the_last_rows_are_held_out_in_time() -> None:
 def test_wrong_splits_are_refused(how: dict[str, Any], message: str) -> None:
     with pytest.raises(TabAttnError, match=message):
         rank(lots(), "y", max_epochs=1, **how)
+
+
+def test_a_second_measurement_of_the_target_is_suspected_and_the_rest_ranked_without_it() -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(300, 4)), columns=["heat", "dust", "flow", "gas"])
+    table["y"] = table["heat"] + 0.6 * table["dust"] + 0.8 * random.normal(size=300)
+    table["gauge"] = table["y"] + 0.15 * random.normal(size=300)
+    with pytest.warns(LeakWarning, match="'gauge': alone as good as all columns together"):
+        found = rank(table, "y", max_epochs=30, n_repeats=2)
+    assert found.table["feature"][0] == "gauge"
+    assert found.without_leaks is not None
+    assert found.without_leaks["feature"].tolist()[:2] == ["heat", "dust"]
+    assert len(found.without_leaks) == 4
+    honest = rank(table.drop(columns="gauge"), "y", max_epochs=10, n_repeats=1)
+    assert honest.without_leaks is None
+    assert honest.diagnostics["code"].tolist() == []
+
+
+def test_columns_that_say_the_same_are_named_and_ranked_as_one() -> None:
+    random = np.random.default_rng(0)
+    main = random.normal(size=200)
+    table = pd.DataFrame({f"sensor {i}": main + 0.01 * random.normal(size=200) for i in range(5)})
+    table = table.assign(single=random.normal(size=200), noise=random.normal(size=200))
+    table["y"] = main + 0.7 * table["single"] + 0.2 * random.normal(size=200)
+    found = rank(table, "y", max_epochs=40, n_repeats=1)
+    assert found.table["feature"][0] == "single"
+    assert found.clusters is not None
+    assert found.clusters["feature"].tolist() == ["sensor 0 + 4", "single", "noise"]
+    (message,) = found.diagnostics.query("code == 'same_columns'")["message"]
+    assert message.startswith("'sensor 0', 'sensor 1', 'sensor 2', 'sensor 3', 'sensor 4': these 5 columns")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tabattn.diagnostics.findings import Finding
 from tabattn.diagnostics.identifiers import identifier_names
+from tabattn.diagnostics.leaks import Leak
 from tabattn.diagnostics.scores import RARE_FRACTION
 from tabattn.errors import (
     IdentifierWarning,
@@ -29,7 +30,7 @@ MANY_DECADES, FAR_BEHIND = 2.0, 0.1
 def ranking_findings(
     table: TypedTable,
     schema: TableSchema,
-    leaks: Sequence[str],
+    leaks: Sequence[Leak],
     models: pd.DataFrame,
     p_value: float,
     loss: LossName,
@@ -39,7 +40,7 @@ def ranking_findings(
     Args:
         table: All rows.
         schema: The columns, as learned from the rows that were fitted.
-        leaks: Names of columns that alone determine the target.
+        leaks: Columns that alone predict the target as well as all do.
         models: Scores of the models on held-out rows.
         p_value: Of the model being better than the best constant for the held-out rows.
         loss: What a regression learned.
@@ -54,16 +55,7 @@ def ranking_findings(
             columns=tuple(identifiers),
             category=IdentifierWarning,
         )
-    if leaks:
-        yield Finding(
-            "leak",
-            "Columns give the target away",
-            f"{quoted(leaks, N_SHOWN)}: alone enough to predict the target nearly perfectly. Is it known before the "
-            "target? If not, it gives the target away: leave it out (--drop).",
-            "serious",
-            tuple(leaks),
-            category=LeakWarning,
-        )
+    yield from _of_leaks(leaks)
     constants = schema.constant_names
     if constants:
         yield Finding(
@@ -76,6 +68,33 @@ def ranking_findings(
             category=UninformativeColumnWarning,
         )
     yield from _of_scores(models, p_value, loss)
+
+
+def _of_leaks(leaks: Sequence[Leak]) -> Iterator[Finding]:
+    names = tuple(leak.name for leak in leaks if leak.is_certain)
+    if names:
+        yield Finding(
+            "leak",
+            "Columns give the target away",
+            f"{quoted(names, N_SHOWN)}: alone enough to predict the target nearly perfectly. Is it known before the "
+            "target? If not, it gives the target away: leave it out (--drop). importance_without_leaks.csv ranks the "
+            "others without it.",
+            "serious",
+            names,
+            category=LeakWarning,
+        )
+    for leak in leaks:
+        if not leak.is_certain:
+            yield Finding(
+                "second_measurement",
+                "One column predicts as well as all",
+                f"{leak.name!r}: alone as good as all columns together ({leak.score:.2f} of {leak.whole:.2f}), with "
+                "most of the importance. If it is another measurement of the target, or follows from it, leave it "
+                "out (--drop): importance_without_leaks.csv ranks the others without it.",
+                columns=(leak.name,),
+                numbers={"alone": leak.score, "all": leak.whole},
+                category=LeakWarning,
+            )
 
 
 def target_findings(problem: Problem) -> Iterator[Finding]:

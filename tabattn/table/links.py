@@ -97,7 +97,7 @@ def row_links(row_groups: Any, row_order: Any) -> RowLinks:
     unit = time = None
     if row_groups is not None:
         groups = _one_per_row(row_groups, "row_groups")
-        unit = pd.factorize(groups.astype(object).map(level_name))[0]
+        unit = _codes(groups)
         if unit.max() == 0:
             raise ParameterError("row_groups must have at least two groups, got one: no row could be held out.")
     if row_order is not None:
@@ -108,6 +108,13 @@ def row_links(row_groups: Any, row_order: Any) -> RowLinks:
             )
         time = np.unique(order.to_numpy(), return_inverse=True)[1].astype(np.float64)
     return RowLinks(unit, time, is_asked=unit is not None)
+
+
+def _codes(column: AnySeries) -> Array:
+    """Return a code of each cell, in the order of the names of all: it depends on nothing else."""
+    names = column.astype(object).map(lambda cell: level_name(cell).strip())
+    codes: Array = np.unique(names.to_numpy(dtype=str), return_inverse=True)[1]
+    return codes
 
 
 def _one_per_row(values: Any, name: str) -> AnySeries:
@@ -149,8 +156,8 @@ def units_in(table: pd.DataFrame, names: Sequence[str]) -> Array:
             )
         column = table[name]
         is_absent |= is_missing(column)
-        keys.append(pd.factorize(column.astype(object).map(lambda cell: level_name(cell).strip()))[0])
-    joined = pd.factorize(pd.MultiIndex.from_arrays(keys))[0] + len(table)
+        keys.append(_codes(column))
+    joined = np.unique(np.column_stack(keys), axis=0, return_inverse=True)[1].ravel() + len(table)
     unit: Array = pd.factorize(np.where(is_absent, np.arange(len(table)), joined))[0]
     n_units = int(unit.max()) + 1
     said = " and ".join(map(repr, names))

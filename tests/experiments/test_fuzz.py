@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from experiments import fuzz
 from tests.experiments.helpers import read, write_catalog
@@ -17,6 +18,7 @@ def test_changed_files_are_ranked_or_refused(tmp_path: Path) -> None:
     assert all(each != whole for each in changed)
 
 
+@pytest.mark.filterwarnings("ignore:The model predicts no better than a constant")
 def test_the_model_that_ranks_changed_files_is_small() -> None:
     path = fuzz.DATA / "wine.csv"
     parameters = fuzz.rank_small(path, "cultivar", max_epochs=1, n_repeats=1).estimator.get_params()
