@@ -16,9 +16,10 @@ from scipy.stats import rankdata, wilcoxon
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
 
 from tabattn.arrays import Array
-from tabattn.diagnostics.baselines import gradient_boosting
+from tabattn.diagnostics.baselines import gradient_boosting, single_column_model
 from tabattn.diagnostics.findings import Finding
 from tabattn.diagnostics.leaks import SplitRows
 from tabattn.errors import DependentRowsWarning
@@ -28,6 +29,7 @@ from tabattn.table.columns import Levels, Numbers, Texts, Times
 from tabattn.table.links import RowLinks
 from tabattn.table.schema import Kind
 
+MAX_COLUMNS = 60
 MAX_ROWS, MAX_TREES, N_FOLDS, N_TIME_FOLDS, N_TIME_BLOCKS = 2_000, 60, 4, 5, 20
 MIN_UNITS, MIN_SHARED, MAX_UNIT_ROWS = 5, 0.8, 100
 MIN_FRACTION_DISTINCT, MAX_P_VALUE = 0.25, 1e-4
@@ -59,9 +61,7 @@ class Overstated:
         return is_overstated and self.p_value < MAX_OVERSTATED_P
 
 
-def linked_row_findings(
-    rows: SplitRows, layout: CellLayout, links: RowLinks, random_state: int, model: Any = None
-) -> list[Finding]:
+def linked_row_findings(rows: SplitRows, layout: CellLayout, links: RowLinks, random_state: int) -> list[Finding]:
     """Find blocks of rows, near copies and order in time that the split does not respect.
 
     Args:
@@ -69,12 +69,11 @@ def linked_row_findings(
         layout: Where the values of the columns stand.
         links: What the split respects already.
         random_state: Seed.
-        model: A pipeline in the place of gradient boosting.
 
     Returns:
         At most one finding for blocks or copies, and one for time.
     """
-    check = _Check(rows, layout, links, random_state, model)
+    check = _Check(rows, layout, links, random_state)
     found: list[Finding] = []
     if not links.is_asked:
         found += check.blocks()
@@ -84,7 +83,7 @@ def linked_row_findings(
 
 
 class _Check:
-    def __init__(self, rows: SplitRows, layout: CellLayout, links: RowLinks, random_state: int, model: Any) -> None:
+    def __init__(self, rows: SplitRows, layout: CellLayout, links: RowLinks, random_state: int) -> None:
         self.rows = rows
         self.kept = links.unit
         self.random_state = random_state
@@ -92,14 +91,20 @@ class _Check:
         is_known = ~np.isnan(rows.design).all(axis=1)
         self.known = np.flatnonzero(is_known)
         task = rows.problem.task
-        self.model = gradient_boosting(task, layout, random_state) if model is None else model
-        self.model.steps[-1][1].set_params(max_iter=MAX_TREES, early_stopping=False)
         y = rows.problem.y.to_numpy()
         if task == "regression":
             self.y = y.astype(np.float64)[:, None]
         else:
             self.y = (y[:, None] == np.unique(y)).astype(np.float64)
         self.codes = [_codes(cells) for cells in rows.table.cells]
+        known = [codes for codes in self.codes if codes is not None]
+        self.matrix = np.stack(known, axis=1) if known else np.zeros((self.n_rows, 0), dtype=np.intp)
+        self.n_values = np.array([len(np.unique(each)) for each in self.matrix.T])
+        self.design, self.model = rows.design, gradient_boosting(task, layout, random_state)
+        if self.design.shape[1] > MAX_COLUMNS:
+            self.design = self.design[:, _strongest(self.design[self.known], self.y[self.known])]
+            self.model = make_pipeline(single_column_model(task, self.n_rows))
+        self.model.steps[-1][1].set_params(max_iter=MAX_TREES, early_stopping=False)
 
     def blocks(self) -> Iterator[Finding]:
         """Yield the worst finding of blocks, if there is one."""
@@ -166,7 +171,7 @@ class _Check:
         for i, codes in enumerate(self.codes):
             if codes is None or not _is_partition(codes):
                 continue
-            constant = [j for j, other in enumerate(self.codes) if j != i and _is_constant_within(codes, other)]
+            constant = self._is_constant_within(codes).sum() > 1  # besides the column itself
             p_value, share = _between(codes, self.y)
             is_label = columns[i].kind is not Kind.NUMERIC or _are_integers(self.rows.table.cells[i])
             least = MIN_SHARE if (codes[1:] == codes[:-1]).mean() > MIN_IN_RUNS else MIN_SCATTERED_SHARE
@@ -175,6 +180,15 @@ class _Check:
         for _, i, codes in sorted(found, key=lambda each: -each[0])[:N_CANDIDATES]:
             name = columns[i].name
             yield codes, (name,), f"{name!r}"
+
+    def _is_constant_within(self, codes: Array) -> Array:
+        """Return which columns have one value within each level, and about as many values as there are levels."""
+        order = np.argsort(codes, kind="stable")
+        is_same = np.diff(codes[order]) == 0
+        n_levels = len(order) - int(is_same.sum())
+        kept = (np.diff(self.matrix[order], axis=0) == 0)[is_same].all(axis=0)
+        is_constant: Array = kept & (self.n_values >= max(MIN_UNITS, MIN_FRACTION_DISTINCT * n_levels))
+        return is_constant
 
     def _in_runs(self) -> Iterator[tuple[Array, tuple[str, ...], str]]:
         """Yield the partition into runs of rows in which several columns keep their values."""
@@ -252,7 +266,7 @@ class _Check:
         labels = self.rows.problem.y.to_numpy()[chosen]
         predicted = np.zeros((len(chosen), self.y.shape[1]))
         for train, held_out in folds:
-            design = self.rows.design[chosen]
+            design = self.design[chosen]
             if len(np.unique(labels[train])) < 2:
                 predicted[held_out] = self.y[chosen][train].mean(axis=0)
                 continue
@@ -286,6 +300,16 @@ class _GivenFolds:
             yield np.flatnonzero(self.fold != each), np.flatnonzero(self.fold == each)
 
 
+def _strongest(design: Array, y: Array) -> Positions:
+    """Return the columns whose ranks correlate most with the target; missing cells count as the mean."""
+    ranks = rankdata(design, axis=0, nan_policy="omit")
+    ranks = np.nan_to_num(ranks - np.nanmean(ranks, axis=0))
+    target = rankdata(y, axis=0) - (len(y) + 1) / 2
+    norms = np.linalg.norm(ranks, axis=0)
+    correlation = np.abs(ranks.T @ target).max(axis=1) / np.where(norms > 0, norms, np.inf)
+    return np.sort(np.argsort(-correlation, kind="stable")[:MAX_COLUMNS])
+
+
 def _codes(cells: Any) -> Array | None:
     """Return a code of each cell, the same for equal ones, missing ones being equal; None for free texts."""
     if isinstance(cells, Texts):
@@ -305,16 +329,6 @@ def _is_partition(codes: Array) -> bool:
     return bool(
         len(sizes) >= MIN_UNITS and (size_of_row > 1).mean() >= MIN_SHARED and np.median(size_of_row) <= MAX_UNIT_ROWS
     )
-
-
-def _is_constant_within(codes: Array, other: Array | None) -> bool:
-    """Return whether a column has one value within each level of another, and about as many values as it has levels."""
-    if other is None:
-        return False
-    n_levels = len(np.unique(codes))
-    if len(np.unique(other)) < max(MIN_UNITS, MIN_FRACTION_DISTINCT * n_levels):
-        return False
-    return len(np.unique(codes.astype(np.int64) * (int(other.max()) + 1) + other)) == n_levels
 
 
 def _between(codes: Array, y: Array) -> tuple[float, float]:

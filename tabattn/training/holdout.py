@@ -90,9 +90,12 @@ def hold_out_rows(
     for group in range(n_groups):
         start = offset + group * n_rows // n_groups
         inside = (middle - start) % n_rows < n_held_out
-        if not inside.any() or inside.all():
-            centre = (start + n_held_out / 2) % n_rows
+        centre = (start + n_held_out / 2) % n_rows
+        if not inside.any():
             inside = (first <= centre) & (centre < end)
+        if inside.all():
+            opposite = (centre + n_rows / 2) % n_rows
+            inside = ~((first <= opposite) & (opposite < end))
         near = inside
         if links.time is not None and links.gap:
             near = _within(inside, first, end, links.gap)

@@ -115,3 +115,12 @@ def test_classes_in_lots_are_found() -> None:
     table["y"] = np.where(table["y"] > 0, "scrap", "good")
     (finding,) = found(table)
     assert finding.columns == ("lot",)
+
+
+def test_lots_are_found_among_many_columns() -> None:
+    random = np.random.default_rng(6)
+    table = lots(random)
+    others = pd.DataFrame(random.normal(size=(len(table), 150)), columns=[f"x{i}" for i in range(150)])
+    (finding,) = found(pd.concat([others, table], axis=1))
+    assert finding.columns == ("lot",)
+    assert found(pd.concat([others, with_idle_lots(random)], axis=1)) == []
