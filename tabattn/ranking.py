@@ -14,10 +14,10 @@ from sklearn.base import clone
 from tabattn.analysis import (
     Analysis,
     HeldOutPart,
-    against_constant,
     analyse,
     fit_rows,
     model_scores,
+    p_value_against_constant,
     pooled_attention,
     pooled_permutation,
     pooled_scores,
@@ -346,7 +346,7 @@ def rank(
     warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
     layout = parts[0].estimator.fitted_model_.model.shape.layout
     findings = [
-        *ranking_findings(table, estimator.schema_, leaks, models, against_constant(parts, links).p_value, loss),
+        *ranking_findings(table, estimator.schema_, leaks, models, p_value_against_constant(parts, links), loss),
         *target_findings(problem),
         *same_column_findings(clusters),
         *linked_row_findings(parts[0].rows, layout, links, random_state),

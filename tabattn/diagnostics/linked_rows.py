@@ -109,7 +109,8 @@ class _Check:
     def blocks(self) -> Iterator[Finding]:
         """Yield the worst finding of blocks, if there is one."""
         for unit, names, how in (*self._by_columns(), *self._in_runs(), *self._near_copies()):
-            measured = self._overstated(unit, GroupKFold(N_FOLDS, shuffle=True, random_state=self.random_state))
+            whole = GroupKFold(N_FOLDS, shuffle=True, random_state=self.random_state)
+            measured = self._overstated(self._some_units(unit), unit, whole)
             if measured.matters:
                 n_units = len(np.unique(unit))
                 option = " ".join(f"--split-by {name!r}" if " " in name else f"--split-by {name}" for name in names)
@@ -140,7 +141,7 @@ class _Check:
             place[order] = np.arange(self.n_rows)
             block = place * N_TIME_BLOCKS // self.n_rows
             fold = block * N_TIME_FOLDS // N_TIME_BLOCKS
-            measured = self._overstated(block, _GivenFolds(fold))
+            measured = self._overstated(self._some_neighbours(place, block), block, _GivenFolds(fold))
             if not measured.matters:
                 continue
             where = "in the order of the table" if name is None else f"in the order of {name!r}"
@@ -243,8 +244,7 @@ class _Check:
         target = any(_autocorrelation(each[order]) for each in self.y.T)
         return target and any(_autocorrelation(each[order]) for each in self.rows.design.T)
 
-    def _overstated(self, unit: Array, splitter: Any) -> Overstated:
-        chosen = self._some_rows(unit)
+    def _overstated(self, chosen: Positions, unit: Array, splitter: Any) -> Overstated:
         y, unit = self.y[chosen], np.unique(unit[chosen], return_inverse=True)[1]
         if len(np.unique(unit)) < N_FOLDS + 1:
             return Overstated(0.0, 0.0, 1.0)
@@ -278,7 +278,14 @@ class _Check:
                 predicted[np.ix_(held_out, places)] = fitted.predict_proba(design[held_out])
         return predicted
 
-    def _some_rows(self, unit: Array) -> Positions:
+    def _some_neighbours(self, place: Array, block: Array) -> Positions:
+        """Return the rows that were encoded; of very many as many of each block of time, next to each other."""
+        if len(self.known) <= MAX_ROWS:
+            return self.known
+        start = np.searchsorted(block[np.argsort(place)], block)
+        return self.known[(place - start)[self.known] < MAX_ROWS // N_TIME_BLOCKS]
+
+    def _some_units(self, unit: Array) -> Positions:
         """Return the rows that were encoded; of very many whole blocks up to a number."""
         chosen = self.known
         if len(chosen) <= MAX_ROWS:

@@ -2,7 +2,7 @@
 
 One column of hundreds hardly changes the queries of the layers after the first. What a stream reads with a query that
 changed by ``c`` is, with the weights that it had before, the mean of the tokens plus their covariance times ``c``: that
-takes ``d x d`` numbers instead of all columns. Only the scores of the swapped columns are computed anew, exactly.
+takes ``d x d`` numbers instead of all columns. Only the scores of the swapped columns are exact.
 """
 
 from typing import NamedTuple
