@@ -128,7 +128,7 @@ def test_lots_are_found_among_many_columns() -> None:
 
 def test_large_tables_are_looked_at_in_part_and_their_order_is_found() -> None:
     random = np.random.default_rng(7)
-    walks = pd.DataFrame(random.normal(size=(9_000, 4)).cumsum(axis=0), columns=["a", "b", "c", "y"])
+    walks = pd.DataFrame(random.normal(size=(30_000, 4)).cumsum(axis=0), columns=["a", "b", "c", "y"])
     (finding,) = found(walks)
     assert finding.code == "rows_in_time"
     (finding,) = found(lots(random, n_lots=400, size=20).sample(frac=1, random_state=0, ignore_index=True))
