@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import rankdata, ttest_1samp
 
 from tabattn.arrays import Array
@@ -27,7 +28,7 @@ from tabattn.importance.permutation import (
     enough_rows,
     mean_repeats,
 )
-from tabattn.importance.table import importance_table
+from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.progress import Job, Phase
 from tabattn.table.cells import Positions
@@ -35,11 +36,13 @@ from tabattn.table.links import RowLinks
 from tabattn.table.problem import Problem
 from tabattn.table.schema import TypedTable
 from tabattn.table.splits import Split
+from tabattn.table.subsets import Subset
 
 SCORES_SHARE, BOOSTING_SHARE = 0.5, 0.7
 MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
 SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
-OURS, BOOSTING, N_TIME_BLOCKS, SMALLEST = "tabattn", "hist_gradient_boosting", 10, 1e-15
+SUBSET_COLUMNS = ("column", "level", "n_rows", "rank", "feature", "importance", "std")
+OURS, BOOSTING, N_TIME_BLOCKS = "tabattn", "hist_gradient_boosting", 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,7 @@ class Analysis:
         n_repeats: Permutations per column.
         random_state: Seed.
         clusters: Columns that say the same, to be scored as one too.
+        subsets: Rows that are scored by themselves too.
     """
 
     problem: Problem
@@ -65,6 +69,7 @@ class Analysis:
     n_repeats: Repeats
     random_state: int
     clusters: Groups = None
+    subsets: tuple[Subset, ...] = ()
 
     @property
     def mean_repeats(self) -> float:
@@ -99,6 +104,8 @@ class HeldOutPart:
         leaks: Columns that alone predict the target as well as all do.
         shortened: What was done by less than usual, in words.
         held_out_rows: The held-out rows, encoded.
+        subset_scores: Scores of each of the subsets that has rows among them, with the weight of these rows, by its
+            number.
     """
 
     estimator: TabAttnRegressor | TabAttnClassifier
@@ -113,6 +120,7 @@ class HeldOutPart:
     leaks: tuple[Leak, ...]
     shortened: tuple[str, ...]
     held_out_rows: Rows
+    subset_scores: Mapping[int, tuple[float, Scores]]
 
 
 def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnClassifier, job: Job) -> HeldOutPart:
@@ -129,6 +137,8 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
     held_out_rows = estimator.fitted_model_.encoder.encode(
         plan.table.take(split.held_out), plan.y(estimator)[split.held_out]
     )
+    if plan.problem.weight is not None:
+        held_out_rows = replace(held_out_rows, weight=plan.problem.weight[split.held_out])
     design = np.full((len(plan.table), fitted_rows.raw.design.shape[1]), np.nan)
     design[positions], design[split.held_out] = fitted_rows.raw.design, held_out_rows.raw.design
     rows = SplitRows(plan.table, design, plan.problem, np.unique(positions), split.held_out)
@@ -143,7 +153,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         n_scored = n_affordable(len(held_out_rows), phase.expected, phase.left)
         phase.expected *= n_scored / len(held_out_rows)
         scored = held_out_rows.sample(n_scored, random_state)
-        scores = fitted.scores(scored, plan.method, units)
+        scores, subset_scores = _scores(plan, fitted, scored, units)
         clusters = units_of(fitted.schema, plan.clusters)
         cluster_scores = fitted.scores(scored, plan.method, clusters) if plan.clusters else None
     if plan.method == DEFAULT_METHOD and not plan.groups:
@@ -173,7 +183,21 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         leaks=tuple(leaks),
         shortened=tuple(job.shortened),
         held_out_rows=held_out_rows,
+        subset_scores=subset_scores,
     )
+
+
+def _scores(
+    plan: Analysis, fitted: FittedModel, rows: Rows, units: Units
+) -> tuple[Scores, dict[int, tuple[float, Scores]]]:
+    """Score the columns on some rows, and on those of each subset that are among them."""
+    positions = np.asarray(rows.index)
+    masks = np.array([subset.rows[positions] for subset in plan.subsets]).reshape(len(plan.subsets), len(rows))
+    numbers = np.flatnonzero(masks.any(axis=1))
+    weights = np.vstack([np.ones(len(rows)), masks[numbers]]).T
+    scores, *others = fitted.scores_of_parts(rows, plan.method, units, weights)
+    n_rows = weights.sum(axis=0)[1:]
+    return scores, {int(number): (float(n), each) for number, n, each in zip(numbers, n_rows, others, strict=True)}
 
 
 def model_scores(parts: Sequence[HeldOutPart]) -> pd.DataFrame:
@@ -185,12 +209,13 @@ def model_scores(parts: Sequence[HeldOutPart]) -> pd.DataFrame:
     fitted = parts[0].estimator.fitted_model_
     target, shape = fitted.encoder.target, fitted.model.shape
     classes = target.classes if isinstance(target, ClassEncoding) else None
-    y = pd.concat([part.rows.problem.y.iloc[part.rows.held_out] for part in parts])
+    problem, held_out = parts[0].rows.problem, np.concatenate([part.rows.held_out for part in parts])
+    y, weight = problem.y.iloc[held_out], None if problem.weight is None else problem.weight[held_out]
     return pd.DataFrame(
         [
             {"model": name}
             | held_out_scores(
-                np.concatenate([part.outputs[name] for part in parts]), classes, y, shape.loss, shape.quantile
+                np.concatenate([part.outputs[name] for part in parts]), classes, y, shape.loss, shape.quantile, weight
             )
             for name in parts[0].outputs
         ]
@@ -210,7 +235,8 @@ def p_value_against_constant(parts: Sequence[HeldOutPart], links: RowLinks) -> f
     fitted, problem = parts[0].estimator.fitted_model_, parts[0].rows.problem
     held_out = np.concatenate([part.rows.held_out for part in parts])
     y, shape, target = problem.y.iloc[held_out], fitted.model.shape, fitted.encoder.target
-    best = dummy(problem.task, shape.loss, shape.quantile).fit(np.zeros((len(y), 1)), y)
+    weight = None if problem.weight is None else problem.weight[held_out]
+    best = dummy(problem.task, shape.loss, shape.quantile).fit(np.zeros((len(y), 1)), y, sample_weight=weight)
     ours = np.concatenate([part.outputs[OURS] for part in parts])
     if isinstance(target, ClassEncoding):
         constant = np.zeros_like(ours)
@@ -218,7 +244,9 @@ def p_value_against_constant(parts: Sequence[HeldOutPart], links: RowLinks) -> f
     else:
         constant = np.asarray(best.predict(np.zeros((len(y), 1))))
     known = y.to_numpy()
-    gains = _row_losses(constant, known, target, fitted) - _row_losses(ours, known, target, fitted)
+    gains = _row_losses(constant, known, fitted) - _row_losses(ours, known, fitted)
+    if weight is not None:
+        gains = gains * weight
     unit = np.arange(len(y)) if links.unit is None else links.unit[held_out]
     if links.time is not None:
         unit = rankdata(links.time[held_out], "ordinal").astype(np.intp) * N_TIME_BLOCKS // (len(y) + 1)
@@ -228,25 +256,16 @@ def p_value_against_constant(parts: Sequence[HeldOutPart], links: RowLinks) -> f
     return float(ttest_1samp(by_unit, 0.0, alternative="greater").pvalue)
 
 
-def _row_losses(output: Array, y: Array, target: TargetEncoding, fitted: FittedModel) -> Array:
-    """Return the loss of each row, of numbers or of probabilities of classes."""
-    shape = fitted.model.shape
-    if isinstance(target, ClassEncoding):
-        places = np.searchsorted(target.classes, y)
-        return np.asarray(-np.log(output[np.arange(len(y)), places].clip(SMALLEST, 1)))
-    error = y.astype(np.float64) - output
-    if shape.loss == "absolute":
-        return np.asarray(np.abs(error))
-    if shape.loss == "pinball":
-        return np.asarray(np.maximum(shape.quantile * error, (shape.quantile - 1) * error))
-    if shape.loss == "poisson":
-        predicted = output.clip(SMALLEST)
-        return np.asarray(predicted - y.astype(np.float64) * np.log(predicted))
-    return np.asarray(error**2)
+def _row_losses(output: Array, y: Array, fitted: FittedModel) -> Array:
+    """Return the loss of each row, of numbers or of probabilities of classes, on the scale that was learned."""
+    target = fitted.encoder.target
+    averaged = torch.from_numpy(output) if isinstance(target, ClassEncoding) else target.encode(output)
+    losses: Array = fitted.model.loss.of_average(averaged.double(), target.encode(y)).numpy()
+    return losses
 
 
 def pooled_permutation(parts: Sequence[HeldOutPart]) -> PermutationScores:
-    """Return the permutation importance of all parts, repeat by repeat averaged by their numbers of rows.
+    """Return the permutation importance of all parts, repeat by repeat averaged by the weight of their rows.
 
     Args:
         parts: One or more, of the same table.
@@ -259,16 +278,73 @@ def pooled_permutation(parts: Sequence[HeldOutPart]) -> PermutationScores:
     return PermutationScores(mean, parts[0].permutation.scoring)
 
 
-def pooled_scores(parts: Sequence[HeldOutPart], scores: Sequence[Scores]) -> Scores:
-    """Return scores of all parts, averaged by their numbers of rows; `std` is over members and parts.
+def pooled_scores(parts: Sequence[HeldOutPart]) -> Scores:
+    """Return the scores of all parts, averaged by the weight of their rows.
 
     Args:
         parts: One or more, of the same table.
-        scores: Scores of each.
     """
-    if len(parts) == 1:
+    return averaged_scores([part.scores for part in parts], _row_fractions(parts))
+
+
+def pooled_cluster_scores(parts: Sequence[HeldOutPart]) -> Scores | None:
+    """Return the scores with columns that say the same as one, as `pooled_scores`; None where there are none.
+
+    Args:
+        parts: One or more, of the same table.
+    """
+    scores = [part.cluster_scores for part in parts if part.cluster_scores is not None]
+    return averaged_scores(scores, _row_fractions(parts)) if scores else None
+
+
+def subset_table(parts: Sequence[HeldOutPart], subsets: Sequence[Subset], numbers: Sequence[int]) -> pd.DataFrame:
+    """Return the rankings within some subsets of the held-out rows, one below the other.
+
+    Args:
+        parts: One or more, of the same table.
+        subsets: All subsets.
+        numbers: Which of them.
+
+    Returns:
+        One row per subset and column: `column` and `level` that the rows have in common, `n_rows`, and `rank`,
+        `feature`, `importance` and `std` as in the ImportanceTable. A subset without held-out rows has none. A column
+        that has one value in a subset is not ranked there.
+    """
+    tables = []
+    for number in numbers:
+        found = [part.subset_scores[number] for part in parts if number in part.subset_scores]
+        if not found:
+            continue
+        n_rows = np.array([n for n, _ in found])
+        scores = averaged_scores([each for _, each in found], n_rows / n_rows.sum())
+        table = importance_table(parts[0].units, scores)[["rank", "feature", "importance", "std"]]
+        subset = subsets[number]
+        if subset.is_single:
+            table = _without_column(table, subset.column)
+        table = table.assign(column=subset.column, level=subset.level, n_rows=int(n_rows.sum()))
+        tables.append(table[list(SUBSET_COLUMNS)])
+    return pd.concat(tables, ignore_index=True)
+
+
+def _without_column(table: ImportanceTable, name: str) -> ImportanceTable:
+    """Leave a column out, so that the importances of the others sum to 1 again."""
+    others = table[table["feature"] != name]
+    total = others["importance"].sum()
+    if len(others) in {0, len(table)} or total == 0:
+        return table
+    scaled = others.assign(importance=others["importance"] / total, std=others["std"] / total)
+    return scaled.assign(rank=np.arange(1, len(scaled) + 1))
+
+
+def averaged_scores(scores: Sequence[Scores], fraction: Array) -> Scores:
+    """Return the mean of scores of the same columns; `std` is over members and over the scores.
+
+    Args:
+        scores: One or more.
+        fraction: Weight of each; they sum to 1.
+    """
+    if len(scores) == 1:
         return scores[0]
-    fraction = _row_fractions(parts)
     raw = np.stack([each.raw for each in scores])
     is_unread = np.isneginf(raw).all(axis=0)
     total = fraction @ np.where(np.isneginf(raw), 0.0, raw)
@@ -277,11 +353,16 @@ def pooled_scores(parts: Sequence[HeldOutPart], scores: Sequence[Scores]) -> Sco
     within = np.stack([each.std for each in scores])
     std = np.sqrt(np.nan_to_num(within**2).mean(axis=0) + alone.var(axis=0, ddof=1))
     importance = np.where(is_unread, 0.0, pooled.importance)
-    return Scores(raw=np.where(is_unread, -np.inf, total), importance=importance / importance.sum(), std=std)
+    return Scores(
+        raw=np.where(is_unread, -np.inf, total),
+        importance=importance / importance.sum(),
+        std=std,
+        by_member=np.concatenate([share * each.by_member for share, each in zip(fraction, scores, strict=True)]),
+    )
 
 
 def pooled_attention(parts: Sequence[HeldOutPart]) -> pd.DataFrame:
-    """Return the mean attention of all parts, averaged by their numbers of rows.
+    """Return the mean attention of all parts, averaged by the weight of their rows.
 
     Args:
         parts: One or more, of the same table.
@@ -292,8 +373,9 @@ def pooled_attention(parts: Sequence[HeldOutPart]) -> pd.DataFrame:
 
 
 def _row_fractions(parts: Sequence[HeldOutPart]) -> Array:
-    n_rows = np.array([len(part.rows.held_out) for part in parts], dtype=np.float64)
-    fractions: Array = n_rows / n_rows.sum()
+    weight = parts[0].rows.problem.weight
+    total = [len(part.rows.held_out) if weight is None else weight[part.rows.held_out].sum() for part in parts]
+    fractions: Array = np.array(total, dtype=np.float64) / np.sum(total)
     return fractions
 
 
@@ -335,12 +417,13 @@ def fit_rows(
     """
     problem, table, links = plan.problem, plan.table, plan.links.take(train)
     y = plan.y(estimator)
+    weight = None if problem.weight is None else problem.weight[train]
     target: TargetEncoding
     if isinstance(estimator, TabAttnRegressor):
-        ordered = OrderedRows.weighted(problem.X.iloc[train], y[train], links=links)
+        ordered = OrderedRows.weighted(problem.X.iloc[train], y[train], weight, links=links)
         target = NumberEncoding.learned(ordered.y, ordered.weight, estimator.loss, estimator.quantile)
     else:
-        ordered = OrderedRows.weighted(problem.X.iloc[train], y[train], None, estimator.class_weight, links)
+        ordered = OrderedRows.weighted(problem.X.iloc[train], y[train], weight, estimator.class_weight, links)
         target = ClassEncoding.learned(ordered.y)
     positions = train[ordered.positions]
     encoder, rows = RowEncoder.learned(table.take(positions).with_learned_schema(), ordered.y, target)
@@ -386,9 +469,11 @@ def _outputs(fitted: FittedModel, rows: SplitRows, held_out_rows: Rows, random_s
         "dummy": dummy(task, shape.loss, shape.quantile),
         BOOSTING: gradient_boosting(task, shape.layout, random_state, shape.loss, shape.quantile),
     }
+    weight = None if rows.problem.weight is None else rows.problem.weight[rows.train]
     outputs = {OURS: fitted.predict(held_out_rows)}
     for name, baseline in baselines.items():
-        baseline.fit(rows.design[rows.train], rows.problem.y.iloc[rows.train])
+        settings = {} if weight is None else {"model__sample_weight" if name == BOOSTING else "sample_weight": weight}
+        baseline.fit(rows.design[rows.train], rows.problem.y.iloc[rows.train], **settings)
         predict = baseline.predict if classes is None else baseline.predict_proba
         outputs[name] = predict(rows.design[rows.held_out])
     return outputs

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped 
     from tabattn.explanation import Explanation
     from tabattn.importance.table import ImportanceTable
     from tabattn.ranking import Ranking
+    from tabattn.rankings import Rankings
     from tabattn.text import TextReading
 
 Result = TypeVar("Result")
@@ -51,7 +52,7 @@ MaxMemory = Annotated[
     float | None,
     typer.Option(metavar="GB", help="Memory that reading may take.", show_default="most of what is free"),
 ]
-N_SHOWN = 10
+N_SHOWN, N_FIRST = 10, 3
 LINE_WIDTH = 110
 
 app = typer.Typer(
@@ -86,7 +87,10 @@ def rank_command(
             help="A file with a line of column names: .csv, .tsv, .txt, .xlsx, .xls, .xlsb, .ods, .parquet, .feather."
         ),
     ],
-    target: Annotated[str, typer.Option(help="Name of the target column Y.")],
+    target: Annotated[
+        list[str],
+        typer.Option(help="Name of the target column Y; repeat it to rank for several, none of which is an X then."),
+    ],
     out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
     method: Annotated[Method, typer.Option(help="How attention becomes importance.")] = DEFAULT_METHOD,
     encoder: Annotated[EncoderKind, typer.Option(help="Kind of transformer.")] = "class",
@@ -144,6 +148,15 @@ def rank_command(
     folds: Annotated[
         int, typer.Option(min=1, help="Hold every row out once, in so many fits; 1 to hold out a part of the rows.")
     ] = 1,
+    weight: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="How often each row counts; weight 2 is the row twice.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Rank within each level of a column, such as the machine, too; may be repeated."
+        ),
+    ] = None,
     max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
     time_limit: Annotated[
         float | None,
@@ -153,23 +166,33 @@ def rank_command(
     loss: Annotated[
         RegressionLoss,
         typer.Option(
-            help="What a regression learns: the mean (squared; poisson for counts), median (absolute) or a quantile "
-            "(pinball)."
+            help="What a regression learns: the mean (squared; poisson for counts; squared_log for logarithms), median "
+            "(absolute) or a quantile (pinball)."
         ),
     ] = "squared",
+    log_target: Annotated[
+        bool,
+        typer.Option(
+            "--log-target",
+            help="Learn the logarithm of a target over several decades, so that 1 to 2 counts as much as 100 to 200; "
+            "the same as --loss squared_log.",
+        ),
+    ] = False,
     quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
 ) -> None:
     """Rank the columns of TABLE by how much they drive the target, next to their permutation importance.
 
     Writes importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn and plots/ to the
-    output directory.
+    output directory; for several targets, to a folder each, and importance_of_targets.csv.
     """
 
-    def job() -> "Ranking":
+    def job() -> "Rankings":
         check_writable(out)
-        from tabattn.ranking import rank
+        if log_target and loss not in {"squared", "squared_log"}:
+            raise ParameterError(f"--log-target must stand without another --loss, got {loss!r}. Choose one of them.")
+        from tabattn.rankings import rank_targets
 
-        ranking = rank(
+        rankings = rank_targets(
             table,
             target,
             drop=drop or (),
@@ -182,7 +205,7 @@ def rank_command(
             units_row=units_row,
             max_memory=max_memory,
             groups=_groups(group or []),
-            loss=loss,
+            loss="squared_log" if log_target else loss,
             quantile=quantile,
             task=task,
             method=method,
@@ -194,17 +217,21 @@ def rank_command(
             gap=gap,
             split_features=split_features,
             folds=folds,
+            weight=weight,
+            by=by or (),
             n_repeats="auto" if repeats is None else repeats,
             max_epochs=max_epochs,
             time_limit=time_limit,
             random_state=seed,
             verbose=sys.stderr.isatty(),
         )
-        ranking.write(out)
-        return ranking
+        if len(target) == 1:
+            rankings.by_target[target[0]].write(out)
+        else:
+            rankings.write(out)
+        return rankings
 
-    ranking = run_job(job)
-    _report(ranking, target, out)
+    _report(run_job(job), out)
 
 
 @app.command("explain")
@@ -359,8 +386,18 @@ def _groups(options: list[str]) -> dict[str, list[str]]:
     return groups
 
 
-def _report(ranking: "Ranking", target: str, out: Path) -> None:
+def _report(rankings: "Rankings", out: Path) -> None:
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
+    for target, ranking in rankings.by_target.items():
+        _report_one(console, ranking, target)
+        console.print()
+    files = "importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn, plots/"
+    if len(rankings.by_target) > 1:
+        files = f"importance_of_targets.csv, and in {', '.join(rankings.folders.values())}: {files}"
+    console.print(f"Files: {escape(str(out))}/ ({escape(files)})")
+
+
+def _report_one(console: Console, ranking: "Ranking", target: str) -> None:
     problem = ranking.problem
     n_values = problem.y.nunique()
     how = f"classification, {n_values} classes" if problem.task == "classification" else "regression"
@@ -380,8 +417,20 @@ def _report(ranking: "Ranking", target: str, out: Path) -> None:
         console.print("\nWhat else to know:")
         for note in notes:
             console.print(f"- {escape(note)}")
-    files = "importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn, plots/"
-    console.print(f"\nFiles: {escape(str(out))}/ ({files})")
+    if ranking.by_level is not None:
+        console.print("\nWhich columns matter where? More in importance_by_level.csv.")
+        console.print(_levels_table(ranking.by_level))
+
+
+def _levels_table(by_level: "pd.DataFrame") -> Table:
+    """Return the first three columns of each level."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("column", "level", "rows", "first columns"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    for (column, level), group in list(by_level.groupby(["column", "level"], sort=False))[:N_SHOWN]:
+        first = ", ".join(f"{row.feature} {row.importance:.2f}" for row in group.head(N_FIRST).itertuples())
+        table.add_row(escape(str(column)), escape(str(level)), str(group["n_rows"].iloc[0]), escape(first))
+    return table
 
 
 def _scores_table(ranking: "Ranking") -> Table:

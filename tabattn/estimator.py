@@ -367,7 +367,8 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
     """Transformer regression whose attention ranks the columns.
 
     Args:
-        loss: "squared" for the mean, "absolute" for the median, "pinball" for a quantile, "poisson" for counts.
+        loss: "squared" for the mean, "squared_log" for the mean of logarithms (of a target over several decades, which
+            is above 0), "absolute" for the median, "pinball" for a quantile, "poisson" for counts.
         quantile: Which quantile "pinball" is for, greater than 0 and less than 1.
         encoder: Kind of transformer: "class", whose CLS states read columns that are never mixed; or "bert", "roberta",
             "gpt", "xlnet" or "t5", in which columns attend to each other.

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from tabattn.analysis import (
+    SUBSET_COLUMNS,
     Analysis,
     HeldOutPart,
     analyse,
@@ -19,37 +20,38 @@ from tabattn.analysis import (
     model_scores,
     p_value_against_constant,
     pooled_attention,
+    pooled_cluster_scores,
     pooled_permutation,
     pooled_scores,
+    subset_table,
 )
 from tabattn.choices import DEFAULT_METHOD, Censored, EncoderKind, Method, Pretrain, RegressionLoss, Task, TaskChoice
 from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
 from tabattn.diagnostics.linked_rows import linked_row_findings
 from tabattn.diagnostics.redundancy import same_column_findings, same_columns
 from tabattn.diagnostics.results import ranking_findings, target_findings
-from tabattn.encoding.ordering import row_keys
 from tabattn.errors import (
     ParameterError,
-    TableError,
     nearest,
     warn_all,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.files import write_atomic
+from tabattn.files import write_all, write_atomic
+from tabattn.held_out import HoldOutRule
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import PermutationScores, Repeats
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
-from tabattn.output.results import csv_writer, write_results
+from tabattn.output.results import csv_writer, result_writers
 from tabattn.parameters import check_parameters
 from tabattn.progress import Job
 from tabattn.table.inference import infer_table
-from tabattn.table.links import RowLinks, times_in, units_in
 from tabattn.table.problem import Problem, split_target
 from tabattn.table.reading import read_any
 from tabattn.table.rules import CellRules, NaValues
-from tabattn.table.splits import Split, fold_rows, split_rows
+from tabattn.table.splits import Split
+from tabattn.table.subsets import class_subsets, level_subsets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,6 +77,9 @@ class Ranking:
         clusters: The ImportanceTable with columns that say the same as one; None where there are none.
         without_leaks: The ImportanceTable of a second fit, without the columns that give the target away; None where
             there are none.
+        by_class: Rankings within the held-out rows of each class, see `subset_table`; None for a regression.
+        by_level: Rankings within the held-out rows of each level of the columns that were asked for; None where none
+            were.
         held_out: Which rows were held out, in words.
         shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
     """
@@ -93,6 +98,8 @@ class Ranking:
     findings: tuple[Finding, ...] = ()
     clusters: ImportanceTable | None = None
     without_leaks: ImportanceTable | None = None
+    by_class: pd.DataFrame | None = None
+    by_level: pd.DataFrame | None = None
     held_out: str = ""
     shortened: tuple[str, ...] = ()
 
@@ -155,6 +162,10 @@ class Ranking:
         Raises:
             OutputError: A file can't be written.
         """
+        write_all(Path(directory), self.writers())
+
+    def writers(self) -> dict[str, Callable[[Path], None]]:
+        """Return what writes each file of `write`, by its name below the directory."""
         from tabattn.output.plots import plot_attention, plot_history, warn_of_missing_glyphs
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
@@ -166,12 +177,15 @@ class Ranking:
         }
         further = {"importance_of_clusters": self.clusters, "importance_without_leaks": self.without_leaks}
         tables |= {name: self.table.head(0) if table is None else table for name, table in further.items()}
+        subsets = {"importance_by_class": self.by_class, "importance_by_level": self.by_level}
+        nothing = pd.DataFrame(columns=list(SUBSET_COLUMNS))
+        tables |= {name: nothing if table is None else table for name, table in subsets.items()}
         plots: Mapping[str, Callable[[], Axes]] = {
             "importance": self.plot,
             "attention": lambda: plot_attention(self.mean_attention),
             "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
         }
-        write_results(Path(directory), tables, plots, {"model.tabattn": self.estimator.save})
+        return result_writers(tables, plots) | {"model.tabattn": self.estimator.save}
 
 
 def rank(
@@ -200,6 +214,8 @@ def rank(
     gap: int = 0,
     split_features: bool = False,
     folds: int = 1,
+    weight: str | None = None,
+    by: str | Sequence[str] = (),
     n_repeats: Repeats = "auto",
     max_epochs: int = 100,
     time_limit: float | None = None,
@@ -233,8 +249,8 @@ def rank(
         method: How attention becomes importance, see `TabAttnRegressor.importance_table`.
         encoder: Kind of transformer, see `TabAttnRegressor`.
         pretrain: "auto" to learn columns from columns first, also from rows whose target is missing.
-        loss: What a regression learns: "squared", "absolute", "poisson" or "pinball", see `TabAttnRegressor`. Both
-            rankings go by it.
+        loss: What a regression learns: "squared", "squared_log", "absolute", "poisson" or "pinball", see
+            `TabAttnRegressor`. Both rankings go by it.
         quantile: Which quantile "pinball" is for.
         test_fraction: Fraction of rows to hold out, greater than 0 and less than 1.
         split_by: Names of columns whose rows belong together, such as the lot, the patient or the machine: rows with
@@ -248,6 +264,11 @@ def rank(
         folds: 1 to hold out a part of the rows; else the number of folds in which each row is held out once: scores,
             permutation importance and attention are then those of all rows, and the estimator is fitted on all of them
             in the end. It takes that many times as long, and once more.
+        weight: Name of a column of weights of the rows, at least 0, which is no feature: how often a row counts in the
+            fit and in all scores. Where all are integers, and not more than a million together, a row of weight 2 is
+            the same as two rows; others weight the rows, but not what cells are exchanged for.
+        by: Names of columns, such as the machine or the product: the features are ranked within the held-out rows of
+            each of their levels too, see `Ranking.by_level`. They are features, unless they are dropped.
         n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, but
             above 100 columns for fewer of those that come after the first 50 then.
         max_epochs: Passes over the training rows at most.
@@ -299,16 +320,16 @@ def rank(
             raise ParameterError(f"{name} must be an integer of at least {least}, got {value!r}.")
     if gap and order_by is None:
         raise ParameterError(f"gap must be 0 where rows have no order, got {gap}. Name a column by order_by.")
-    is_number = isinstance(time_limit, Real) and not isinstance(time_limit, bool)
-    if time_limit is not None and not (is_number and time_limit > 0):
-        raise ParameterError(f"time_limit must be a positive number of seconds or None, got {time_limit!r}.")
+    check_time_limit(time_limit)
     job = Job(None if time_limit is None else float(time_limit), is_shown=verbose)
     given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
     rules = CellRules.of(na_values, keep_na=keep_na, censored=censored)
-    split_by = [split_by] if isinstance(split_by, str) else [str(name) for name in split_by]
-    aside = [*split_by, *([] if order_by is None else [order_by])]
-    dropped = drop if split_features else list(dict.fromkeys([*drop, *aside]))
-    problem = split_target(given, target, drop=dropped, aside=aside, task=task, rules=rules)
+    rule = HoldOutRule(_names(split_by), order_by, gap, folds, test_fraction, random_state)
+    by = _names(by)
+    dropped = drop if split_features else list(dict.fromkeys([*drop, *rule.columns]))
+    problem = split_target(
+        given, target, drop=dropped, aside=[*rule.columns, *by], weight=weight, task=task, rules=rules
+    )
     settings = parameters | {
         "encoder": encoder,
         "pretrain": pretrain,
@@ -325,13 +346,16 @@ def rank(
     elif loss != "squared":
         raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
     estimator = _estimator(problem.task, settings)
-    links = _links(problem, split_by, order_by, gap, rules)
-    splits = _splits(problem, links, folds, test_fraction, random_state)
+    links = rule.links(problem, rules)
+    splits = rule.splits(problem, links)
+    classes = class_subsets(problem.y, target) if problem.task == "classification" else []
+    levels = [subset for name in by for subset in level_subsets(problem.aside, name, rules)]
     table = infer_table(problem.X, kinds, splits[0].train if folds == 1 else None, rules)
     warn_all(table.warnings)
     units = units_of(table.schema, groups)
     clusters = {} if groups else same_columns(table)
-    plan = Analysis(problem, table, links, method, groups, n_repeats, random_state, clusters)
+    subsets = (*classes, *levels)
+    plan = Analysis(problem, table, links, method, groups, n_repeats, random_state, clusters, subsets)
     with job.shown():
         parts = _analysed(plan, splits, estimator, job)
         leaks = tuple({leak.name: leak for part in parts for leak in part.leaks}.values())
@@ -341,7 +365,7 @@ def rank(
             units = units_of(table.schema, groups)
         else:
             estimator, units = parts[0].estimator, parts[0].units
-    permutation, scores = pooled_permutation(parts), pooled_scores(parts, [part.scores for part in parts])
+    permutation, scores = pooled_permutation(parts), pooled_scores(parts)
     importance, models = importance_table(units, scores, permutation), model_scores(parts)
     warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
     layout = parts[0].estimator.fitted_model_.model.shape.layout
@@ -352,7 +376,7 @@ def rank(
         *linked_row_findings(parts[0].rows, layout, links, random_state),
     ]
     warn_all(warnings_of(findings))
-    of_clusters = [part.cluster_scores for part in parts if part.cluster_scores is not None]
+    of_clusters = pooled_cluster_scores(parts)
     n_held_out = sum(len(split.held_out) for split in splits)
     return Ranking(
         table=importance,
@@ -367,13 +391,27 @@ def rank(
         permutation=permutation,
         n_permuted=sum(part.n_permuted for part in parts),
         findings=tuple(findings),
-        clusters=importance_table(units_of(estimator.schema_, clusters), pooled_scores(parts, of_clusters))
-        if of_clusters
-        else None,
+        clusters=None if of_clusters is None else importance_table(units_of(estimator.schema_, clusters), of_clusters),
         without_leaks=without_leaks,
-        held_out=_held_out_words(splits, links, split_by, order_by),
+        by_class=subset_table(parts, subsets, range(len(classes))) if classes else None,
+        by_level=subset_table(parts, subsets, range(len(classes), len(subsets))) if levels else None,
+        held_out=rule.in_words(splits, links),
         shortened=tuple(dict.fromkeys([*job.shortened, *itertools.chain.from_iterable(p.shortened for p in parts)])),
     )
+
+
+def check_time_limit(time_limit: float | None) -> None:
+    """Refuse what is no time.
+
+    Args:
+        time_limit: Positive seconds, or None.
+
+    Raises:
+        ParameterError: It is neither.
+    """
+    is_number = isinstance(time_limit, Real) and not isinstance(time_limit, bool)
+    if time_limit is not None and not (is_number and time_limit > 0):
+        raise ParameterError(f"time_limit must be a positive number of seconds or None, got {time_limit!r}.")
 
 
 def _analysed(
@@ -405,48 +443,15 @@ def _without(
         for group, names in (plan.groups or {}).items()
         if (kept := [name for name in names if name not in leaks])
     }
-    plan = replace(plan, problem=others, table=table, groups=groups, clusters=None)
+    plan = replace(plan, problem=others, table=table, groups=groups, clusters=None, subsets=())
     parts = _analysed(plan, splits, estimator, job)
     units = units_of(table.schema, groups) if len(parts) > 1 else parts[0].units
-    return importance_table(units, pooled_scores(parts, [part.scores for part in parts]), pooled_permutation(parts))
+    return importance_table(units, pooled_scores(parts), pooled_permutation(parts))
 
 
-def _links(problem: Problem, split_by: Sequence[str], order_by: str | None, gap: int, rules: CellRules) -> RowLinks:
-    """Return which rows belong together, and when they were; rows with the same cells belong together always."""
-    unit = units_in(problem.aside, split_by) if split_by else None
-    time = None if order_by is None else times_in(problem.aside, order_by, rules)
-    links = RowLinks(unit, time, gap, is_asked=unit is not None)
-    if unit is not None:
-        return links
-    cells = pd.concat([problem.X, problem.aside.drop(columns=[*problem.X], errors="ignore")], axis=1)
-    return links.with_equal_rows(np.unique(row_keys(cells, problem.y.to_numpy()), return_inverse=True)[1])
-
-
-def _splits(problem: Problem, links: RowLinks, folds: int, test_fraction: float, random_state: int) -> list[Split]:
-    """Return the rows to fit and to hold out of each fold."""
-    y = problem.y.to_numpy()
-    if folds > 1:
-        return list(fold_rows(y, problem.task, links, folds, random_state))
-    try:
-        return [split_rows(y, problem.task, links, test_fraction, random_state)]
-    except TableError:
-        if links.is_asked or links.unit is None:
-            raise
-        return [split_rows(y, problem.task, replace(links, unit=None), test_fraction, random_state)]
-
-
-def _held_out_words(splits: Sequence[Split], links: RowLinks, split_by: Sequence[str], order_by: str | None) -> str:
-    """Say which rows were held out."""
-    n_rows = sum(len(split.held_out) for split in splits)
-    if len(splits) > 1:
-        said = f"all {n_rows} rows, in {len(splits)} folds"
-        how = "blocks of time" if order_by else "whole units" if split_by else ""
-        return f"{said} of {how}" if how else said
-    said = f"{n_rows} rows"
-    if split_by and links.unit is not None:
-        n_units = len(np.unique(links.unit[splits[0].held_out]))
-        said = f"{n_units} of {links.n_units} values of {' and '.join(map(repr, split_by))} ({n_rows} rows)"
-    return f"the last {said} by {order_by!r}" if order_by else said
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several as several."""
+    return (given,) if isinstance(given, str) else tuple(dict.fromkeys(str(name) for name in given))
 
 
 def _estimator(task: Task, settings: Mapping[str, Any]) -> TabAttnRegressor | TabAttnClassifier:

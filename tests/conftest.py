@@ -28,6 +28,8 @@ FILES = {
     "diagnostics.csv",
     "importance_of_clusters.csv",
     "importance_without_leaks.csv",
+    "importance_by_class.csv",
+    "importance_by_level.csv",
     "training_attention.csv",
     "model.tabattn",
     *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),

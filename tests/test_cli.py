@@ -179,3 +179,26 @@ def test_what_a_time_limit_left_out_is_said(tmp_path: Path, monkeypatch: pytest.
     assert "The time limit allowed only: training ended in epoch " in done.out
     assert len(pd.read_csv(tmp_path / "out" / "importance.csv")) == 13
     assert run("rank", str(DATA / "wine.csv"), *arguments[:4], "--time-limit", "0", "--out", str(tmp_path)).code == 2
+
+
+def test_options_of_weights_levels_logarithms_and_targets(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(80, 2)), columns=["heat", "dust"])
+    table = table.assign(line=random.choice(["A", "B"], 80), n=1, y=np.exp(3 * table["heat"]), z=table["dust"])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    options = ("--weight", "n", "--by", "line", "--log-target")
+    done = rank(tmp_path / "t.csv", "y", tmp_path / "out", *options)
+    assert done.code == 0, done.err
+    assert "r2_log" in done.out
+    assert "Which columns matter where?" in done.out
+    assert files(tmp_path / "out") == FILES
+    levels = pd.read_csv(tmp_path / "out" / "importance_by_level.csv")["level"]
+    assert set(levels) == {"A", "B"}
+    both = rank(tmp_path / "t.csv", "y", tmp_path / "both", "--target", "z")
+    assert both.code == 0, both.err
+    assert "Target 'y'" in both.out
+    assert "Target 'z'" in both.out
+    assert "importance_of_targets.csv, and in 1_y, 2_z: importance.csv" in both.out
+    refused = rank(tmp_path / "t.csv", "y", tmp_path / "no", "--log-target", "--loss", "absolute")
+    assert refused.code == 2
+    assert "--log-target must stand without another --loss" in refused.err

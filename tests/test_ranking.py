@@ -20,6 +20,7 @@ from tabattn.errors import (
     LeakWarning,
     ParameterError,
     TabAttnError,
+    TableError,
     UninformativeColumnWarning,
     UnknownLevelsWarning,
     UnparsedCellsWarning,
@@ -30,6 +31,7 @@ from tabattn.importance.permutation import N_LEADING
 from tabattn.importance.table import COLUMNS
 from tabattn.progress import Job
 from tabattn.ranking import Ranking, rank
+from tabattn.rankings import rank_targets
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import split_target
 from tabattn.table.schema import Kind
@@ -403,7 +405,7 @@ KINDS: dict[str, tuple[list[Any], list[Any], Kind]] = {  # cells of fitted rows,
 def test_kinds_are_those_of_the_rows_that_were_fitted(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted, held_out, kind = KINDS[what]
     rows = np.arange(90)
-    monkeypatch.setattr("tabattn.ranking.split_rows", lambda *_: Split(rows[:60], rows[60:]))
+    monkeypatch.setattr("tabattn.held_out.split_rows", lambda *_: Split(rows[:60], rows[60:]))
     cells = (fitted * 20) + (held_out * 9 + fitted)
     table = pd.DataFrame({"x": cells, "z": np.sin(rows), "y": np.cos(rows)})
     ranking = rank(table, "y", max_epochs=1, n_repeats=1, n_members=1, n_layers=1, d_token=4)
@@ -415,7 +417,7 @@ def test_kinds_are_those_of_the_rows_that_were_fitted(what: str, monkeypatch: py
 @pytest.mark.filterwarnings("ignore::tabattn.errors.UntrustedRankingWarning")
 def test_held_out_levels_that_were_not_fitted_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.arange(60)
-    monkeypatch.setattr("tabattn.ranking.split_rows", lambda *_: Split(rows[:40], rows[40:]))
+    monkeypatch.setattr("tabattn.held_out.split_rows", lambda *_: Split(rows[:40], rows[40:]))
     table = pd.DataFrame({"line": np.where(rows < 40, rows % 2, 2 + rows % 2), "z": np.sin(rows), "y": np.cos(rows)})
     table["line"] = table["line"].map(dict(enumerate("ABCD")))
     with pytest.warns(UnknownLevelsWarning, match="'line'"):
@@ -521,3 +523,100 @@ def test_columns_that_say_the_same_are_named_and_ranked_as_one() -> None:
     assert found.clusters["feature"].tolist() == ["sensor 0 + 4", "single", "noise"]
     (message,) = found.diagnostics.query("code == 'same_columns'")["message"]
     assert message.startswith("'sensor 0', 'sensor 1', 'sensor 2', 'sensor 3', 'sensor 4': these 5 columns")
+
+
+def machines(n_rows: int = 240) -> pd.DataFrame:
+    """Rows of two machines, driven by heat in one, by flow in the other; `w` counts pieces."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(n_rows, 3)), columns=["heat", "flow", "gas"])
+    table["machine"] = random.choice(["press", "oven"], n_rows)
+    driver = table["heat"].where(table["machine"] == "press", table["flow"])
+    return table.assign(w=random.integers(0, 4, n_rows), y=3 * driver + 0.3 * random.normal(size=n_rows))
+
+
+SMALL: dict[str, Any] = {"n_repeats": 2, "max_epochs": 30, "n_members": 4, "d_token": 16}
+
+
+@pytest.mark.parametrize("how", [{}, {"folds": 2}])
+def test_a_row_of_weight_two_is_two_rows(how: dict[str, Any]) -> None:
+    table = machines(120)
+    weighted = rank(table, "y", weight="w", by="machine", **how, **SMALL | {"max_epochs": 5})
+    repeated = table.loc[table.index.repeat(table["w"])].drop(columns="w")
+    counted = rank(repeated, "y", by="machine", **how, **SMALL | {"max_epochs": 5})
+    assert weighted.by_level is not None
+    assert counted.by_level is not None
+    for one, other in (
+        (weighted.table, counted.table),
+        (weighted.models, counted.models),
+        (weighted.by_level, counted.by_level),
+        (weighted.diagnostics, counted.diagnostics),
+    ):
+        pd.testing.assert_frame_equal(one, other)
+    assert (weighted.n_train, weighted.n_held_out) == (counted.n_train, counted.n_held_out)
+
+
+def test_fractions_weight_fit_and_scores_alike() -> None:
+    table = machines()
+    table["w"] = np.where(table["machine"] == "press", 1.5, 1e-4)
+    found = rank(table, "y", weight="w", **SMALL)
+    press = table[table["machine"] == "press"]
+    assert found.table["feature"][0] == "heat"
+    assert found.table["importance"][0] > 0.9
+    assert found.table["permutation_rank"][0] == 1
+    held_out = found.estimator.score(press[["heat", "flow", "gas", "machine"]], press["y"])
+    assert found.models["r2"][0] == pytest.approx(held_out, abs=0.1)
+    assert found.models["r2"][0] > 0.8
+    units = rank(table.assign(w=table["w"] * 4), "y", weight="w", **SMALL)
+    pd.testing.assert_frame_equal(units.table, found.table, rtol=1e-4)
+
+
+@pytest.mark.parametrize("weights", [[-1.0, 1.0], [None, 1.0], ["heavy", "light"], [0.0, 0.0]])
+def test_what_are_no_weights_is_refused(weights: list[Any]) -> None:
+    with pytest.raises(ParameterError, match=r"Weights must be numbers of at least 0 in every row.*got 'w'"):
+        rank(machines(40).assign(w=weights * 20), "y", weight="w")
+
+
+def test_columns_are_ranked_within_the_levels_of_another() -> None:
+    found = rank(machines(), "y", drop=["w"], by=["machine", "gas"], **SMALL)
+    by_level = found.by_level
+    assert by_level is not None
+    of_machine = by_level[by_level["column"] == "machine"]
+    first = of_machine.groupby("level")["feature"].first()
+    assert first.to_dict() == {"oven": "flow", "press": "heat"}
+    assert of_machine.groupby("level")["n_rows"].first().sum() == found.n_held_out
+    assert by_level.groupby(["column", "level"])["importance"].sum().to_numpy() == pytest.approx(1)
+    assert len(by_level[by_level["column"] == "gas"]) == 4 * len(found.table), "four ranges of numbers"
+    assert found.by_class is None
+
+
+def test_columns_are_ranked_within_each_class() -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(400, 3)), columns=["heat", "flow", "gas"])
+    score = np.column_stack([np.zeros(400), 3 * table["heat"], 3 * table["flow"]])
+    table["grade"] = np.array(["A", "B", "C"])[(score + 0.2 * random.normal(size=score.shape)).argmax(axis=1)]
+    found = rank(table, "grade", **SMALL)
+    assert found.by_class is not None
+    first = found.by_class.groupby("level")["feature"].first()
+    assert (first["B"], first["C"]) == ("heat", "flow")
+    assert found.by_class["column"].unique().tolist() == ["grade"]
+
+
+def test_a_column_of_too_many_levels_is_refused() -> None:
+    table = machines().assign(serial=[f"P{i // 2}" for i in range(240)])
+    with pytest.raises(TableError, match="at most 100 levels, or numbers, got 'serial' with 120 levels"):
+        rank(table, "y", by="serial", kinds={"serial": "categorical"}, **SMALL)
+
+
+def test_several_targets_are_ranked_each_without_the_others(tmp_path: Path) -> None:
+    table = machines().rename(columns={"y": "길이 / mm"}).drop(columns="w")
+    table["gloss"] = table["gas"] + 0.1 * table["길이 / mm"]
+    found = rank_targets(table, ["gloss", "길이 / mm"], **SMALL)
+    assert found.table.columns[0] == "target"
+    assert len(found.table) == 8
+    alone = rank(table.drop(columns="길이 / mm"), "gloss", **SMALL)
+    pd.testing.assert_frame_equal(found.by_target["gloss"].table, alone.table)
+    found.write(tmp_path)
+    written = {f"{folder}/{name}" for folder in ("1_gloss", "2_길이_mm") for name in FILES}
+    assert files(tmp_path) == {"importance_of_targets.csv", *written}
+    with pytest.raises(ParameterError, match="each once, got gloss, gloss"):
+        rank_targets(table, ["gloss", "gloss"])

@@ -9,14 +9,16 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import DataConversionWarning
-from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_poisson_deviance
+from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_poisson_deviance, r2_score
 from sklearn.model_selection import cross_val_score
 
 from tabattn import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.choices import Method
+from tabattn.encoding.target import NumberEncoding
 from tabattn.errors import ModelFileError, ParameterError, TargetError
 from tabattn.fitted.files import SavedState, read_state, write_state
 from tabattn.importance.methods import METHODS
+from tabattn.importance.permutation import score_of
 from tests.conftest import FAST
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -60,11 +62,32 @@ def test_counts_are_predicted_by_rates(X: pd.DataFrame) -> None:
             est.fit(X, no_counts)
 
 
-@pytest.mark.parametrize("loss", ["squared", "absolute", "pinball", "poisson"])
+def test_logarithms_are_learned_of_a_target_over_decades(X: pd.DataFrame) -> None:
+    y = np.exp(3 * X["heat"] + 0.3 * np.random.default_rng(1).normal(size=N))
+    est = TabAttnRegressor(**FAST, loss="squared_log", random_state=0).fit(X[:300], y[:300])
+    plain = TabAttnRegressor(**FAST, random_state=0).fit(X[:300], y[:300])
+    logarithm = np.log(y[300:])
+    assert np.corrcoef(np.log(est.predict(X[300:])), logarithm)[0, 1] > 0.95
+    error = [np.abs(np.log(each.predict(X[300:]).clip(1e-9)) - logarithm).mean() for each in (est, plain)]
+    assert error[0] < 0.5 * error[1]
+    assert score_of("r2_log", y[300:], est.predict(X[300:])) == pytest.approx(
+        r2_score(logarithm, np.log(est.predict(X[300:])))
+    )
+    for unit in (1e-3, 1e6):
+        scaled = NumberEncoding.learned(unit * y.to_numpy(), np.ones(N), "squared_log")
+        plain_unit = NumberEncoding.learned(y.to_numpy(), np.ones(N), "squared_log")
+        encoded = scaled.encode(unit * y.to_numpy())
+        np.testing.assert_allclose(encoded, plain_unit.encode(y.to_numpy()), atol=1e-6)
+        np.testing.assert_allclose(scaled.decode(encoded.double().numpy()), unit * y, rtol=1e-5)
+    with pytest.raises(TargetError, match="above 0 for the loss 'squared_log', got 0"):
+        est.fit(X, y.where(y > y.min(), 0))
+
+
+@pytest.mark.parametrize("loss", ["squared", "squared_log", "absolute", "pinball", "poisson"])
 def test_every_method_finds_the_driver_by_every_loss_and_a_file_keeps_it(
     X: pd.DataFrame, loss: Any, tmp_path: Path
 ) -> None:
-    y = np.exp(X["heat"])
+    y = np.exp(np.exp(X["heat"])) if loss == "squared_log" else np.exp(X["heat"])
     est = TabAttnRegressor(**FAST, loss=loss, quantile=0.7, random_state=0).fit(X, y)
     for method in METHODS:
         for known in (y, None):
@@ -135,7 +158,7 @@ def test_whole_numbers_with_gaps_are_classes_or_numbers_as_asked(X: pd.DataFrame
             {"loss": "huber"},
             "heat",
             ParameterError,
-            "squared, absolute, poisson, pinball, got 'huber'",
+            "squared, squared_log, absolute, poisson, pinball, got 'huber'",
         ),
         (TabAttnRegressor, {"loss": "pinball", "quantile": 1.0}, "heat", ParameterError, "quantile must be greater"),
         (TabAttnClassifier, {}, "classes", TargetError, "Fit one classifier for each"),

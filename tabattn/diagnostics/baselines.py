@@ -1,13 +1,13 @@
 """Models that the fitted model is compared with: a constant, and scikit-learn's gradient boosting."""
 
 from collections.abc import Mapping
-from functools import partial
+from typing import Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from tabattn.choices import Task
@@ -16,16 +16,25 @@ from tabattn.nn.tokens import CellLayout
 
 MAX_LEVELS = 254
 ROWS_PER_LEAF, MAX_LEAF_ROWS = 100, 20
-CONSTANTS: Mapping[LossName, str] = {"squared": "mean", "poisson": "mean", "absolute": "median", "pinball": "quantile"}
+CONSTANTS: Mapping[LossName, str] = {
+    "squared": "mean",
+    "squared_log": "mean",
+    "poisson": "mean",
+    "absolute": "median",
+    "pinball": "quantile",
+}
 BOOSTED: Mapping[LossName, str] = {
     "squared": "squared_error",
+    "squared_log": "squared_error",
     "poisson": "poisson",
     "absolute": "absolute_error",
     "pinball": "quantile",
 }
 
 
-def dummy(task: Task, loss: LossName = "squared", quantile: float = 0.5) -> DummyClassifier | DummyRegressor:
+def dummy(
+    task: Task, loss: LossName = "squared", quantile: float = 0.5
+) -> DummyClassifier | DummyRegressor | TransformedTargetRegressor:
     """Return a model that predicts the same for every row: the best constant, or the frequencies of the classes.
 
     Args:
@@ -38,7 +47,7 @@ def dummy(task: Task, loss: LossName = "squared", quantile: float = 0.5) -> Dumm
     """
     if task == "classification":
         return DummyClassifier(strategy="prior")
-    return DummyRegressor(strategy=CONSTANTS[loss], quantile=quantile)
+    return _of_loss(DummyRegressor(strategy=CONSTANTS[loss], quantile=quantile), loss)
 
 
 def gradient_boosting(
@@ -54,7 +63,7 @@ def gradient_boosting(
         quantile: Of the loss "pinball".
 
     Returns:
-        An unfitted pipeline that takes `RawCells.design`.
+        An unfitted pipeline that takes `RawCells.design`; its last step is named "model".
     """
     n_numbers, n_categories = layout.n_numbers, len(layout.n_levels)
     levels = OrdinalEncoder(
@@ -66,12 +75,18 @@ def gradient_boosting(
     categories = [("levels", levels, slice(n_numbers, None))] if n_categories else []
     columns = ColumnTransformer(categories, remainder="passthrough")
     is_categorical = [True] * n_categories + [False] * n_numbers
-    model = (
-        partial(HistGradientBoostingRegressor, loss=BOOSTED[loss], quantile=quantile if loss == "pinball" else None)
-        if task == "regression"
-        else HistGradientBoostingClassifier
-    )
-    return make_pipeline(columns, model(categorical_features=is_categorical, random_state=random_state))
+    settings = {"categorical_features": is_categorical, "random_state": random_state}
+    if task == "classification":
+        return Pipeline([("columns", columns), ("model", HistGradientBoostingClassifier(**settings))])
+    settings |= {"loss": BOOSTED[loss], "quantile": quantile if loss == "pinball" else None}
+    return Pipeline([("columns", columns), ("model", _of_loss(HistGradientBoostingRegressor(**settings), loss))])
+
+
+def _of_loss(model: Any, loss: LossName) -> Any:
+    """Return a regressor that learns logarithms, where the loss is that of logarithms."""
+    if loss != "squared_log":
+        return model
+    return TransformedTargetRegressor(model, func=np.log, inverse_func=np.exp, check_inverse=False)
 
 
 def single_column_model(task: Task, n_rows: int) -> HistGradientBoostingRegressor | HistGradientBoostingClassifier:

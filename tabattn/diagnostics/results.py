@@ -150,7 +150,7 @@ def _wide_target(y: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[Fi
             "wide_target",
             "The target spans several decades",
             f"Nine tenths of the target lie between {low:.3g} and {high:.3g}: squared errors are those of the largest "
-            "values alone. Rank its logarithm, or choose --loss absolute.",
+            "values alone. Learn its logarithm: --log-target (loss='squared_log'), or --loss absolute.",
             numbers={"decades": decades},
         )
 
@@ -158,7 +158,8 @@ def _wide_target(y: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[Fi
 def _of_scores(models: pd.DataFrame, p_value: float, loss: LossName) -> Iterator[Finding]:
     measure = "log_loss" if "log_loss" in models else "rmse" if loss == "squared" else SCORINGS[loss]
     by_model = models.set_index("model")[measure]
-    sign = 1 if measure in {"log_loss", "rmse"} else -1
+    is_loss = measure in {"log_loss", "rmse"}
+    sign = 1 if is_loss else -1
     ours, constant, boosting = (float(by_model[name]) for name in ("tabattn", "dummy", "hist_gradient_boosting"))
     is_worse = not sign * ours < sign * constant
     if is_worse or p_value > MAX_P_VALUE:
@@ -174,7 +175,7 @@ def _of_scores(models: pd.DataFrame, p_value: float, loss: LossName) -> Iterator
             category=UntrustedRankingWarning,
         )
     gained, possible = sign * (constant - ours), sign * (constant - boosting)
-    if possible > 0 and gained < possible and possible - gained > FAR_BEHIND * abs(constant):
+    if possible > 0 and gained < possible and possible - gained > FAR_BEHIND * (abs(constant) if is_loss else 1):
         yield Finding(
             "far_behind_boosting",
             "Gradient boosting predicts better",

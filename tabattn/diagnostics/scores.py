@@ -19,7 +19,14 @@ from tabattn.nn.losses import LossName
 RARE_FRACTION = 0.1
 
 
-def held_out_scores(output: Array, classes: Array | None, y: Any, loss: LossName, quantile: float) -> dict[str, float]:
+def held_out_scores(
+    output: Array,
+    classes: Array | None,
+    y: Any,
+    loss: LossName,
+    quantile: float = 0.5,
+    weight: Array | None = None,
+) -> dict[str, float]:
     """Score predicted numbers, or probabilities of classes.
 
     Args:
@@ -28,6 +35,7 @@ def held_out_scores(output: Array, classes: Array | None, y: Any, loss: LossName
         y: The target.
         loss: What a regression learned.
         quantile: Of the loss "pinball".
+        weight: Weight of each row; None for equal weights.
 
     Returns:
         Accuracy and log loss in nats, and where the rarer of two classes has less than a tenth of the rows the average
@@ -36,16 +44,26 @@ def held_out_scores(output: Array, classes: Array | None, y: Any, loss: LossName
     """
     if classes is not None:
         predicted = classes[output.argmax(axis=1)]
-        scores = {"accuracy": accuracy_score(y, predicted), "log_loss": log_loss(y, output, labels=classes)}
+        scores = {
+            "accuracy": accuracy_score(y, predicted, sample_weight=weight),
+            "log_loss": log_loss(y, output, labels=classes, sample_weight=weight),
+        }
         counts = [int((np.asarray(y) == each).sum()) for each in classes]
         if len(classes) == 2 and 0 < min(counts) < RARE_FRACTION * len(y):
             rare = int(np.argmin(counts))
             is_rare = np.asarray(y) == classes[rare]
             scores |= {
-                "average_precision": average_precision_score(is_rare, output[:, rare]),
-                "recall": recall_score(is_rare, predicted == classes[rare]),
+                "average_precision": average_precision_score(is_rare, output[:, rare], sample_weight=weight),
+                "recall": recall_score(is_rare, predicted == classes[rare], sample_weight=weight),
             }
         return scores
-    scores = {"r2": r2_score(y, output), "rmse": root_mean_squared_error(y, output)}
+    scores = {
+        "r2": r2_score(y, output, sample_weight=weight),
+        "rmse": root_mean_squared_error(y, output, sample_weight=weight),
+    }
     scoring = SCORINGS[loss]
-    return scores if scoring == "r2" else {scoring: score_of(scoring, y, output, quantile=quantile)} | scores
+    return (
+        scores
+        if scoring == "r2"
+        else {scoring: score_of(scoring, y, output, quantile=quantile, weight=weight)} | scores
+    )

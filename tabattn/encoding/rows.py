@@ -28,6 +28,7 @@ class Rows:
         index: Labels of the rows.
         y: Their target as it was passed; None if it is not known.
         target: The same as the loss takes it.
+        weight: Weight of each row; None where all count the same.
         warnings: What to warn of.
     """
 
@@ -36,6 +37,7 @@ class Rows:
     index: "pd.Index[Any]"
     y: Array | None = None
     target: Tensor | None = None
+    weight: Array | None = None
     warnings: tuple[TabAttnWarning, ...] = ()
 
     def __len__(self) -> int:
@@ -50,6 +52,7 @@ class Rows:
             index=self.index[positions],
             y=None if self.y is None else self.y[positions],
             target=None if self.target is None else self.target[chosen],
+            weight=None if self.weight is None else self.weight[positions],
         )
 
     def sample(self, n_rows: int, random_state: int | None) -> Self:

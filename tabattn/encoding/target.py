@@ -22,7 +22,7 @@ from tabattn.arrays import Array
 from tabattn.errors import TargetError, in_one_line, quoted
 from tabattn.nn.losses import LossName
 
-NUMBER_LOSSES: frozenset[LossName] = frozenset({"squared", "absolute", "pinball", "poisson"})
+NUMBER_LOSSES: frozenset[LossName] = frozenset({"squared", "squared_log", "absolute", "pinball", "poisson"})
 
 
 class TargetEncoding(ABC):
@@ -76,7 +76,7 @@ class TargetEncoding(ABC):
 
 @dataclass(frozen=True)
 class NumberEncoding(TargetEncoding):
-    """Numbers, standardized.
+    """Numbers, standardized; their logarithms where the loss is that of logarithms.
 
     Args:
         mean: Subtracted from each output.
@@ -105,7 +105,7 @@ class NumberEncoding(TargetEncoding):
         Raises:
             TargetError: The variance is not finite, or the loss is "poisson" and no count is above 0.
         """
-        columns = values.reshape(len(values), -1)
+        columns = _logarithms(values.reshape(len(values), -1), loss)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.average(columns, axis=0, weights=weight)
             variance = np.average((columns - mean) ** 2, axis=0, weights=weight)
@@ -133,12 +133,14 @@ class NumberEncoding(TargetEncoding):
         columns = values.reshape(len(values), -1)
         if columns.shape[1] != self.n_outputs:
             raise TargetError(f"y must have {self.n_outputs} column(s), as in fit, got {columns.shape[1]}.")
-        standardized = (columns - np.array(self.mean)) / np.array(self.scale)
+        standardized = (_logarithms(columns, self.loss) - np.array(self.mean)) / np.array(self.scale)
         return torch.from_numpy(standardized.astype(np.float32))
 
     @override
     def decode(self, averaged: Array) -> Array:
         numbers: Array = averaged * np.array(self.scale) + np.array(self.mean)
+        if self.loss == "squared_log":
+            numbers = np.exp(numbers)
         return numbers[:, 0] if self.is_single else numbers
 
     @override
@@ -295,7 +297,8 @@ def check_numbers(y: Any, loss: LossName, n_rows: int) -> Array:
         Array of shape (row,) or (row, target).
 
     Raises:
-        TargetError: y holds times, other values that are not numbers, missing or infinite ones, or negative counts.
+        TargetError: y holds times, other values that are not numbers, missing or infinite ones, negative counts, or
+            numbers that have no logarithm where the loss is that of logarithms.
     """
     _refuse_times(y)
     try:
@@ -311,7 +314,18 @@ def check_numbers(y: Any, loss: LossName, n_rows: int) -> Array:
             f"y must hold counts or rates of at least 0 for the loss 'poisson', got {numbers.min():.4g}. "
             "Use another loss."
         )
+    if loss == "squared_log" and numbers.min() <= 0:
+        raise TargetError(
+            f"y must hold numbers above 0 for the loss 'squared_log', got {numbers.min():.4g}. Use 'absolute', "
+            "'poisson' for counts, or add a constant to y that means little to you."
+        )
     return numbers
+
+
+def _logarithms(columns: Array, loss: LossName) -> Array:
+    """Return numbers as they are averaged: their logarithms, or themselves."""
+    logarithms: Array = np.log(columns) if loss == "squared_log" else columns
+    return logarithms
 
 
 def check_classes(y: Any, n_rows: int) -> Array:

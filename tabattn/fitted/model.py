@@ -204,7 +204,23 @@ class FittedModel:
         Raises:
             ParameterError: The method is unknown.
         """
-        return self.reader.scores(rows.cells, rows.target, method, units)
+        return self.scores_of_parts(rows, method, units, np.ones((len(rows), 1)))[0]
+
+    def scores_of_parts(self, rows: Rows, method: Method, units: Units, row_weights: Array) -> list[Scores]:
+        """Score units of columns on several parts of some rows, such as those of each class, reading each row once.
+
+        Args:
+            rows: The rows. Without a target the prediction is taken as the target.
+            method: How to score.
+            units: What to score.
+            row_weights: Weight of each row in each part, shape (row, part), not all zero in any part; it is multiplied
+                by that of the rows.
+
+        Raises:
+            ParameterError: The method is unknown.
+        """
+        weights = torch.from_numpy(row_weights if rows.weight is None else row_weights * rows.weight[:, None])
+        return self.reader.scores_of_parts(rows.cells, rows.target, method, units, weights)
 
     def local_scores(self, rows: Rows, method: Method, units: Units) -> pd.DataFrame:
         """Score units of columns for every row.
@@ -279,7 +295,9 @@ class FittedModel:
         assert rows.y is not None, "a score needs a target"
         shape, target = self.model.shape, self.encoder.target
         classes = target.classes if isinstance(target, ClassEncoding) else None
-        return score_of(SCORINGS[shape.loss], rows.y, predicted, classes=classes, quantile=shape.quantile)
+        return score_of(
+            SCORINGS[shape.loss], rows.y, predicted, classes=classes, quantile=shape.quantile, weight=rows.weight
+        )
 
     def attention(self, rows: Rows) -> AttentionMaps:
         """Return the raw attention weights of some rows, before dropout."""

@@ -167,6 +167,7 @@ class ExportedModel(nn.Module):
         self.register_buffer("places", torch.tensor(places, dtype=torch.long))
         scale = target if isinstance(target, NumberEncoding) else None
         self.is_single = scale is not None and scale.is_single
+        self.is_logarithm = target.loss == "squared_log"
         self.register_buffer("mean", torch.tensor(scale.mean if scale else (0.0,), dtype=torch.float64))
         self.register_buffer("scale", torch.tensor(scale.scale if scale else (1.0,), dtype=torch.float64))
 
@@ -200,6 +201,8 @@ class ExportedModel(nn.Module):
             known = torch.where((codes < 0) | (codes >= self.n_levels), 0, codes)
         output = self.model(Cells(numeric, known, torch.cat(missing, dim=1)))
         averaged = self.loss.average(output.prediction.double()) * self.scale + self.mean
+        if self.is_logarithm:
+            averaged = averaged.exp()
         weights = torch.stack(output.attention, dim=2)
         spread = torch.cat([weights, torch.zeros_like(weights[..., :1])], dim=-1)[..., self.places]
         return averaged.squeeze(1) if self.is_single else averaged, spread

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tabattn.arrays import Array
+
 Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
@@ -142,11 +144,13 @@ class Scores:
         raw: The mean score; may be negative where the target is used; determines the ranks.
         importance: The same, negative ones as 0, normalized to sum to 1.
         std: Standard deviation over members of the importance that each alone would give; NaN for one member.
+        by_member: The part of each member in the mean score, shape (member, column).
     """
 
     raw: Vector
     importance: Vector
     std: Vector
+    by_member: Array
 
 
 def normalize_scores(raw: Float[np.ndarray, "member column"]) -> Scores:
@@ -165,7 +169,7 @@ def normalize_scores(raw: Float[np.ndarray, "member column"]) -> Scores:
     total = raw.sum(axis=0)
     alone = np.stack([_normalized(member) for member in raw])
     std = alone.std(axis=0, ddof=1) if len(raw) > 1 else np.full(len(total), np.nan)
-    return Scores(raw=total, importance=_normalized(total), std=std)
+    return Scores(raw=total, importance=_normalized(total), std=std, by_member=raw)
 
 
 def normalize_rows(raw: Float[np.ndarray, "row column"]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

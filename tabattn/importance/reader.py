@@ -179,17 +179,40 @@ class Reader:
             ParameterError: The method is unknown.
         """
         weight = torch.ones(len(cells), dtype=torch.float64) if row_weight is None else row_weight
-        parts = self.member_scores(cells, target, method, member_weight=member_weight, units=units.joined)
+        return self.scores_of_parts(cells, target, method, units, weight[:, None], member_weight=member_weight)[0]
+
+    def scores_of_parts(
+        self,
+        cells: Cells,
+        target: Target | None,
+        method: Method,
+        units: Units,
+        row_weights: Float[Tensor, "row part"],
+        *,
+        member_weight: Float[Tensor, "row member"] | None = None,
+    ) -> list[Scores]:
+        """Score units of columns on several parts of some rows, such as those of each class, reading each row once.
+
+        Args:
+            cells: The rows.
+            target: As the loss takes it; None to take the prediction as the target.
+            method: How to score.
+            units: What to score.
+            row_weights: Weight of each row in each part, not all zero in any part.
+            member_weight: Weight of each member in each row; None for equal weights.
+
+        Returns:
+            Scores of each part, in the order of the units.
+
+        Raises:
+            ParameterError: The method is unknown.
+        """
         sums, start = torch.zeros((), dtype=torch.float64), 0
-        for each in parts:
-            sums = sums + torch.tensordot(weight[start : start + len(each)], each, dims=1)
+        for each in self.member_scores(cells, target, method, member_weight=member_weight, units=units.joined):
+            sums = sums + torch.tensordot(row_weights[start : start + len(each)].double(), each, dims=([0], [0]))
             start += len(each)
-        scores = normalize_scores((sums / weight.sum()).numpy())
-        return Scores(
-            raw=units.spread(scores.raw, unread=-np.inf),
-            importance=units.spread(scores.importance),
-            std=units.spread(scores.std),
-        )
+        means = sums / row_weights.double().sum(dim=0)[:, None, None]
+        return [_spread(normalize_scores(part), units) for part in means.numpy()]
 
     def _n_read_rows(self) -> int:
         """Return how many rows are read at once, so that all weights and a few arrays as wide as tokens fit."""
@@ -202,6 +225,16 @@ class Reader:
         """Numbers in the tokens of one row."""
         shape = self.model.shape
         return shape.n_columns * shape.n_groups * shape.d_token
+
+
+def _spread(scores: Scores, units: Units) -> Scores:
+    """Put scores of the units that the model reads in the order of all units."""
+    return Scores(
+        raw=units.spread(scores.raw, unread=-np.inf),
+        importance=units.spread(scores.importance),
+        std=units.spread(scores.std),
+        by_member=units.spread(scores.by_member),
+    )
 
 
 def _full(cells: Cells) -> Cells:

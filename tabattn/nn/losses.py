@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid, softplus
 from typing_extensions import override
 
-LossName = Literal["squared", "absolute", "pinball", "poisson", "classes", "labels"]
+LossName = Literal["squared", "squared_log", "absolute", "pinball", "poisson", "classes", "labels"]
 Target: TypeAlias = Shaped[Tensor, "batch *target"]
 Outputs: TypeAlias = Float[Tensor, "batch member output"]
 ByMember: TypeAlias = Float[Tensor, "batch member"]
@@ -386,6 +386,7 @@ def loss_of(name: LossName, quantile: float = 0.5) -> Loss:
 
 LOSSES: Mapping[LossName, Loss] = {
     "squared": SquaredLoss(),
+    "squared_log": SquaredLoss(),
     "absolute": AbsoluteLoss(),
     "poisson": PoissonLoss(),
     "classes": ClassLoss(),

@@ -21,24 +21,34 @@ def write_results(
     directory: Path,
     tables: Mapping[str, pd.DataFrame],
     plots: Mapping[str, "Callable[[], Axes]"],
-    others: Mapping[str, Callable[[Path], None]] | None = None,
 ) -> None:
-    """Write tables as CSV, plots as PNG and SVG, and other files, all of them or none.
+    """Write tables as CSV and plots as PNG and SVG, all of them or none.
 
     Args:
         directory: Where to; made if it does not exist. Files of an earlier run are replaced.
         tables: By the name of the file, without its suffix.
         plots: Functions that draw each, by the name of the file below plots/, without its suffix.
-        others: Functions that write each other file, by its name.
 
     Raises:
         OutputError: A file can't be written.
+    """
+    write_all(directory, result_writers(tables, plots))
+
+
+def result_writers(
+    tables: Mapping[str, pd.DataFrame], plots: Mapping[str, "Callable[[], Axes]"]
+) -> dict[str, Callable[[Path], None]]:
+    """Return functions that write tables as CSV and plots as PNG and SVG, by the names of the files.
+
+    Args:
+        tables: By the name of the file, without its suffix.
+        plots: Functions that draw each, by the name of the file below plots/, without its suffix.
     """
     writers = {f"{name}.csv": csv_writer(table) for name, table in tables.items()}
     for name, draw in plots.items():
         ax = draw()
         writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
-    write_all(directory, writers | dict(others or {}))
+    return writers
 
 
 def csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:

@@ -24,6 +24,7 @@ from tabattn.errors import (
 from tabattn.table.cells import (
     INFERRED_NUMBERS,
     AnySeries,
+    Floats,
     Mask,
     factorized,
     holds_strings,
@@ -46,6 +47,7 @@ from tabattn.table.rules import CellRules, twin_levels
 MIN_ROWS = 20
 MAX_NUMERIC_CLASSES = 10
 MAX_MAGNITUDE = 1e150
+MAX_REPEATED_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Problem:
         task: Which of the two it is.
         unlabelled: Features of the rows left out because their target was missing.
         aside: Columns that say how to treat the rows, in the same rows as the features.
+        weight: Weight of each row, positive; None where all count the same.
     """
 
     X: pd.DataFrame
@@ -65,6 +68,7 @@ class Problem:
     task: Task
     unlabelled: pd.DataFrame
     aside: pd.DataFrame
+    weight: Floats | None = None
 
 
 def split_target(
@@ -73,6 +77,7 @@ def split_target(
     *,
     drop: Sequence[str] = (),
     aside: Sequence[str] = (),
+    weight: str | None = None,
     task: TaskChoice = "auto",
     rules: CellRules | None = None,
 ) -> Problem:
@@ -87,6 +92,8 @@ def split_target(
         drop: Names of columns to leave out.
         aside: Names of columns that say how to treat the rows, see `Problem.aside`; they are features too, unless they
             are to be dropped.
+        weight: Name of a column of weights, which is no feature. Rows of weight 0 are left out. Where all weights are
+            integers, and not more than a million together, a row of weight 2 is the same as two rows.
         task: What to do with the target.
         rules: How some cells are to be read; None for the defaults.
 
@@ -97,7 +104,7 @@ def split_target(
         TableError: Column names are not unique, no feature is left, or there are fewer than 20 rows.
         TargetError: The target is not a column, or nothing can be learned from it.
         ColumnError: A feature holds infinite values.
-        ParameterError: A column to drop does not exist, or is the target.
+        ParameterError: A column to drop does not exist, or is the target; or weights are none.
 
     Example:
         >>> table = pd.DataFrame({"x": range(30), "y": [0.5 * i for i in range(30)]})
@@ -110,15 +117,20 @@ def split_target(
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     if target not in table.columns:
         raise TargetError(f"The target must be a column of the table, got {target!r}. {nearest(target, table.columns)}")
-    for name in drop:
-        if name not in table.columns or name == target:
-            why = "it is the target" if name == target else nearest(name, table.columns)
-            raise ParameterError(f"A column to drop must be a feature of the table, got {name!r}. {why}")
-    for name in aside:
-        if name not in table.columns or name == target:
-            why = "it is the target" if name == target else nearest(name, table.columns)
-            raise ParameterError(f"A column to treat rows by must be one of the table, got {name!r}. {why}")
+    for names, what in (
+        (drop, "A column to drop must be a feature of the table"),
+        (aside, "A column to treat rows by must be one of the table"),
+        ([] if weight is None else [str(weight)], "A column of weights must be one of the table"),
+    ):
+        for name in names:
+            if name not in table.columns or name == target:
+                why = "it is the target" if name == target else nearest(name, table.columns)
+                raise ParameterError(f"{what}, got {name!r}. {why}")
     rules = rules or CellRules()
+    weights = None
+    if weight is not None:
+        table, weights = _weighted(table, str(weight))
+        drop = [*drop, str(weight)]
     column = table[target]
     if pd.api.types.is_object_dtype(column):
         try:
@@ -130,6 +142,8 @@ def split_target(
     is_known = pd.Series(known_cells(column, target, rules), index=column.index)
     if not is_known.any():
         raise TargetError(f"The target must have values, got {target!r} with all {len(table)} cells missing.")
+    if weights is not None:
+        weights = weights[is_known.to_numpy()]
     unlabelled = table[~is_known].drop(columns=[target, *drop]).reset_index(drop=True)
     table = table[is_known].reset_index(drop=True)
     X = table.drop(columns=[target, *drop])
@@ -159,7 +173,22 @@ def split_target(
             )
         doubts = [DroppedRowsWarning(message), *doubts]
     warn_all(doubts)
-    return Problem(X, y, chosen, unlabelled, table[list(dict.fromkeys(aside))])
+    return Problem(X, y, chosen, unlabelled, table[list(dict.fromkeys(aside))], weights)
+
+
+def _weighted(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Floats | None]:
+    """Return rows with their weights; rows with weights that are small integers are repeated, and have none."""
+    column = table[name]
+    numbers, _ = (None, []) if is_missing(column).any() else parse_target_numbers(column, name)
+    if numbers is None or (numbers < 0).any() or not numbers.any():
+        raise ParameterError(
+            f"Weights must be numbers of at least 0 in every row, and some above 0, got {name!r} with such as "
+            f"'{column[is_missing(column)].iloc[0] if is_missing(column).any() else column.min()}'. Correct them."
+        )
+    weights = numbers.to_numpy(dtype=np.float64)
+    if (weights == weights.round()).all() and weights.sum() <= MAX_REPEATED_ROWS:
+        return table.iloc[np.repeat(np.arange(len(table)), weights.astype(np.intp))].reset_index(drop=True), None
+    return table[weights > 0].reset_index(drop=True), weights[weights > 0]
 
 
 def _is_word(cell: object) -> bool:

@@ -1,0 +1,128 @@
+"""Several targets in one call: one ranking of each, and one table of all."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tabattn.errors import ParameterError
+from tabattn.files import write_all
+from tabattn.importance.table import ImportanceTable
+from tabattn.output.results import csv_writer
+from tabattn.ranking import Ranking, check_time_limit, rank
+from tabattn.table.reading import read_any
+
+MAX_NAME = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Rankings:
+    """Results of `rank_targets`.
+
+    Args:
+        by_target: The ranking of each target, in the order that was asked for.
+    """
+
+    by_target: Mapping[str, Ranking]
+
+    @property
+    def table(self) -> ImportanceTable:
+        """The ImportanceTables of all targets one below the other, with `target` as the first column."""
+        tables = []
+        for name, ranking in self.by_target.items():
+            table = ranking.table.copy()
+            table.insert(0, "target", pd.Series([name] * len(table), dtype="str"))
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Name of the folder of each target: its number, and its name without what file systems refuse."""
+        names = (re.sub(r"[^\w-]+", "_", name)[:MAX_NAME].strip("_") for name in self.by_target)
+        return {
+            target: f"{number}_{name}".rstrip("_")
+            for number, (target, name) in enumerate(zip(self.by_target, names, strict=True), start=1)
+        }
+
+    def write(self, directory: str | Path) -> None:
+        """Write the results of each target to a folder of its own, and `importance_of_targets.csv`; all or nothing.
+
+        Args:
+            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+
+        Raises:
+            OutputError: A file can't be written.
+        """
+        writers = {"importance_of_targets.csv": csv_writer(self.table)}
+        for target, folder in self.folders.items():
+            writers |= {f"{folder}/{name}": write for name, write in self.by_target[target].writers().items()}
+        write_all(Path(directory), writers)
+
+
+def rank_targets(
+    data: Any,
+    targets: Sequence[str],
+    *,
+    drop: Sequence[str] = (),
+    sheet: str | int | None = None,
+    header_row: int | None = None,
+    units_row: int | None = None,
+    max_memory: float | None = None,
+    time_limit: float | None = None,
+    **settings: Any,
+) -> Rankings:
+    """Rank the columns of a table for each of several targets, none of which is a feature for another.
+
+    Args:
+        data: The table, or the path of its file, as for `rank`.
+        targets: Names of the target columns.
+        drop: Names of further columns to leave out.
+        sheet: This and the next three are for files, see `tabattn.table.reading.read_table`.
+        header_row: As for `rank`.
+        units_row: As for `rank`.
+        max_memory: As for `rank`.
+        time_limit: Seconds for all targets together; None for no limit.
+        settings: Further arguments of `rank`.
+
+    Returns:
+        One ranking each.
+
+    Raises:
+        TabAttnError: The table or an argument is at fault; the message states what to do.
+
+    Warns:
+        TabAttnWarning: What `rank` warns of, for each target.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> table = pd.DataFrame(rng.normal(size=(120, 2)), columns=["heat", "dust"])
+        >>> table["gloss"] = table["heat"] + 0.5 * rng.normal(size=120)
+        >>> table["yield"] = table["dust"] + 0.5 * rng.normal(size=120)
+        >>> found = rank_targets(table, ["gloss", "yield"], max_epochs=15)
+        >>> found.table.groupby("target")["feature"].first().to_dict()
+        {'gloss': 'heat', 'yield': 'dust'}
+    """
+    check_time_limit(time_limit)
+    start = time.perf_counter()
+    targets = [str(name) for name in targets]
+    if not targets or len(set(targets)) < len(targets):
+        raise ParameterError(f"Targets must be one or more columns, each once, got {', '.join(targets) or 'none'}.")
+    table = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+    known = {str(name) for name in table.columns}
+    rankings = {}
+    for number, target in enumerate(targets):
+        others = [name for name in targets if name != target and name in known]
+        left = None if time_limit is None else time_limit - (time.perf_counter() - start)
+        rankings[target] = rank(
+            table,
+            target,
+            drop=list(dict.fromkeys([*drop, *others])),
+            time_limit=None if left is None else max(left, 1.0) / (len(targets) - number),
+            **settings,
+        )
+    return Rankings(rankings)
