@@ -12,7 +12,6 @@ from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
 from tabattn.diagnostics.baselines import dummy, gradient_boosting
 from tabattn.diagnostics.leaks import Leak, SplitRows, leaks_of
-from tabattn.diagnostics.scores import held_out_scores
 from tabattn.encoding.ordering import OrderedRows, in_order
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding, check_classes, check_numbers
@@ -20,6 +19,8 @@ from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.costs import expected_scores, expected_shuffles
 from tabattn.fitted.fit import FitRows, fit_model, model_shape
 from tabattn.fitted.model import FittedModel
+from tabattn.fitted.record import HeldOutRecord
+from tabattn.fitted.scores import held_out_scores
 from tabattn.importance.aggregation import Scores, normalize_scores
 from tabattn.importance.permutation import (
     SHUFFLES_SHARE,
@@ -359,6 +360,19 @@ def averaged_scores(scores: Sequence[Scores], fraction: Array) -> Scores:
         std=std,
         by_member=np.concatenate([share * each.by_member for share, each in zip(fraction, scores, strict=True)]),
     )
+
+
+def pooled_record(parts: Sequence[HeldOutPart]) -> HeldOutRecord:
+    """Return how good predictions of the held-out rows of all parts were.
+
+    Args:
+        parts: One or more, of the same table.
+    """
+    held_out, problem = np.concatenate([part.rows.held_out for part in parts]), parts[0].rows.problem
+    weight = None if problem.weight is None else problem.weight[held_out]
+    output = np.concatenate([part.outputs[OURS] for part in parts])
+    target, y = parts[0].estimator.fitted_model_.encoder.target, problem.y.iloc[held_out].to_numpy()
+    return HeldOutRecord.of(target, output, y, weight)
 
 
 def pooled_attention(parts: Sequence[HeldOutPart]) -> pd.DataFrame:

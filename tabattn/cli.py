@@ -255,8 +255,8 @@ def explain_command(
 ) -> None:
     """Explain the predictions of a saved MODEL for the new rows of TABLE, and compare its attention with training.
 
-    Writes predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv and plots/ to the output
-    directory.
+    Writes predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv and
+    plots/ to the output directory.
     """
 
     def job() -> "Explanation":
@@ -283,6 +283,9 @@ def explain_command(
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
     n_drifted = int(found.drift["drifted"].sum())
     console.print(f"{len(found.local)} rows read, {found.local.shape[1]} columns.")
+    if len(found.scores):
+        console.print("\nAre they predicted as well as rows that were held out in training?")
+        console.print(_numbers_table(found.scores))
     console.print("\nWhich columns matter in these rows?")
     console.print(_importance_table(found.importance))
     console.print(
@@ -290,7 +293,11 @@ def explain_command(
     )
     if n_drifted:
         console.print(_drift_table(found.drift))
-    files = "predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, plots/"
+    _print_notes(console, [each.message for each in found.findings])
+    files = (
+        "predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv, "
+        "plots/"
+    )
     console.print(f"\nFiles: {escape(str(out))}/ ({files})")
 
 
@@ -408,15 +415,11 @@ def _report_one(console: Console, ranking: "Ranking", target: str) -> None:
     if ranking.shortened:
         console.print(f"The time limit allowed only: {'; '.join(ranking.shortened)}.")
     console.print("\nDoes the model predict? Scores on held-out rows:")
-    console.print(_scores_table(ranking))
+    console.print(_numbers_table(ranking.models))
     console.print("\nWhich columns drive the target?")
     console.print(_importance_table(ranking.table))
     console.print(f"\nDo attention and permutation importance agree ({_shuffles(ranking)})?\n{_agreement(ranking)}")
-    notes = [each.message for each in ranking.findings if each.category is None]
-    if notes:
-        console.print("\nWhat else to know:")
-        for note in notes:
-            console.print(f"- {escape(note)}")
+    _print_notes(console, [each.message for each in ranking.findings if each.category is None])
     if ranking.by_level is not None:
         console.print("\nWhich columns matter where? More in importance_by_level.csv.")
         console.print(_levels_table(ranking.by_level))
@@ -433,13 +436,27 @@ def _levels_table(by_level: "pd.DataFrame") -> Table:
     return table
 
 
-def _scores_table(ranking: "Ranking") -> Table:
+def _print_notes(console: Console, notes: list[str]) -> None:
+    if notes:
+        console.print("\nWhat else to know:")
+    for note in notes:
+        console.print(f"- {escape(note)}")
+
+
+def _numbers_table(scores: "pd.DataFrame") -> Table:
+    """Return scores, one model or set of rows per line."""
     table = Table(box=None, pad_edge=False)
-    for name in ranking.models.columns:
-        table.add_column(name, justify="left" if name == "model" else "right")
-    for row in ranking.models.itertuples(index=False):
-        table.add_row(row[0], *(f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}" for value in row[1:]))
+    for place, name in enumerate(scores.columns):
+        table.add_column(name, justify="right" if place else "left")
+    for name, *values in scores.itertuples(index=False):
+        table.add_row(name, *(_number(value) for value in values))
     return table
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"
 
 
 def _importance_table(importance: "ImportanceTable") -> Table:

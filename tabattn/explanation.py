@@ -10,12 +10,13 @@ import pandas as pd
 
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
-from tabattn.encoding.rows import Rows
-from tabattn.encoding.target import ClassEncoding, NumberEncoding
+from tabattn.diagnostics.findings import Finding, findings_table
+from tabattn.diagnostics.new_rows import empty_rows, new_row_findings, outside_shares
+from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding
 from tabattn.errors import TableError, TargetError, quoted, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.costs import expected_scores
-from tabattn.fitted.model import FittedModel
+from tabattn.fitted.record import HeldOutRecord, scores_of
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
 from tabattn.loading import load
@@ -34,14 +35,21 @@ class Explanation:
     """Predictions, scores and attention of a model for new rows.
 
     Args:
-        predictions: One row per row of the table: `prediction` (one column for each target or label, if there are
-            several), and `probability_...` of each class.
+        predictions: One row per row of the table: `row` (its number, from 1 on), the cells of the columns that the
+            model does not read, such as lots and serial numbers, the target if it is known, `prediction` (one column
+            for each target or label, if there are several), `low` and `high` (between which nine tenths of such targets
+            lie, if rows are like those that the model was not fitted on; see `HeldOutRecord.range_of`), and
+            `probability_...` of each class.
         local: Score of each column for each row.
         importance: The ImportanceTable of these rows.
         attention: Mean attention that each row pays to each column.
         by_head: Attention averaged over rows and members, layers and heads against features.
         between: Attention of columns to columns averaged over everything, for encoders that mix them; else None.
-        drift: Attention to each column in training and here, see `tabattn.importance.drift.attention_drift`.
+        drift: Attention to each column in training and here, the largest difference first, see
+            `tabattn.importance.drift.attention_drift`; and the shares of cells here that are `outside` of the range or
+            the levels of training, or `missing`, see `outside_shares`.
+        scores: Scores of the predictions of held-out rows in training and of these rows, where they are known.
+        findings: What a reader should know of these rows.
     """
 
     predictions: pd.DataFrame
@@ -51,6 +59,13 @@ class Explanation:
     by_head: pd.DataFrame
     between: pd.DataFrame | None
     drift: pd.DataFrame
+    scores: pd.DataFrame
+    findings: tuple[Finding, ...]
+
+    @property
+    def diagnostics(self) -> pd.DataFrame:
+        """What a reader of the predictions should know, one finding per row, see `findings_table`."""
+        return findings_table(self.findings)
 
     def write(self, directory: str | Path) -> None:
         """Write all tables and plots, or none of them.
@@ -70,6 +85,8 @@ class Explanation:
             "importance": self.importance,
             "attention": self.attention,
             "drift": self.drift,
+            "scores": self.scores,
+            "diagnostics": self.diagnostics,
         }
         plots: dict[str, Callable[[], Axes]] = {
             "importance": lambda: plot_importance(self.importance),
@@ -137,8 +154,12 @@ def explain(
     X: Any = table[list(names)]
     if not hasattr(estimator, "feature_names_in_"):
         X = X.to_numpy()
-    rows = estimator.read(X, None if target is None else _target_of(estimator, table, target))
+    y = None if target is None else _target_of(estimator, table, target)
+    rows = estimator.read(X, y)
     fitted, units = estimator.fitted_model_.on(estimator.device), units_of(estimator.schema_, groups)
+    others = table[[name for name in table.columns if name not in names and name != target]]
+    encoding, record = fitted.encoder.target, fitted.record
+    shares = outside_shares(fitted.encoder.preprocessor, rows.raw)
     job = Job(is_shown=verbose)
     job.expect(dict.fromkeys(("scores of rows", "scores"), expected_scores(fitted.model.shape, len(rows))))
     with job.shown():
@@ -147,14 +168,18 @@ def explain(
         with job.phase("scores"):
             scores = fitted.scores(rows, method, units)
         with job.phase("attention"):
+            output = fitted.predict(rows)
+            findings = new_row_findings(shares, empty_rows(rows.raw), encoding, record, output, rows.y)
             return Explanation(
-                predictions=_predictions(fitted, rows),
+                predictions=_predictions(encoding, record, output, others, None if y is None else table[[target]]),
                 local=local,
                 importance=importance_table(units, scores),
                 attention=fitted.row_attention(rows).reset_index(drop=True),
                 by_head=fitted.mean_attention(rows),
                 between=fitted.mean_attention_between(rows),
-                drift=fitted.drift(rows),
+                drift=fitted.drift(rows).merge(shares, on="feature", validate="one_to_one"),
+                scores=_scores(encoding, record, output, rows.y),
+                findings=tuple(findings),
             )
 
 
@@ -190,16 +215,39 @@ def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame
     raise TargetError(f"The target must hold classes that fit has seen, got {shown}. Leave these rows out.")
 
 
-def _predictions(fitted: FittedModel, rows: Rows) -> pd.DataFrame:
-    output, target = fitted.predict(rows), fitted.encoder.target
+def _predictions(
+    target: TargetEncoding,
+    record: HeldOutRecord | None,
+    output: Array,
+    others: pd.DataFrame,
+    known: pd.DataFrame | None,
+) -> pd.DataFrame:
+    """Return what is predicted of each row, behind what tells the rows apart."""
     if isinstance(target, NumberEncoding):
-        return _numbered("prediction", output)
-    if isinstance(target, ClassEncoding):
-        predicted, classes = target.classes[output.argmax(axis=1)], target.classes
+        parts = [_numbered("prediction", output)]
+        if record is not None:
+            low, high = record.range_of(target, output)
+            parts += [_numbered("low", low), _numbered("high", high)]
     else:
-        predicted, classes = (output > 0.5).astype(int), np.arange(target.n_outputs)
-    probabilities = pd.DataFrame(output, columns=[f"probability_{name}" for name in classes])
-    return pd.concat([_numbered("prediction", predicted), probabilities], axis=1)
+        classes = target.classes if isinstance(target, ClassEncoding) else np.arange(target.n_outputs)
+        are_classes = isinstance(target, ClassEncoding)
+        predicted = classes[output.argmax(axis=1)] if are_classes else (output > 0.5).astype(int)
+        probabilities = pd.DataFrame(output, columns=[f"probability_{name}" for name in classes])
+        parts = [_numbered("prediction", predicted), probabilities]
+    ours = {"row", *(str(name) for part in parts for name in part.columns)}
+    keys = [part.reset_index(drop=True) for part in (others, known) if part is not None]
+    keys = [part.rename(columns={name: f"{name} (table)" for name in part.columns if name in ours}) for part in keys]
+    return pd.concat([pd.DataFrame({"row": np.arange(1, len(output) + 1)}), *keys, *parts], axis=1)
+
+
+def _scores(target: TargetEncoding, record: HeldOutRecord | None, output: Array, y: Array | None) -> pd.DataFrame:
+    """Return the scores in training and here, side by side."""
+    rows: list[dict[str, Any]] = []
+    if record is not None:
+        rows.append({"rows": "held out in training", "n_rows": record.n_rows, **record.scores})
+    if y is not None:
+        rows.append({"rows": "these", "n_rows": len(y), **scores_of(target, output, y)})
+    return pd.DataFrame(rows, columns=None if rows else ["rows", "n_rows"])
 
 
 def _numbered(name: str, values: Array) -> pd.DataFrame:

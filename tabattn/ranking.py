@@ -22,14 +22,17 @@ from tabattn.analysis import (
     pooled_attention,
     pooled_cluster_scores,
     pooled_permutation,
+    pooled_record,
     pooled_scores,
     subset_table,
 )
 from tabattn.choices import DEFAULT_METHOD, Censored, EncoderKind, Method, Pretrain, RegressionLoss, Task, TaskChoice
+from tabattn.diagnostics.absence import absence_findings
 from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
 from tabattn.diagnostics.linked_rows import linked_row_findings
 from tabattn.diagnostics.redundancy import same_column_findings, same_columns
 from tabattn.diagnostics.results import ranking_findings, target_findings
+from tabattn.diagnostics.stability import stability_findings
 from tabattn.errors import (
     ParameterError,
     nearest,
@@ -365,6 +368,7 @@ def rank(
             units = units_of(table.schema, groups)
         else:
             estimator, units = parts[0].estimator, parts[0].units
+    estimator.fitted_model_ = replace(estimator.fitted_model_, recorded=pooled_record(parts))
     permutation, scores = pooled_permutation(parts), pooled_scores(parts)
     importance, models = importance_table(units, scores, permutation), model_scores(parts)
     warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
@@ -372,6 +376,8 @@ def rank(
     findings = [
         *ranking_findings(table, estimator.schema_, leaks, models, p_value_against_constant(parts, links), loss),
         *target_findings(problem),
+        *absence_findings(table, problem),
+        *stability_findings(scores, units, random_state),
         *same_column_findings(clusters),
         *linked_row_findings(parts[0].rows, layout, links, random_state),
     ]

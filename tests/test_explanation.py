@@ -13,7 +13,8 @@ from tabattn.errors import ModelFileError, ParameterError, TableError, TargetErr
 from tabattn.importance.drift import attention_drift
 from tests.conftest import FAST, files, run
 
-TABLES = {"predictions.csv", "explanations.csv", "importance.csv", "attention.csv", "drift.csv"}
+NAMES = ("predictions", "explanations", "importance", "attention", "drift", "scores", "diagnostics")
+TABLES = {f"{name}.csv" for name in NAMES}
 PLOTS = {f"plots/{name}{suffix}" for name in ("importance", "attention", "drift") for suffix in (".png", ".svg")}
 
 
@@ -37,7 +38,7 @@ def test_the_command_writes_what_the_model_makes_of_new_rows(model: Path, mixed:
         pd.read_csv(tmp_path / "out" / f"{name}.csv")
         for name in ("predictions", "explanations", "importance", "attention", "drift")
     )
-    assert list(predictions) == ["prediction", "probability_high", "probability_low"]
+    assert list(predictions) == ["row", "other", "grade", "prediction", "probability_high", "probability_low"]
     assert (predictions["prediction"] == table["grade"]).mean() > 0.8
     assert list(local) == ["heat", "line", "idle"]
     np.testing.assert_allclose(
@@ -110,7 +111,8 @@ def test_arrays_and_several_targets_are_explained(mixed: pd.DataFrame) -> None:
     Y = np.column_stack([mixed["heat"], -mixed["heat"]])
     est = TabAttnRegressor(**(FAST | {"max_epochs": 2}), random_state=0).fit(X, Y)
     found = explain(est, pd.DataFrame(X, columns=["x0", "x1"]))
-    assert list(found.predictions) == ["prediction_0", "prediction_1"]
+    sides = [f"{name}_{i}" for name in ("prediction", "low", "high") for i in (0, 1)]
+    assert list(found.predictions) == ["row", *sides]
     with pytest.raises(ParameterError, match="must come from an encoder that mixes them"):
         est.attention(X[:2]).between_columns()
 
@@ -175,3 +177,78 @@ def test_rounding_is_no_drift() -> None:
     est.fit(X, (X["k0"] == "A") + rng.normal(size=1200))
     for n_rows in (257, 401):
         assert not est.attention_drift(X[:n_rows])["drifted"].any()
+
+
+def line_rows(n_rows: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({"lot": [f"L{i}" for i in range(n_rows)], "heat": rng.normal(size=n_rows)})
+    table = table.assign(line=rng.choice(["A", "B"], n_rows), when=pd.date_range("2024-01-01", periods=n_rows))
+    return table.assign(y=3 * table["heat"] + (table["line"] == "A") + rng.normal(size=n_rows))
+
+
+@pytest.fixture(scope="module")
+def line_model() -> TabAttnRegressor:
+    train = line_rows(400, 0)
+    return TabAttnRegressor(**FAST, random_state=0).fit(train[["heat", "line", "when"]], train["y"])
+
+
+def test_predictions_have_the_keys_of_their_rows_and_a_range(line_model: TabAttnRegressor, tmp_path: Path) -> None:
+    line_model.save(tmp_path / "model")
+    new = line_rows(300, 1).assign(low="mine")
+    found = explain(tmp_path / "model", new, target="y")
+    assert list(found.predictions) == ["row", "lot", "low (table)", "y", "prediction", "low", "high"]
+    assert found.predictions["row"].tolist() == list(range(1, 301))
+    assert found.predictions["lot"].tolist() == new["lot"].tolist()
+    inside = new["y"].between(found.predictions["low"], found.predictions["high"]).mean()
+    assert 0.84 < inside < 0.96
+    assert found.scores["rows"].tolist() == ["held out in training", "these"]
+    assert found.scores["n_rows"].tolist() == [160, 300]
+    assert found.scores["r2"][1] == pytest.approx(line_model.score(new[["heat", "line", "when"]], new["y"]))
+    assert abs(found.scores["rmse"][0] - found.scores["rmse"][1]) < 0.2
+    unknown = explain(line_model, new)
+    assert unknown.scores["rows"].tolist() == ["held out in training"]
+    assert unknown.predictions["y"].tolist() == new["y"].tolist(), "then it is a column that the model does not read"
+
+
+def test_cells_beyond_what_was_fitted_are_counted(line_model: TabAttnRegressor) -> None:
+    new = line_rows(100, 1).assign(when=pd.Timestamp("2024-02-01"))
+    new.loc[:24, "heat"] = 100.0
+    new.loc[25:29, "heat"] = np.nan
+    new.loc[:9, "line"] = "C"
+    new.loc[10:59, "when"] = pd.Timestamp("2031-01-01")
+    new.loc[99, ["heat", "line", "when"]] = [np.nan, None, pd.NaT]
+    found = explain(line_model, new)
+    shares = found.drift.set_index("feature")
+    assert shares["outside"].round(2).to_dict() == {"heat": 0.25, "line": 0.1, "when": 0.5}
+    assert shares["missing"].round(2).to_dict() == {"heat": 0.06, "line": 0.01, "when": 0.01}
+    assert found.drift["statistic"].is_monotonic_decreasing
+    messages = dict(zip(found.diagnostics["code"], found.diagnostics["message"], strict=True))
+    assert messages["outside_range"].startswith("'when' (50%), 'heat' (25%), 'line' (10%): ")
+    assert "(row '100')" in messages["empty_rows"]
+    assert not explain(line_model, line_rows(400, 0)).findings
+
+
+def test_rows_that_are_predicted_worse_than_in_training_are_told(line_model: TabAttnRegressor) -> None:
+    new = line_rows(120, 2)
+    changed = new.assign(y=-new["y"])
+    assert [each.code for each in explain(line_model, changed, target="y").findings] == ["worse_than_training"]
+    assert explain(line_model, new, target="y").findings == ()
+    classes = line_rows(300, 3)
+    high = np.where(classes["y"] > 0, "high", "low")
+    est = TabAttnClassifier(**FAST, random_state=0).fit(classes[["heat", "line"]], high)
+    wrong = new.assign(y=np.where(new["y"] > 0, "low", "high"))
+    found = explain(est, wrong, target="y")
+    assert [each.code for each in found.findings] == ["worse_than_training"]
+    assert found.scores["accuracy"][0] > 0.7 > found.scores["accuracy"][1]
+
+
+@pytest.mark.parametrize("loss", ["squared", "squared_log", "absolute", "poisson"])
+def test_nine_tenths_of_targets_lie_within_their_range(loss: Any) -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(900, 2)), columns=["heat", "dust"])
+    y = rng.poisson(np.exp(1 + 0.5 * X["heat"])) + (loss == "squared_log")
+    est = TabAttnRegressor(**FAST, loss=loss, random_state=0).fit(X[:450], y[:450])
+    found = explain(est, X[450:].assign(y=y[450:]), target="y").predictions
+    inside = found["y"].between(found["low"] - 1e-6, found["high"] + 1e-6).mean()
+    assert 0.84 < inside < 0.97
+    assert (found["low"] >= 0).all() or loss not in {"poisson", "squared_log"}

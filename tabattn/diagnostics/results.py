@@ -8,7 +8,6 @@ import pandas as pd
 from tabattn.diagnostics.findings import Finding
 from tabattn.diagnostics.identifiers import identifier_names
 from tabattn.diagnostics.leaks import Leak
-from tabattn.diagnostics.scores import RARE_FRACTION
 from tabattn.errors import (
     IdentifierWarning,
     LeakWarning,
@@ -16,6 +15,7 @@ from tabattn.errors import (
     UntrustedRankingWarning,
     quoted,
 )
+from tabattn.fitted.scores import RARE_FRACTION
 from tabattn.importance.permutation import SCORINGS
 from tabattn.nn.losses import LossName
 from tabattn.table.problem import Problem

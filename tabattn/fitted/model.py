@@ -14,10 +14,11 @@ from torch import Tensor
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
 from tabattn.encoding.rows import RowEncoder, Rows
-from tabattn.encoding.target import ClassEncoding
+from tabattn.encoding.target import ClassEncoding, TargetEncoding
 from tabattn.errors import ParameterError
 from tabattn.fitted.files import SavedState, read_state, write_state
 from tabattn.fitted.onnx import write_onnx
+from tabattn.fitted.record import HeldOutRecord
 from tabattn.fitted.state import restored_parts, state_of
 from tabattn.importance.aggregation import Scores, normalize_rows
 from tabattn.importance.drift import attention_drift
@@ -93,6 +94,19 @@ class HeldOutRows:
         weights = {"member_weight": self.member_weight, "row_weight": self.row_weight}
         return reader.scores(self.cells, self.target, DEFAULT_METHOD, units, **weights).importance
 
+    def record(self, reader: Reader, encoding: TargetEncoding) -> HeldOutRecord:
+        """Compare what the members that held a row out predict of it with the target.
+
+        Args:
+            reader: The model.
+            encoding: Encoding of the target.
+        """
+        loss = reader.model.loss
+        averaged = loss.average(reader.predict(self.cells).double(), self.member_weight.double())
+        known = self.target.double().numpy() if self.target.is_floating_point() else self.target.numpy()
+        y = encoding.classes[known] if isinstance(encoding, ClassEncoding) else encoding.decode(known)
+        return HeldOutRecord.of(encoding, encoding.decode(averaged.numpy()), y, self.row_weight.numpy())
+
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
@@ -105,6 +119,8 @@ class FittedModel:
         history: Record of the fit.
         scored: What `importances` come from: rows that were held out, or, where they are known already, themselves.
         hold_out_seed: Determines which rows each member holds out.
+        recorded: How good predictions of rows were that were not fitted, where that is known from others than the rows
+            that the fit held out.
         feature_names: Names of the columns that fit was given, None for an array.
         device: Where to compute.
         limits: How much to hold in memory at once.
@@ -119,6 +135,7 @@ class FittedModel:
     feature_names: tuple[str, ...] | None = None
     device: Device = "auto"
     limits: ReadLimits = field(default_factory=ReadLimits)
+    recorded: HeldOutRecord | None = None
 
     @functools.cached_property
     def importances(self) -> Array:
@@ -132,6 +149,13 @@ class FittedModel:
             found = self.scored
         found.setflags(write=False)
         return found
+
+    @functools.cached_property
+    def record(self) -> HeldOutRecord | None:
+        """How good predictions of held-out rows were; None for a model of an older file, which does not know."""
+        if self.recorded is None and isinstance(self.scored, HeldOutRows):
+            return self.scored.record(self.on("cpu").reader, self.encoder.target)
+        return self.recorded
 
     @property
     def schema(self) -> TableSchema:

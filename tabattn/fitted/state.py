@@ -12,6 +12,7 @@ from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.encoding.rows import RowEncoder
 from tabattn.encoding.target import ClassEncoding, LabelEncoding, NumberEncoding, TargetEncoding
 from tabattn.fitted.files import SavedState
+from tabattn.fitted.record import HeldOutRecord
 from tabattn.importance.background import N_BACKGROUND
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.nn.tokens import CellLayout, Cells
@@ -58,6 +59,7 @@ def state_of(fitted: "FittedModel") -> SavedState:
         "best_epoch": history.best_epoch,
         "best_loss": history.best_loss,
         "hold_out_seed": fitted.hold_out_seed,
+        "record": None if fitted.record is None else fitted.record.settings,
     }
     return SavedState(settings, arrays)
 
@@ -100,6 +102,7 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
     names = settings["feature_names"]
     if names is not None and (tuple(names) != schema.names or len(set(names)) < n_features):
         raise ValueError("names must be those of the columns, each once")
+    record = settings.get("record")
     background = _below(BACKGROUND, arrays)
     cells = Cells(background["numeric"], background["codes"], background.get("missing"))
     _check_cells(cells, shape.layout)
@@ -115,6 +118,7 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
         },
         "scored": importances,
         "hold_out_seed": int(settings["hold_out_seed"]),
+        "recorded": None if record is None else HeldOutRecord.from_settings(record, target),
         "feature_names": None if names is None else tuple(str(name) for name in names),
     }
 

@@ -40,7 +40,7 @@ def held_out_scores(
     Returns:
         Accuracy and log loss in nats, and where the rarer of two classes has less than a tenth of the rows the average
         precision and the recall of that class; or R² and the root mean squared error, and before them the score of the
-        loss, if that is another one.
+        loss, if that is another one; of a single row the error alone.
     """
     if classes is not None:
         predicted = classes[output.argmax(axis=1)]
@@ -57,6 +57,8 @@ def held_out_scores(
                 "recall": recall_score(is_rare, predicted == classes[rare], sample_weight=weight),
             }
         return scores
+    if len(output) < 2:
+        return {"rmse": root_mean_squared_error(y, output)}
     scores = {
         "r2": r2_score(y, output, sample_weight=weight),
         "rmse": root_mean_squared_error(y, output, sample_weight=weight),
@@ -67,3 +69,21 @@ def held_out_scores(
         if scoring == "r2"
         else {scoring: score_of(scoring, y, output, quantile=quantile, weight=weight)} | scores
     )
+
+
+def label_scores(output: Array, y: Any, weight: Array | None = None) -> dict[str, float]:
+    """Score probabilities of labels.
+
+    Args:
+        output: Shape (row, label).
+        y: 0 or 1 for each row and label.
+        weight: Weight of each row; None for equal weights.
+
+    Returns:
+        Means over labels of accuracy and of log loss in nats.
+    """
+    is_right = (output > 0.5) == (np.asarray(y) == 1)
+    return {
+        "accuracy": float(np.average(is_right.mean(axis=1), weights=weight)),
+        "log_loss": -score_of("neg_log_loss", y, output, weight=weight),
+    }
