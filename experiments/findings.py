@@ -1,4 +1,4 @@
-"""What is each finding of `rank` worth: how often it comes where there is nothing of it, and where there is, and cost.
+"""What each finding of `rank` is worth: how often it comes where there is nothing of it and where there is, its cost.
 
     python -m experiments.findings
     python -m experiments.findings --parts costs --data DIR
@@ -6,9 +6,9 @@
 *nothing*: tables of 150 to 1,000 rows with 7 or 12 columns (numbers that correlate, categories, cells missing at
 random), three of which drive the target by different amounts, for regression and classification in turn. Whatever is
 found in them is a false alarm. *something*: the same tables with one thing wrong, for each code in turn; is it found?
-Both by `rank` with the defaults, but 40 epochs. *costs*: CPU seconds of all diagnostics beside those of the fit, on real
-tables. Kept in results/findings.csv table by table; findings_summary.csv has the share of tables in which each code was
-found, by what is wrong with them, and the costs in per cent of the fit.
+Both by `rank` with the defaults, but 40 epochs. *costs*: CPU seconds of all diagnostics beside those of the fit, on
+real tables. Kept in results/findings.csv table by table; findings_summary.csv has the share of tables in which each
+code was found, by what is wrong with them, and the costs as a share of the fit.
 """
 
 import argparse
@@ -105,13 +105,13 @@ def _wide(table: Table, random: Random) -> Table:  # noqa: ARG001  # as all of S
 SOMETHING: Mapping[str, Callable[[Table, Random], Table]] = {
     "identifier": lambda table, random: table.assign(id=random.permutation(len(table)) + 10_000),
     "constant": lambda table, random: table.assign(same=random.choice(["x"], len(table))),
-    "same_columns": lambda table, random: table.assign(heat_f=(table["heat"] * 1.8 + 32).round(1)),
-    "leak": lambda table, random: table.assign(late=table["y"] if _is_class(table) else np.exp(table["y"])),
+    "same_columns": lambda table, _: table.assign(heat_f=(table["heat"] * 1.8 + 32).round(1)),
+    "leak": lambda table, _: table.assign(late=table["y"] if _is_class(table) else np.exp(table["y"])),
     "second_measurement": _second,
     "absence_is_signal": _late,
     "few_rows": lambda table, random: table.iloc[random.permutation(len(table))[:34]],
     "rare_classes": _rare,
-    "imbalance": lambda table, random: table.drop(index=table.index[table["y"] == "good"][30:]),
+    "imbalance": lambda table, _: table.drop(index=table.index[table["y"] == "good"][len(table) // 25 :]),
     "wide_target": _wide,
     "no_better_than_constant": lambda table, random: table.assign(y=random.permutation(table["y"])),
     "unsettled_ranks": _equal_drivers,
@@ -163,9 +163,9 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
             if part == "nothing" or code == what:
                 share = float(found.map(lambda codes, code=code: code in codes).mean())
                 rows.append({"part": part, "what": what, "measure": code, "value": share, "tables": len(group)})
-    for row in cells[cells["part"] == "costs"].itertuples():
-        share = row.diagnostics / row.fit
-        rows.append({"part": "costs", "what": row.what, "measure": "share of fit", "value": share, "tables": 1})
+    costs = cells[cells["part"] == "costs"]
+    for what, share in zip(costs["what"], costs["diagnostics"] / costs["fit"], strict=True):
+        rows.append({"part": "costs", "what": what, "measure": "share of fit", "value": share, "tables": 1})
     return pd.DataFrame(rows).round(3)
 
 

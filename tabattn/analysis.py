@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,8 @@ from tabattn.table.subsets import Subset
 SCORES_SHARE, BOOSTING_SHARE = 0.5, 0.7
 MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
 SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
+N_ROW_BLOCKS = 20
+SubsetScores: TypeAlias = Mapping[int, tuple[float, Scores]]
 SUBSET_COLUMNS = ("column", "level", "n_rows", "rank", "feature", "importance", "std")
 OURS, BOOSTING, N_TIME_BLOCKS = "tabattn", "hist_gradient_boosting", 10
 
@@ -107,6 +110,7 @@ class HeldOutPart:
         held_out_rows: The held-out rows, encoded.
         subset_scores: Scores of each of the subsets that has rows among them, with the weight of these rows, by its
             number.
+        block_scores: Sums of the scores of each block of held-out rows, shape (block, member, unit).
     """
 
     estimator: TabAttnRegressor | TabAttnClassifier
@@ -121,7 +125,8 @@ class HeldOutPart:
     leaks: tuple[Leak, ...]
     shortened: tuple[str, ...]
     held_out_rows: Rows
-    subset_scores: Mapping[int, tuple[float, Scores]]
+    subset_scores: SubsetScores
+    block_scores: Array
 
 
 def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnClassifier, job: Job) -> HeldOutPart:
@@ -154,7 +159,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         n_scored = n_affordable(len(held_out_rows), phase.expected, phase.left)
         phase.expected *= n_scored / len(held_out_rows)
         scored = held_out_rows.sample(n_scored, random_state)
-        scores, subset_scores = _scores(plan, fitted, scored, units)
+        scores, subset_scores, block_scores = _scores(plan, fitted, scored, units)
         clusters = units_of(fitted.schema, plan.clusters)
         cluster_scores = fitted.scores(scored, plan.method, clusters) if plan.clusters else None
     if plan.method == DEFAULT_METHOD and not plan.groups:
@@ -185,20 +190,27 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         shortened=tuple(job.shortened),
         held_out_rows=held_out_rows,
         subset_scores=subset_scores,
+        block_scores=block_scores,
     )
 
 
-def _scores(
-    plan: Analysis, fitted: FittedModel, rows: Rows, units: Units
-) -> tuple[Scores, dict[int, tuple[float, Scores]]]:
-    """Score the columns on some rows, and on those of each subset that are among them."""
+def _scores(plan: Analysis, fitted: FittedModel, rows: Rows, units: Units) -> tuple[Scores, SubsetScores, Array]:
+    """Score the columns on some rows, on those of each subset that are among them, and on blocks of them."""
     positions = np.asarray(rows.index)
     masks = np.array([subset.rows[positions] for subset in plan.subsets]).reshape(len(plan.subsets), len(rows))
     numbers = np.flatnonzero(masks.any(axis=1))
-    weights = np.vstack([np.ones(len(rows)), masks[numbers]]).T
+    n_blocks = min(N_ROW_BLOCKS, len(rows))
+    blocks = np.arange(len(rows)) % n_blocks == np.arange(n_blocks)[:, None]
+    weights = np.vstack([np.ones(len(rows)), masks[numbers], blocks]).T
     scores, *others = fitted.scores_of_parts(rows, plan.method, units, weights)
     n_rows = weights.sum(axis=0)[1:]
-    return scores, {int(number): (float(n), each) for number, n, each in zip(numbers, n_rows, others, strict=True)}
+    of_subsets = zip(numbers.tolist(), n_rows.tolist(), others, strict=False)
+    of_blocks = zip(n_rows[len(numbers) :], others[len(numbers) :], strict=True)
+    return (
+        scores,
+        {number: (n, each) for number, n, each in of_subsets},
+        np.stack([n * each.by_member for n, each in of_blocks]),
+    )
 
 
 def model_scores(parts: Sequence[HeldOutPart]) -> pd.DataFrame:

@@ -377,7 +377,7 @@ def rank(
         *ranking_findings(table, estimator.schema_, leaks, models, p_value_against_constant(parts, links), loss),
         *target_findings(problem),
         *absence_findings(table, problem),
-        *stability_findings(scores, units, random_state),
+        *stability_findings(scores, [part.block_scores for part in parts], units, random_state),
         *same_column_findings(clusters),
         *linked_row_findings(parts[0].rows, layout, links, random_state),
     ]

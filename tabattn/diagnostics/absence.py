@@ -1,4 +1,4 @@
-"""Columns of missing cells whose absence goes with the target: not the value, but whether there is one, is the signal."""
+"""Columns whose missing cells go with the target: not the value, but whether there is one, is the signal."""
 
 from collections.abc import Iterator
 
