@@ -5,8 +5,8 @@
 
 Each table is one run of the command line in a process of its own, on the file as it is. Kept in results/every_table.csv
 as soon as it is done, and run once: seconds, the scores on held-out rows of tabattn, of a constant and of
-gradient boosting (R^2 or accuracy), the Spearman correlation of the ranking with permutation importance, and how many
-warnings were given. Small tables first.
+gradient boosting (R^2 or accuracy), the Spearman correlation of the ranking with permutation importance, how many
+warnings were given, and the codes of what was found (diagnostics.csv). Small tables first.
 """
 
 import argparse
@@ -27,7 +27,7 @@ COMMAND = "python -m experiments.every_table --data DIR"
 KEYS = ("table",)
 WARNING = "tabattn: warning:"
 MODELS = ("tabattn", "dummy", "hist_gradient_boosting")
-SCORES = (*MODELS, "spearman", "warnings")
+SCORES = (*MODELS, "spearman", "warnings", "findings")
 
 
 def run(table: MeasuredTable, max_epochs: int | None) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def run(table: MeasuredTable, max_epochs: int | None) -> dict[str, Any]:
             print(done.stderr)
             return {"exit_code": done.returncode, "seconds": round(seconds, 1)} | dict.fromkeys(SCORES, "")
         values = pd.read_csv(Path(directory, "comparison.csv")).set_index("measure")["value"]
+        findings = pd.read_csv(Path(directory, "diagnostics.csv"))["code"]
     score = "r2" if f"r2_{MODELS[0]}" in values else "accuracy"
     return {
         "exit_code": 0,
@@ -49,6 +50,7 @@ def run(table: MeasuredTable, max_epochs: int | None) -> dict[str, Any]:
         **{model: round(values[f"{score}_{model}"], 4) for model in MODELS},
         "spearman": round(values["spearman"], 3),
         "warnings": done.stderr.count(WARNING),
+        "findings": " ".join(findings),
     }
 
 

@@ -11,26 +11,31 @@ if TYPE_CHECKING:
     from tabattn.explanation import Explanation, explain
     from tabattn.loading import load
     from tabattn.ranking import Ranking, rank
+    from tabattn.rankings import Rankings, rank_targets
 
 __all__ = [
     "Explanation",
     "Ranking",
+    "Rankings",
     "TabAttnClassifier",
     "TabAttnRegressor",
     "__version__",
     "explain",
     "load",
     "rank",
+    "rank_targets",
 ]
 
 _MODULES = {
     "Explanation": "explanation",
     "Ranking": "ranking",
+    "Rankings": "rankings",
     "TabAttnClassifier": "estimator",
     "TabAttnRegressor": "estimator",
     "explain": "explanation",
     "load": "loading",
     "rank": "ranking",
+    "rank_targets": "rankings",
 }
 
 

@@ -10,7 +10,7 @@ from tabattn.errors import TabAttnWarning
 
 Severity: TypeAlias = Literal["note", "warning", "serious"]
 SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
-DOCS = "README.md"
+DOCS = "docs/findings.md"
 COLUMNS = ("code", "severity", "title", "columns", "message", "numbers", "docs")
 
 
@@ -66,7 +66,7 @@ def findings_table(findings: Sequence[Finding]) -> pd.DataFrame:
             "; ".join(each.columns),
             each.message,
             "; ".join(f"{name}={value:.6g}" for name, value in each.numbers.items()),
-            f"{DOCS}#{each.code.replace('_', '-')}",
+            f"{DOCS}#{each.code}",
         )
         for each in ordered
     ]
