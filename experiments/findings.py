@@ -33,6 +33,7 @@ DIAGNOSTICS = (
     (ranking, "same_columns"),
     (ranking, "same_column_findings"),
     (ranking, "ranking_findings"),
+    (ranking, "score_findings"),
     (ranking, "target_findings"),
     (ranking, "absence_findings"),
     (ranking, "stability_findings"),
@@ -73,8 +74,8 @@ def _second(table: Table, random: Random) -> Table:
     noise = random.normal(size=len(table))
     number = _number(table)
     if _is_class(table):
-        return table.assign(gauge=number + 0.2 * noise)
-    return table.assign(gauge=number + 0.1 * number.std() * noise)
+        return table.assign(gauge=number + 0.25 * noise)
+    return table.assign(gauge=number + 0.15 * number.std() * noise)
 
 
 def _late(table: Table, random: Random) -> Table:

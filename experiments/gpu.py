@@ -57,7 +57,7 @@ def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int,
     def seconds(n: int) -> float:
         settings = TrainingSettings(OptimizerSettings(1e-3, 1e-5), batch_size, n, n, 0, device)
         start = time.perf_counter()
-        fitting.train(shape, rows, HoldOut(held_out, ~held_out), settings)
+        fitting.train(shape, rows, HoldOut.of(held_out), settings)
         return time.perf_counter() - start
 
     seconds(1)

@@ -79,12 +79,14 @@ def step_times(n_rows: int, n_members: int, batch_size: int, n_turns: int) -> di
         train(
             shape,
             rows,
-            HoldOut(held_out, ~held_out),
+            HoldOut.of(held_out),
             TrainingSettings(optimizer, batch_size, n_epochs, n_epochs, 0, "cpu"),
         )
 
     def bare(n_epochs: int) -> None:
-        module = TrainingModule(TabAttnModel(shape), optimizer, HeldOutPredictions(rows, held_out.sum(dim=1)))
+        module = TrainingModule(
+            TabAttnModel(shape), optimizer, HeldOutPredictions(rows, held_out.sum(dim=1), HoldOut.of(held_out).half)
+        )
         stepper = module.configure_optimizers()
         batches = ShuffledBatches(rows, ChosenRows.all_of(learned), batch_size, 0)
         for _ in range(n_epochs):

@@ -256,13 +256,31 @@ def p_value_against_constant(parts: Sequence[HeldOutPart], links: RowLinks) -> f
         constant[:, np.searchsorted(target.classes, best.classes_)] = best.class_prior_
     else:
         constant = np.asarray(best.predict(np.zeros((len(y), 1))))
-    known = y.to_numpy()
-    gains = _row_losses(constant, known, fitted) - _row_losses(ours, known, fitted)
-    if weight is not None:
-        gains = gains * weight
-    unit = np.arange(len(y)) if links.unit is None else links.unit[held_out]
+    return _p_value_of_gain(ours, constant, parts, links)
+
+
+def p_value_behind_boosting(parts: Sequence[HeldOutPart], links: RowLinks) -> float:
+    """Test whether gradient boosting beats the model, in the same way.
+
+    Args:
+        parts: One or more, of the same table.
+        links: Which rows belong together, and when they were.
+    """
+    ours, boosting = (np.concatenate([part.outputs[name] for part in parts]) for name in (OURS, BOOSTING))
+    return _p_value_of_gain(boosting, ours, parts, links)
+
+
+def _p_value_of_gain(better: Array, worse: Array, parts: Sequence[HeldOutPart], links: RowLinks) -> float:
+    """Test whether one prediction of the held-out rows has less loss than another."""
+    fitted, problem = parts[0].estimator.fitted_model_, parts[0].rows.problem
+    held_out = np.concatenate([part.rows.held_out for part in parts])
+    known = problem.y.iloc[held_out].to_numpy()
+    gains = _row_losses(worse, known, fitted) - _row_losses(better, known, fitted)
+    if problem.weight is not None:
+        gains = gains * problem.weight[held_out]
+    unit = np.arange(len(known)) if links.unit is None else links.unit[held_out]
     if links.time is not None:
-        unit = rankdata(links.time[held_out], "ordinal").astype(np.intp) * N_TIME_BLOCKS // (len(y) + 1)
+        unit = rankdata(links.time[held_out], "ordinal").astype(np.intp) * N_TIME_BLOCKS // (len(known) + 1)
     by_unit = np.bincount(np.unique(unit, return_inverse=True)[1], gains)
     if len(by_unit) < 2 or np.ptp(by_unit) == 0:
         return 0.0 if by_unit.min() > 0 else 1.0

@@ -19,6 +19,7 @@ from tabattn.analysis import (
     fit_rows,
     model_scores,
     p_value_against_constant,
+    p_value_behind_boosting,
     pooled_attention,
     pooled_cluster_scores,
     pooled_permutation,
@@ -31,7 +32,7 @@ from tabattn.diagnostics.absence import absence_findings
 from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
 from tabattn.diagnostics.linked_rows import linked_row_findings
 from tabattn.diagnostics.redundancy import same_column_findings, same_columns
-from tabattn.diagnostics.results import ranking_findings, target_findings
+from tabattn.diagnostics.results import ranking_findings, score_findings, target_findings
 from tabattn.diagnostics.stability import stability_findings
 from tabattn.errors import (
     ParameterError,
@@ -374,7 +375,8 @@ def rank(
     warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
     layout = parts[0].estimator.fitted_model_.model.shape.layout
     findings = [
-        *ranking_findings(table, estimator.schema_, leaks, models, p_value_against_constant(parts, links), loss),
+        *ranking_findings(table, estimator.schema_, leaks),
+        *score_findings(models, p_value_against_constant(parts, links), p_value_behind_boosting(parts, links), loss),
         *target_findings(problem),
         *absence_findings(table, problem),
         *stability_findings(scores, [part.block_scores for part in parts], units, random_state),

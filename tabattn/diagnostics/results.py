@@ -22,7 +22,7 @@ from tabattn.table.problem import Problem
 from tabattn.table.schema import TableSchema, TypedTable
 
 N_SHOWN = 10
-MAX_P_VALUE = 0.05
+MAX_P_VALUE, MAX_P_VALUE_OF_BOOSTING = 0.05, 0.01
 FEW_ROWS, FEW_ROWS_PER_COLUMN, RARE_CLASS = 50, 5, 10
 MANY_DECADES, FAR_BEHIND = 2.0, 0.1
 
@@ -31,19 +31,13 @@ def ranking_findings(
     table: TypedTable,
     schema: TableSchema,
     leaks: Sequence[Leak],
-    models: pd.DataFrame,
-    p_value: float,
-    loss: LossName,
 ) -> Iterator[Finding]:
-    """Find columns that mislead or are of no use, and a model that predicts nothing, or less than boosting does.
+    """Find columns that mislead or are of no use.
 
     Args:
         table: All rows.
         schema: The columns, as learned from the rows that were fitted.
         leaks: Columns that alone predict the target as well as all do.
-        models: Scores of the models on held-out rows.
-        p_value: Of the model being better than the best constant for the held-out rows.
-        loss: What a regression learned.
     """
     identifiers = identifier_names(table, schema)
     if identifiers:
@@ -67,7 +61,6 @@ def ranking_findings(
             tuple(constants),
             category=UninformativeColumnWarning,
         )
-    yield from _of_scores(models, p_value, loss)
 
 
 def _of_leaks(leaks: Sequence[Leak]) -> Iterator[Finding]:
@@ -155,7 +148,17 @@ def _wide_target(y: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[Fi
         )
 
 
-def _of_scores(models: pd.DataFrame, p_value: float, loss: LossName) -> Iterator[Finding]:
+def score_findings(
+    models: pd.DataFrame, p_value: float, p_value_of_boosting: float, loss: LossName
+) -> Iterator[Finding]:
+    """Find a model that predicts nothing, or less than gradient boosting does.
+
+    Args:
+        models: Scores of the models on held-out rows.
+        p_value: Of the model being better than the best constant for the held-out rows.
+        p_value_of_boosting: Of gradient boosting being better than the model.
+        loss: What a regression learned.
+    """
     measure = "log_loss" if "log_loss" in models else "rmse" if loss == "squared" else SCORINGS[loss]
     by_model = models.set_index("model")[measure]
     is_loss = measure in {"log_loss", "rmse"}
@@ -175,7 +178,8 @@ def _of_scores(models: pd.DataFrame, p_value: float, loss: LossName) -> Iterator
             category=UntrustedRankingWarning,
         )
     gained, possible = sign * (constant - ours), sign * (constant - boosting)
-    if possible > 0 and gained < possible and possible - gained > FAR_BEHIND * (abs(constant) if is_loss else 1):
+    is_behind = possible > 0 and p_value_of_boosting <= MAX_P_VALUE_OF_BOOSTING
+    if is_behind and possible - gained > FAR_BEHIND * (abs(constant) if is_loss else 1):
         yield Finding(
             "far_behind_boosting",
             "Gradient boosting predicts better",

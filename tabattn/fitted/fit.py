@@ -120,7 +120,9 @@ def fit_model(
             best_loss=trained.best_loss,
             was_interrupted=trained.was_interrupted,
         ),
-        scored=_scored_rows(training, hold_out.held_out, row_weight, shape.n_members, generator),
+        scored=_scored_rows(
+            training, hold_out, row_weight, trained.judges, _linked(rows.links, len(training)), generator
+        ),
         hold_out_seed=hold_out_seed,
         feature_names=rows.feature_names,
         device=settings.device,
@@ -149,7 +151,7 @@ def _training_rows(
     weight = torch.cat([weight, torch.ones(len(validation), dtype=weight.dtype)])
     joined = training.joined(validation.cells, validation.target)
     held_out = is_other[:, None].expand(-1, shape.n_groups)
-    return joined, HoldOut(held_out, ~held_out), weight
+    return joined, HoldOut.of(held_out), weight
 
 
 def _linked(links: RowLinks | None, n_rows: int) -> LinkedRows | None:
@@ -161,14 +163,28 @@ def _linked(links: RowLinks | None, n_rows: int) -> LinkedRows | None:
 
 
 def _scored_rows(
-    rows: TrainingRows, held_out: Tensor, weight: Tensor, n_members: int, generator: torch.Generator
+    rows: TrainingRows,
+    hold_out: HoldOut,
+    weight: Tensor,
+    judges: tuple[TabAttnModel, TabAttnModel],
+    links: LinkedRows | None,
+    generator: torch.Generator,
 ) -> HeldOutRows:
     """Return the rows that the columns are scored on: those that some member holds out, a sample of very many."""
+    held_out, n_members = hold_out.held_out, judges[0].shape.n_members
     chosen = held_out.any(dim=1).nonzero().flatten()
     if len(chosen) > MAX_SCORED_ROWS:
         chosen = chosen[torch.randperm(len(chosen), generator=generator)[:MAX_SCORED_ROWS]]
     by_member = held_out[chosen].repeat_interleave(n_members // held_out.shape[1], dim=1)
-    return HeldOutRows(rows.cells.take(chosen), rows.target[chosen], by_member.float(), weight[chosen])
+    return HeldOutRows(
+        rows.cells.take(chosen),
+        rows.target[chosen],
+        by_member.float(),
+        weight[chosen],
+        hold_out.half[chosen],
+        judges,
+        chosen if links is None or len(links.unit) < len(rows) else links.unit[chosen],
+    )
 
 
 def _pretrained(

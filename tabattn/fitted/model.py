@@ -74,12 +74,18 @@ class HeldOutRows:
         target: Their target, as the loss takes it.
         member_weight: 1 for the members that held a row out, else 0.
         row_weight: Weight of each row.
+        half: Which half of them each is in.
+        judges: The models that judge the rows of the first and of the second half: not chosen by these.
+        sample: Number of what each row is a part of, the row itself or its lot.
     """
 
     cells: Cells
     target: Target
     member_weight: Tensor
     row_weight: Tensor
+    half: Tensor
+    judges: tuple[TabAttnModel, TabAttnModel]
+    sample: Tensor
 
     def importances(self, reader: Reader, units: Units) -> Array:
         """Score columns by the default method.

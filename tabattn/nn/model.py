@@ -1,7 +1,7 @@
 """Tokens, encoder and head in one module: cells in, predictions and attention out."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -111,6 +111,18 @@ class TabAttnModel(nn.Module):
         self.tokens = ColumnTokens(shape.n_groups, shape.layout, shape.d_token)
         self.encoder: Encoder = build_encoder(shape)
         self.head = MemberLinear(shape.n_members, shape.d_token, shape.n_outputs)
+
+    def of_group(self, group: int) -> "TabAttnModel":
+        """Return the members of one group as a model of their own, in eval mode.
+
+        Args:
+            group: Number of the group, from 0 on.
+        """
+        shape = self.shape
+        model = TabAttnModel(replace(shape, n_members=shape.n_members // shape.n_groups, n_groups=1))
+        parts = {name: each.unflatten(0, (shape.n_groups, -1))[group] for name, each in self.state_dict().items()}
+        model.load_state_dict(parts)
+        return model.eval()
 
     def forward(self, cells: Cells) -> ModelOutput:
         """Predict some rows and return the attention that the prediction came from."""

@@ -1,5 +1,6 @@
 """Callbacks of training: record attention, keep the best weights, warm up, stop, tell how far it is."""
 
+import copy
 import math
 from typing import Any, Literal
 
@@ -8,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from tabattn.nn.model import TabAttnModel
 from tabattn.progress import Phase
 from tabattn.training.data import TrainingRows
 from tabattn.training.module import TRIMMED_LOSS, VALIDATION_LOSS
 
 Mode = Literal["train", "eval"]
+PREFIX = "model."
 MIN_GAIN, MIN_TRIMMED_GAIN, MIN_RELATIVE_GAIN = 1e-3, 2e-4, 0.02
 MIN_STEPS_WAITED, MIN_LEARNED = 40, 0.02
 
@@ -56,23 +59,44 @@ class AttentionHistory(lightning.Callback):
 
 
 class BestWeights(lightning.Callback):
-    """Keep the weights of the epoch with the lowest validation loss in memory, and put them back at the end."""
+    """Keep the weights of the epoch with the lowest loss in memory, and put them back at the end.
 
-    def __init__(self) -> None:
+    Args:
+        metric: The loss.
+        is_kept: Whether they are put back; else they are there to be read only.
+    """
+
+    def __init__(self, metric: str = VALIDATION_LOSS, *, is_kept: bool = True) -> None:
         self.epoch = 0
         self.loss = float("inf")
+        self._metric = metric
+        self._is_kept = is_kept
         self._weights: dict[str, Tensor] | None = None
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Keep the weights if they are the best so far."""
-        loss = float(trainer.callback_metrics[VALIDATION_LOSS])
+        loss = float(trainer.callback_metrics[self._metric])
         if loss < self.loss:
             self.epoch, self.loss = trainer.current_epoch, loss
             self._weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Put the best weights back."""
-        self.restore(pl_module)
+        if self._is_kept:
+            self.restore(pl_module)
+
+    def with_best_weights(self, model: TabAttnModel) -> TabAttnModel:
+        """Return a copy of a model with the best weights, on the CPU and in eval mode.
+
+        Args:
+            model: The attribute `model` of the module that is trained; returned as it is if there are no best weights.
+        """
+        if self._weights is None:
+            return model
+        copied = copy.deepcopy(model).cpu().eval()
+        weights = {name.removeprefix(PREFIX): each for name, each in self._weights.items() if name.startswith(PREFIX)}
+        copied.load_state_dict(weights)
+        return copied
 
     def restore(self, pl_module: lightning.LightningModule) -> None:
         """Put the best weights back, if there are any."""

@@ -29,7 +29,7 @@ from tabattn.training.callbacks import (
 )
 from tabattn.training.data import ChosenRows, OrderedBatches, ShuffledBatches, TrainingRows
 from tabattn.training.holdout import HoldOut
-from tabattn.training.module import HeldOutPredictions, TrainingModule
+from tabattn.training.module import HALF_LOSSES, HeldOutPredictions, TrainingModule
 from tabattn.training.settings import EXPECTED_EPOCHS, TrainingSettings
 
 MAX_VALIDATION_ROWS = 1024
@@ -52,6 +52,8 @@ class Trained:
         best_epoch: Epoch of the weights kept, counted from 1.
         best_loss: Validation loss at that epoch.
         was_interrupted: Whether Ctrl-C ended the training.
+        judges: For the rows of the first and of the second half of those that were held out, the model as it was at the
+            epoch that was best for the other half: it has not been chosen by the rows that it is asked about.
     """
 
     model: TabAttnModel
@@ -61,6 +63,7 @@ class Trained:
     best_epoch: int
     best_loss: float
     was_interrupted: bool
+    judges: tuple[TabAttnModel, TabAttnModel]
 
 
 def train(
@@ -93,9 +96,11 @@ def train(
     job = job or Job()
     learned, validating = ChosenRows.of(hold_out.learned), ChosenRows.of(hold_out.held_out)
     history, best = AttentionHistory(), BestWeights()
+    best_of_halves = [BestWeights(metric, is_kept=False) for metric in HALF_LOSSES]
     callbacks: list[lightning.Callback] = [
         history,
         best,
+        *best_of_halves,
         AverageWeights(settings.average_decay),
         StopEarly(settings.patience, settings.min_patience, _constant_loss(shape, rows)),
         WarmUp(N_WARM_UP_STEPS, N_WARM_UP_EPOCHS),
@@ -108,7 +113,8 @@ def train(
         device = resolve_device(settings.device)
         on_device = rows.to(device)
         n_validating = hold_out.held_out.sum(dim=1).to(device) * (shape.n_members // shape.n_groups)
-        module = TrainingModule(model, settings.optimizer, HeldOutPredictions(on_device, n_validating))
+        held_out = HeldOutPredictions(on_device, n_validating, hold_out.half.to(device))
+        module = TrainingModule(model, settings.optimizer, held_out)
         batches = ShuffledBatches(on_device, learned, settings.batch_size, settings.seed)
         validation_batches = OrderedBatches(on_device, validating, _validation_batch_size(shape))
         try:
@@ -131,14 +137,17 @@ def train(
             "Training must reach a finite validation loss, got none in any epoch. "
             f"Try a learning_rate smaller than {settings.optimizer.learning_rate:g}."
         )
+    trained = module.model.eval().cpu()
+    first, second = (each.with_best_weights(trained) for each in best_of_halves)
     return Trained(
-        model=module.model.eval().cpu(),
+        model=trained,
         train_attention=torch.stack(history.epochs["train"]),
         eval_attention=torch.stack(history.epochs["eval"]),
         n_epochs=len(history.epochs["eval"]),
         best_epoch=best.epoch + 1,
         best_loss=best.loss,
         was_interrupted=was_interrupted,
+        judges=(second, first),
     )
 
 

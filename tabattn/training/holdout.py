@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-MAX_HELD_OUT = 2_048
+MAX_HELD_OUT, N_TIME_BLOCKS = 2_048, 40
 
 
 class LinkedRows(NamedTuple):
@@ -37,10 +37,18 @@ class HoldOut(NamedTuple):
     Args:
         held_out: True where a group holds a row out; at least one in every group.
         learned: True where a group learns from a row; at least one in every group, none that it holds out.
+        half: Which half of the held-out rows a row is in: what is judged by those of one half is trained until the
+            other half says stop. Rows that belong together are in the same.
     """
 
     held_out: Bool[Tensor, "row group"]
     learned: Bool[Tensor, "row group"]
+    half: Bool[Tensor, " row"]
+
+    @classmethod
+    def of(cls, held_out: Bool[Tensor, "row group"]) -> Self:
+        """Hold rows out that are independent of each other; each group learns from all that it does not hold out."""
+        return cls(held_out, ~held_out, torch.arange(len(held_out)) % 2 == 1)
 
 
 def hold_out_rows(
@@ -55,7 +63,7 @@ def hold_out_rows(
     The units of rows are put on a circle in random order, or in that of time, and every group holds out those whose
     middle lies in an arc of it; the arcs are at equal distances. Units of a class (that of their first row) are spread
     evenly over the circle, so that every arc has classes in the same proportions. In time, the first group
-    holds out the last rows.
+    holds out the last rows. Every second unit of the circle, or block of 1/40 of it in time, is in the second half.
 
     Args:
         target: Class codes (integer), or numbers (float).
@@ -101,7 +109,8 @@ def hold_out_rows(
             near = _within(inside, first, end, links.gap)
         held_out[:, group] = inside[place]
         learned[:, group] = ~near[place] if not near.all() else ~inside[place]
-    return HoldOut(held_out, learned)
+    every = 1 if links.time is None else max(1, len(order) // N_TIME_BLOCKS)
+    return HoldOut(held_out, learned, place // every % 2 == 1)
 
 
 def _circle(target: Tensor, links: LinkedRows, generator: torch.Generator) -> Int[Tensor, " unit"]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tabattn.nn.losses import Target
@@ -13,6 +13,7 @@ from tabattn.training.data import TrainingRows
 from tabattn.training.settings import OptimizerSettings
 
 VALIDATION_LOSS, TRIMMED_LOSS = "validation_loss", "trimmed_validation_loss"
+HALF_LOSSES = ("validation_loss_of_first_half", "validation_loss_of_second_half")
 TRIMMED_FRACTION = 0.01
 TINY = torch.finfo(torch.float32).tiny
 
@@ -23,14 +24,16 @@ class HeldOutPredictions:
     Args:
         rows: All rows.
         n_members: How many members hold each of them out.
+        half: Which half of the held-out rows each of them is in.
     """
 
-    def __init__(self, rows: TrainingRows, n_members: Int[Tensor, " row"]) -> None:
+    def __init__(self, rows: TrainingRows, n_members: Int[Tensor, " row"], half: Bool[Tensor, " row"]) -> None:
         self._chosen = n_members.nonzero().flatten()
         self._n_members = n_members[self._chosen, None]
         self._target: Target = rows.target[self._chosen]
         weight = rows.weight[self._chosen]
         self._weight = weight / weight.mean()
+        self._half = half[self._chosen]
         place = n_members.clamp_max(1).cumsum(dim=0) - 1
         self._place = torch.cat([place, place.new_tensor([len(self._chosen)])])  # rows that do not count come last
         self._sums: Tensor | None = None
@@ -49,8 +52,10 @@ class HeldOutPredictions:
         for group, rows in enumerate(batch.number):  # no row that counts is twice in a group: sums in a fixed order
             self._sums[self._place[rows]] += values[:, group]
 
-    def losses(self, module: TabAttnModel) -> tuple[Tensor, Tensor]:
-        """Return the weighted mean loss of the rows, and that of all but the worst hundredth; forget the predictions.
+    def losses(self, module: TabAttnModel) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the weighted mean loss of the rows, that of all but the worst hundredth, and those of both halves.
+
+        The predictions are forgotten.
 
         Args:
             module: The model.
@@ -61,7 +66,8 @@ class HeldOutPredictions:
         weighted = losses * self._weight
         n_kept = len(losses) - int(TRIMMED_FRACTION * len(losses))
         kept = losses.argsort()[:n_kept]
-        return weighted.mean(), weighted[kept].sum() / len(losses)
+        halves = torch.stack([weighted[self._half == half].sum() for half in (False, True)])
+        return weighted.mean(), weighted[kept].sum() / len(losses), halves / len(losses)
 
 
 class TrainingModule(lightning.LightningModule):
@@ -96,9 +102,11 @@ class TrainingModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the losses of the average of the members that hold a row out."""
-        loss, trimmed = self._held_out.losses(self.model)
+        loss, trimmed, halves = self._held_out.losses(self.model)
         self.log(VALIDATION_LOSS, loss)
         self.log(TRIMMED_LOSS, trimmed)
+        for name, half in zip(HALF_LOSSES, halves, strict=True):
+            self.log(name, half)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Decay the weight matrices of the encoder and the head: neither tokens, nor biases, nor the CLS vectors."""

@@ -37,7 +37,7 @@ def hold_out(n_rows: int = 200) -> torch.Tensor:
 def train_on(
     shape: ModelShape, rows: TrainingRows, held_out: torch.Tensor, settings: TrainingSettings, **rest: Any
 ) -> Trained:
-    return train(shape, rows, HoldOut(held_out, ~held_out), settings, **rest)
+    return train(shape, rows, HoldOut.of(held_out), settings, **rest)
 
 
 def make_settings(**changes: Any) -> TrainingSettings:

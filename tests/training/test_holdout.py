@@ -66,13 +66,14 @@ def test_units_are_whole_and_every_group_holds_some_out_and_learns_from_others(
     time = unit.double() if in_time else None
     target = torch.randint(0, 2, (len(unit),), generator=generator)
     links = LinkedRows(unit, time, gap)
-    held_out, learned = hold_out_rows(target if is_class else target.float(), n_groups, fraction, generator, links)
+    chosen = hold_out_rows(target if is_class else target.float(), n_groups, fraction, generator, links)
+    held_out, learned, half = chosen
     assert held_out.any(dim=0).all()
     assert learned.any(dim=0).all()
     assert not (held_out & learned).any()
     for each in range(len(sizes)):
-        rows = held_out[unit == each]
-        assert (rows == rows[0]).all()
+        for rows in (held_out[unit == each], half[unit == each]):
+            assert (rows == rows[0]).all()
     aimed = min(max(1, round(fraction * len(unit))), len(unit) - 1)
     assert (held_out.sum(dim=0) - aimed).abs().max() <= 2 * max(sizes)
     if not (in_time and gap):
@@ -81,13 +82,14 @@ def test_units_are_whole_and_every_group_holds_some_out_and_learns_from_others(
 
 def test_in_time_blocks_are_held_out_and_the_first_group_holds_out_the_last_rows() -> None:
     time = torch.randperm(100, generator=torch.Generator().manual_seed(0)).double()
-    held_out, learned = hold_out_rows(
+    held_out, learned, half = hold_out_rows(
         torch.randn(100), 4, 0.2, torch.Generator(), LinkedRows(torch.arange(100), time, gap=5)
     )
     in_order = time.argsort()
     assert held_out[in_order][:, 0].nonzero().flatten().tolist() == list(range(80, 100))
     assert learned[in_order][:, 0].nonzero().flatten().tolist() == list(range(75))
     assert held_out[in_order][:, 1].nonzero().flatten().tolist() == list(range(5, 25))
+    assert half[in_order].tolist() == [place // 2 % 2 == 1 for place in range(100)]
     assert learned[in_order][:, 1].nonzero().flatten().tolist() == list(range(30, 100))
     assert held_out.sum(dim=1).max() == 1
 

@@ -23,7 +23,7 @@ def make_rows() -> TrainingRows:
 
 
 def make_module(**changes: Any) -> TrainingModule:
-    held_out = HeldOutPredictions(make_rows(), torch.ones(6, dtype=torch.long))
+    held_out = HeldOutPredictions(make_rows(), torch.ones(6, dtype=torch.long), torch.arange(6) % 2 == 1)
     return TrainingModule(TabAttnModel(small_shape(**changes)).eval(), OptimizerSettings(1e-3, 0.1), held_out)
 
 

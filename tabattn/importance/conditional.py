@@ -1,0 +1,380 @@
+"""Draws of each column given all others: what a cell might have been, if the rest of its row is as it is.
+
+Numbers: a ridge regression of the number on piecewise-linear features of the other columns, and the residual of another
+row whose prediction is near, so that residuals may be wider in some places than in others. Categories, and whether a
+cell is missing: multinomial logistic regression. Dates and texts, which are several numbers: the whole cell of a row
+whose prediction is near. The regressions of a fold of rows have not seen it, and residuals come from the same fold.
+
+Everything happens on the scale of `Cells`, on which numbers are normal scores.
+
+Source: Candès et al. 2018 (Panning for gold, arXiv 1610.02351), the conditional randomization test; residuals of other
+rows, Chamma, Engemann and Thirion 2023 (arXiv 2309.07593).
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from tabattn.arrays import Array
+from tabattn.nn.tokens import LIMIT, CellLayout, Cells
+
+KNOTS = (-1.28, -0.67, 0.0, 0.67, 1.28)
+MAX_FEATURES, MAX_LEVELS = 160, 20
+MIN_LEVEL_ROWS = 8
+FEW_NUMBERS = 10
+MIN_NEAR, MAX_NEAR, NEAR_FRACTION = 10, 80, 0.1
+ALPHAS = (0.3, 3.0, 30.0, 300.0, 3000.0)
+BENDS = (0.0, 0.3, 1.0)
+MIN_DONORS = 5
+MIN_EXPLAINED_SIZE, MAX_SCALE = 0.01, 4.0
+EXPLAINED = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionalDraws:
+    """Draws of all cells, each given the others of its row.
+
+    Args:
+        cells: For each draw the rows, with every cell drawn.
+        fit: For each unit how much of it the others explain in rows that the regression has not seen, in (-inf, 1]:
+            R² of numbers, or the fraction of the entropy of levels; of several columns the least.
+    """
+
+    cells: tuple[Cells, ...]
+    fit: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Features:
+    """The other columns as a regression reads them.
+
+    Args:
+        values: Standardized, shape (row, feature).
+        column: The column that each comes from.
+        is_bend: Which of them are bends of a line, not the number, level or gap itself.
+    """
+
+    values: Array
+    column: Array
+    is_bend: Array
+
+    def of_others(self, columns: Sequence[int], target: Array, train: Array, bend: float = 1.0) -> Array:
+        """Return those of all other columns, or of those of them that go with a target best.
+
+        Args:
+            columns: The columns to leave out.
+            target: Shape (row, output).
+            train: Positions of the rows to choose by.
+            bend: Factor of the bends: the smaller, the straighter are the lines that a penalty prefers.
+        """
+        chosen = np.flatnonzero(~np.isin(self.column, columns) & ((bend > 0) | ~self.is_bend))
+        if len(chosen) > MAX_FEATURES:
+            centred = target[train] - target[train].mean(axis=0)
+            correlation = np.abs(self.values[np.ix_(train, chosen)].T @ centred).max(axis=1)
+            chosen = chosen[np.sort(np.argsort(-correlation, kind="stable")[:MAX_FEATURES])]
+        values: Array = self.values[:, chosen] * np.where(self.is_bend[chosen], bend, 1.0)
+        return values
+
+
+def conditional_draws(
+    cells: Cells,
+    layout: CellLayout,
+    units: Sequence[Sequence[int]],
+    fold: Array,
+    n_draws: int,
+    random_state: int,
+) -> ConditionalDraws:
+    """Draw every cell given the others of its row.
+
+    Args:
+        cells: The rows.
+        layout: Where the cells of each column stand.
+        units: The columns that are drawn as one, given those of the other units: each column in one unit.
+        fold: Number of the fold of each row, from 0 on; rows that belong together are in the same one.
+        n_draws: Number of draws.
+        random_state: Seed.
+
+    Example:
+        >>> z = torch.randn(400, 1, generator=torch.Generator().manual_seed(0))
+        >>> rows = Cells(torch.cat([z, z + 0.1], dim=1), torch.zeros(400, 0, dtype=torch.long), None)
+        >>> draws = conditional_draws(rows, CellLayout(2, (), ()), [[0], [1]], np.arange(400) % 4, 2, 0)
+        >>> bool((draws.cells[0].numeric - rows.numeric).abs().mean() < 0.1), bool(draws.fit.min() > 0.98)
+        (True, True)
+    """
+    numeric, codes = cells.numeric.double().numpy(), cells.codes.numpy()
+    missing = np.zeros((len(numeric), layout.n_columns), bool) if cells.missing is None else cells.missing.numpy()
+    features = _features(numeric, codes, missing, layout)
+    drawn = [np.stack([each] * n_draws) for each in (numeric, codes, missing)]
+    fit = np.zeros(len(units))
+    for number, columns in enumerate(units):
+        sampler = _Sampler(features, tuple(columns), fold, n_draws, np.random.default_rng([random_state, number]))
+        fits = [_draw_column(sampler, column, layout, (numeric, codes, missing), drawn) for column in columns]
+        fit[number] = min(fits)
+    numbers, drawn_codes, drawn_missing = drawn
+    has_mask = cells.missing is not None
+    return ConditionalDraws(
+        tuple(
+            Cells(
+                torch.from_numpy(numbers[draw].astype(np.float32)),
+                torch.from_numpy(drawn_codes[draw]),
+                torch.from_numpy(drawn_missing[draw]) if has_mask else None,
+            )
+            for draw in range(n_draws)
+        ),
+        fit,
+    )
+
+
+def _draw_column(
+    sampler: "_Sampler", column: int, layout: CellLayout, known: tuple[Array, Array, Array], drawn: Sequence[Array]
+) -> float:
+    """Put draws of a column in their place, and return how much of it the other units explain."""
+    (numeric, codes, missing), (drawn_numbers, drawn_codes, drawn_missing) = known, drawn
+    absent = missing[:, column]
+    if column >= layout.n_numbered:
+        place = column - layout.n_numbered
+        levels, fit = sampler.levels(np.where(absent, -1, codes[:, place]))
+        drawn_codes[:, :, place], drawn_missing[:, :, column] = np.maximum(levels, 0), levels < 0
+        return fit
+    places = layout.numbers_of(column)
+    own = numeric[:, places]
+    if own.shape[1] == 1 and len(np.unique(own[~absent])) <= FEW_NUMBERS:
+        values, position = np.unique(own[:, 0], return_inverse=True)
+        levels, fit = sampler.levels(np.where(absent, -1, position))
+        drawn_numbers[:, :, places.start] = np.where(levels < 0, 0.0, values[np.maximum(levels, 0)])
+        drawn_missing[:, :, column] = levels < 0
+        return fit
+    flags = np.zeros(drawn_missing.shape[:2], dtype=bool)
+    if absent.any():
+        flags = sampler.levels(absent.astype(np.intp))[0] > 0
+    draws, fit = sampler.numbers(own, absent)
+    drawn_numbers[:, :, places] = np.where(flags[:, :, None], 0.0, draws)
+    drawn_missing[:, :, column] = flags
+    return fit
+
+
+def _features(numeric: Array, codes: Array, missing: Array, layout: CellLayout) -> _Features:
+    """Return piecewise-linear features of numbers, parts of dates and texts, levels, and what is missing."""
+    values: list[Array] = []
+    columns: list[int] = []
+    bends: list[bool] = []
+    for column in range(layout.n_columns):
+        own: list[Array] = []
+        if column < layout.n_numbered:
+            numbers = numeric[:, layout.numbers_of(column)]
+            own += list(numbers.T)
+            if numbers.shape[1] == 1:
+                own += [np.maximum(numbers[:, 0] - knot, 0.0) for knot in KNOTS]
+        else:
+            levels = codes[:, column - layout.n_numbered]
+            counts = np.bincount(levels)
+            own += [levels == level for level in np.argsort(-counts, kind="stable")[:MAX_LEVELS] if counts[level]]
+        n_bends = len(KNOTS) if column < layout.n_numbered and len(own) == 1 + len(KNOTS) else 0
+        are_bends = [False] * (len(own) - n_bends) + [True] * n_bends
+        own.append(missing[:, column])
+        for each, is_bend in zip(own, [*are_bends, False], strict=True):
+            if each.min() < each.max():
+                values.append((each - each.mean()) / each.std())
+                columns.append(column)
+                bends.append(is_bend)
+    n_rows = len(missing)
+    return _Features(
+        np.array(values, dtype=np.float64).reshape(len(columns), n_rows).T,
+        np.array(columns),
+        np.array(bends, dtype=bool),
+    )
+
+
+def _folds(fold: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield the positions of the rows to fit and of those to predict."""
+    for number in np.unique(fold):
+        yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sampler:
+    """Draws the cells of a unit of columns, fold by fold.
+
+    Args:
+        features: All columns, as a regression reads them.
+        columns: Those of the unit.
+        fold: Number of the fold of each row.
+        n_draws: Number of draws.
+        random: Source of randomness.
+        near: For each fold whose numbers were drawn already, the rows that they were drawn near, so that the numbers of
+            a unit come from the same rows.
+    """
+
+    features: _Features
+    columns: tuple[int, ...]
+    fold: Array
+    n_draws: int
+    random: np.random.Generator
+    near: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+
+    def numbers(self, own: Array, absent: Array) -> tuple[Array, float]:
+        """Draw numbers, or cells of several of them, and return how well the first number is predicted."""
+        target = own[:, :1]
+        draws = np.repeat(own[None], self.n_draws, axis=0)
+        present = np.flatnonzero(~absent)
+        parts = [
+            (number, np.intersect1d(train, present), held_out, np.intersect1d(held_out, present))
+            for number, (train, held_out) in enumerate(_folds(self.fold))
+        ]
+        if min(min(len(fitted), len(donors)) for _, fitted, _, donors in parts) < MIN_DONORS:
+            return own[self.random.choice(present, draws.shape[:2])], 0.0
+        candidates = [self._predictions(target, parts, bend) for bend in BENDS]
+        errors = [((target[present, 0] - each[present]) ** 2).sum() for each in candidates]
+        predicted, left = candidates[int(np.argmin(errors))], min(errors)
+        scale = self._scale(target - predicted[:, None], present, parts)
+        for number, fitted, held_out, donors in parts:
+            at_donors, own_row = predicted[donors], np.searchsorted(held_out, donors)
+            known = self.near.get(number)
+            if known is None or not np.array_equal(known[0], donors):
+                known = (donors, near_rows(predicted[held_out], at_donors, own_row, self.n_draws, self.random))
+                self.near[number] = known
+            chosen = known[1]
+            if own.shape[1] > 1:
+                draws[:, held_out] = own[donors[chosen]]
+                continue
+            residual = (target[donors, 0] - at_donors) / scale[donors]
+            values = predicted[held_out] + scale[held_out] * residual[chosen]
+            draws[:, held_out, 0] = nearest(np.sort(target[fitted, 0]), values)
+        total = ((target[present, 0] - target[present, 0].mean()) ** 2).sum()
+        return draws, float(1 - left / max(total, EXPLAINED))
+
+    def _predictions(self, target: Array, parts: Sequence[tuple[int, Array, Array, Array]], bend: float) -> Array:
+        """Predict numbers fold by fold."""
+        predicted = np.zeros(len(target))
+        for _, fitted, held_out, _ in parts:
+            others = self.features.of_others(self.columns, target, fitted, bend)
+            predicted[held_out] = ridge_predictions(others[fitted], target[fitted, 0], others[held_out])
+        return predicted
+
+    def _scale(self, residual: Array, present: Array, parts: Sequence[tuple[int, Array, Array, Array]]) -> Array:
+        """Return how wide residuals are in each row, where that can be predicted; else 1."""
+        size = np.abs(residual)
+        mean = float(size[present].mean())
+        if mean == 0:
+            return np.ones(len(size))
+        candidates = [self._predictions(size, parts, bend) for bend in BENDS]
+        errors = [((size[present, 0] - each[present]) ** 2).sum() for each in candidates]
+        explained = 1 - min(errors) / max(((size[present] - mean) ** 2).sum(), EXPLAINED)
+        if explained < MIN_EXPLAINED_SIZE:
+            return np.ones(len(size))
+        return candidates[int(np.argmin(errors))].clip(mean / MAX_SCALE, mean * MAX_SCALE)
+
+    def levels(self, levels: Array) -> tuple[Array, float]:
+        """Draw levels, and return the fraction of their entropy that the other units explain."""
+        drawn = np.repeat(levels[None], self.n_draws, axis=0)
+        left, total = 0.0, 0.0
+        for train, held_out in _folds(self.fold):
+            group, names = _groups_of_levels(levels[train])
+            grouped = group[np.searchsorted(names, levels[train])]
+            kinds, sizes = np.unique(grouped, return_counts=True)
+            if len(kinds) < 2:
+                drawn[:, held_out] = levels[self.random.choice(train, (self.n_draws, len(held_out)))]
+                continue
+            wanted = np.zeros((len(levels), len(kinds)))
+            wanted[train] = grouped[:, None] == kinds
+            others = self.features.of_others(self.columns, wanted, train)
+            probability = _probabilities(others[train], grouped, others[held_out])
+            chance = self.random.random((self.n_draws, len(held_out), 1))
+            chosen = (chance > probability.cumsum(axis=1)[:, :-1]).sum(axis=2)
+            for place, kind in enumerate(kinds):
+                rows = np.nonzero(chosen == place)
+                drawn[rows[0], held_out[rows[1]]] = levels[self.random.choice(train[grouped == kind], len(rows[0]))]
+            position = np.searchsorted(names, levels[held_out]).clip(0, len(names) - 1)
+            is_known = names[position] == levels[held_out]
+            at = np.searchsorted(kinds, group[position[is_known]])
+            left -= np.log(probability[is_known, at].clip(EXPLAINED)).sum()
+            total -= np.log((sizes / sizes.sum())[at]).sum()
+        return drawn, float(1 - left / total) if total > 0 else 0.0
+
+
+def _groups_of_levels(levels: Array) -> tuple[Array, Array]:
+    """Return a number for each level, the same for all rare ones, and the levels."""
+    names, counts = np.unique(levels, return_counts=True)
+    often = np.argsort(-counts, kind="stable")[:MAX_LEVELS]
+    often = often[counts[often] >= min(MIN_LEVEL_ROWS, counts.max())]
+    group = np.full(len(names), len(often))
+    group[often] = np.arange(len(often))
+    return group, names
+
+
+def ridge_predictions(X: Array, y: Array, new: Array) -> Array:
+    """Predict by ridge regression, its penalty chosen by generalized cross-validation.
+
+    Args:
+        X: Shape (row, feature).
+        y: Shape (row,).
+        new: Rows to predict, shape (other, feature).
+
+    Source: Golub, Heath and Wahba 1979 (Generalized cross-validation as a method for choosing a good ridge parameter).
+    """
+    n_rows, mean, centre = len(y), y.mean(), X.mean(axis=0)
+    centred, rest = X - centre, y - mean
+    eigenvalues, vectors = np.linalg.eigh(centred.T @ centred)
+    projected = vectors.T @ (centred.T @ rest)
+    best, smallest = np.zeros(len(projected)), np.inf
+    for alpha in ALPHAS:
+        shrunk = projected / (eigenvalues + alpha)
+        n_free = (eigenvalues / (eigenvalues + alpha)).sum() + 1
+        error = rest @ rest - 2 * shrunk @ projected + (eigenvalues * shrunk**2).sum()
+        criterion = error / max(n_rows - n_free, 1.0) ** 2
+        if criterion < smallest:
+            best, smallest = shrunk, criterion
+    predictions: Array = mean + (new - centre) @ (vectors @ best)
+    return predictions
+
+
+def near_rows(predicted: Array, at_donors: Array, own: Array, n_draws: int, random: np.random.Generator) -> Array:
+    """Draw for each row another one whose prediction is near.
+
+    Args:
+        predicted: Prediction of each row.
+        at_donors: Prediction of each row that can be drawn, at least two.
+        own: Which row each of these is.
+        n_draws: Number of draws.
+        random: Source of randomness.
+
+    Returns:
+        Numbers of the rows that can be drawn, shape (draw, row); never the row itself.
+    """
+    n_donors = len(at_donors)
+    n_near = min(n_donors, int(np.clip(NEAR_FRACTION * n_donors, MIN_NEAR, MAX_NEAR)) + 1)
+    order = np.argsort(at_donors, kind="stable")
+    place = np.searchsorted(at_donors[order], predicted)
+    first = np.clip(place - n_near // 2, 0, n_donors - n_near)
+    own_place = np.full(len(predicted), -1)
+    own_place[own[order]] = np.arange(n_donors)
+    offset = np.where((own_place >= first) & (own_place < first + n_near), own_place - first, n_near - 1)
+    drawn = random.integers(0, n_near - 1, (n_draws, len(predicted)))
+    drawn += drawn >= offset
+    rows: Array = order[first + drawn]
+    return rows
+
+
+def nearest(known: Array, values: Array) -> Array:
+    """Return the known number that is nearest to each value.
+
+    Args:
+        known: Sorted.
+        values: Of any shape.
+    """
+    upper = np.searchsorted(known, values).clip(1, len(known) - 1)
+    low, high = known[upper - 1], known[upper]
+    chosen: Array = np.where(values - low <= high - values, low, high)
+    return chosen.clip(-LIMIT, LIMIT)
+
+
+def _probabilities(X: Array, classes: Array, new: Array) -> Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        probability: Array = LogisticRegression(C=0.3, max_iter=100).fit(X, classes).predict_proba(new)
+    return probability
