@@ -45,7 +45,7 @@ MARKS = (
 )
 TOKENS = (*(mark.encode() for mark in MARKS), b"\xff\xfe", b"\xfe\xff", b"\xff", b"\xc3\x28", b"\0\0\0")
 SMALL: dict[str, Any] = {"n_members": 1, "n_layers": 1, "d_token": 4}
-PATCHED = "tabattn.ranking.rank"
+PATCHED = "tabattn.rankings.rank"
 
 
 def zipped(data: bytes) -> bytes:

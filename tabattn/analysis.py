@@ -1,13 +1,12 @@
 """One fit, and what the rows that it did not see say of it; and the same of several folds, pooled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-import torch
-from scipy.stats import rankdata, ttest_1samp
+from scipy.stats import rankdata
 
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
@@ -19,10 +18,12 @@ from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncodin
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.costs import expected_scores, expected_shuffles
 from tabattn.fitted.fit import FitRows, fit_model, model_shape
+from tabattn.fitted.judging import (
+    JudgedRows,
+    held_out_judges,
+)
 from tabattn.fitted.model import FittedModel
-from tabattn.fitted.record import HeldOutRecord
-from tabattn.fitted.scores import held_out_scores
-from tabattn.importance.aggregation import Scores, normalize_scores
+from tabattn.importance.aggregation import Scores
 from tabattn.importance.permutation import (
     SHUFFLES_SHARE,
     PermutationScores,
@@ -30,7 +31,7 @@ from tabattn.importance.permutation import (
     enough_rows,
     mean_repeats,
 )
-from tabattn.importance.table import ImportanceTable, importance_table
+from tabattn.importance.table import importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.progress import Job, Phase
 from tabattn.table.cells import Positions
@@ -45,7 +46,6 @@ MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
 SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
 N_ROW_BLOCKS = 20
 SubsetScores: TypeAlias = Mapping[int, tuple[float, Scores]]
-SUBSET_COLUMNS = ("column", "level", "n_rows", "rank", "feature", "importance", "std")
 OURS, BOOSTING, N_TIME_BLOCKS = "tabattn", "hist_gradient_boosting", 10
 
 
@@ -63,6 +63,7 @@ class Analysis:
         random_state: Seed.
         clusters: Columns that say the same, to be scored as one too.
         subsets: Rows that are scored by themselves too.
+        n_folds: Number of folds that are analysed.
     """
 
     problem: Problem
@@ -74,6 +75,7 @@ class Analysis:
     random_state: int
     clusters: Groups = None
     subsets: tuple[Subset, ...] = ()
+    n_folds: int = 1
 
     @property
     def mean_repeats(self) -> float:
@@ -110,6 +112,7 @@ class HeldOutPart:
         held_out_rows: The held-out rows, encoded.
         subset_scores: Scores of each of the subsets that has rows among them, with the weight of these rows, by its
             number.
+        judged: The held-out rows, and those that the members held out in the fit, with the models that judge them.
         block_scores: Sums of the scores of each block of held-out rows, shape (block, member, unit).
     """
 
@@ -125,6 +128,7 @@ class HeldOutPart:
     leaks: tuple[Leak, ...]
     shortened: tuple[str, ...]
     held_out_rows: Rows
+    judged: tuple[JudgedRows, ...]
     subset_scores: SubsetScores
     block_scores: Array
 
@@ -150,6 +154,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
     rows = SplitRows(plan.table, design, plan.problem, np.unique(positions), split.held_out)
     fitted = estimator.fitted_model_
     units = units_of(fitted.schema, plan.groups)
+    judged = _judged_rows(plan, split, fitted, held_out_rows)
     n_most = min(len(held_out_rows), enough_rows(len(units.names)))
     n_permuted = n_affordable(n_most, job.expected("shuffles") / plan.mean_repeats, SHUFFLES_SHARE * job.left)
     permuted = held_out_rows.sample(n_permuted, random_state)
@@ -189,9 +194,34 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         leaks=tuple(leaks),
         shortened=tuple(job.shortened),
         held_out_rows=held_out_rows,
+        judged=judged,
         subset_scores=subset_scores,
         block_scores=block_scores,
     )
+
+
+def _judged_rows(plan: Analysis, split: Split, fitted: FittedModel, held_out_rows: Rows) -> tuple[JudgedRows, ...]:
+    """Return the held-out rows, and without folds those that members held out in the fit, with who judges them."""
+    n_rows, links, weight = len(held_out_rows), plan.links, held_out_rows.weight
+    assert held_out_rows.target is not None, "held-out rows have a target"
+    sample = np.arange(n_rows) if links.unit is None else links.unit[split.held_out]
+    if links.time is not None:
+        sample = time_blocks(links.time[split.held_out])
+    own = JudgedRows(
+        held_out_rows.cells,
+        held_out_rows.target,
+        sample,
+        np.ones(n_rows) if weight is None else weight,
+        [(fitted.reader, np.arange(n_rows))],
+    )
+    others = None if plan.n_folds > 1 else held_out_judges(fitted)
+    return (own,) if others is None else (own, others)
+
+
+def time_blocks(time: Array) -> Array:
+    """Return the number of the tenth of time that each row is in."""
+    blocks: Array = rankdata(time, "ordinal").astype(np.intp) * N_TIME_BLOCKS // (len(time) + 1)
+    return blocks
 
 
 def _scores(plan: Analysis, fitted: FittedModel, rows: Rows, units: Units) -> tuple[Scores, SubsetScores, Array]:
@@ -211,216 +241,6 @@ def _scores(plan: Analysis, fitted: FittedModel, rows: Rows, units: Units) -> tu
         {number: (n, each) for number, n, each in of_subsets},
         np.stack([n * each.by_member for n, each in of_blocks]),
     )
-
-
-def model_scores(parts: Sequence[HeldOutPart]) -> pd.DataFrame:
-    """Score the models on the held-out rows of all parts together.
-
-    Args:
-        parts: One or more, of the same table.
-    """
-    fitted = parts[0].estimator.fitted_model_
-    target, shape = fitted.encoder.target, fitted.model.shape
-    classes = target.classes if isinstance(target, ClassEncoding) else None
-    problem, held_out = parts[0].rows.problem, np.concatenate([part.rows.held_out for part in parts])
-    y, weight = problem.y.iloc[held_out], None if problem.weight is None else problem.weight[held_out]
-    return pd.DataFrame(
-        [
-            {"model": name}
-            | held_out_scores(
-                np.concatenate([part.outputs[name] for part in parts]), classes, y, shape.loss, shape.quantile, weight
-            )
-            for name in parts[0].outputs
-        ]
-    )
-
-
-def p_value_against_constant(parts: Sequence[HeldOutPart], links: RowLinks) -> float:
-    """Test whether the model beats the best constant for the held-out rows, by a one-sided t-test over their units.
-
-    That is not the constant of the rows that were fitted: lots and months that were not fitted may have another mean,
-    and what predicts only that mean has found no column. Where rows have an order, the units are ten blocks of it.
-
-    Args:
-        parts: One or more, of the same table.
-        links: Which rows belong together, and when they were.
-    """
-    fitted, problem = parts[0].estimator.fitted_model_, parts[0].rows.problem
-    held_out = np.concatenate([part.rows.held_out for part in parts])
-    y, shape, target = problem.y.iloc[held_out], fitted.model.shape, fitted.encoder.target
-    weight = None if problem.weight is None else problem.weight[held_out]
-    best = dummy(problem.task, shape.loss, shape.quantile).fit(np.zeros((len(y), 1)), y, sample_weight=weight)
-    ours = np.concatenate([part.outputs[OURS] for part in parts])
-    if isinstance(target, ClassEncoding):
-        constant = np.zeros_like(ours)
-        constant[:, np.searchsorted(target.classes, best.classes_)] = best.class_prior_
-    else:
-        constant = np.asarray(best.predict(np.zeros((len(y), 1))))
-    return _p_value_of_gain(ours, constant, parts, links)
-
-
-def p_value_behind_boosting(parts: Sequence[HeldOutPart], links: RowLinks) -> float:
-    """Test whether gradient boosting beats the model, in the same way.
-
-    Args:
-        parts: One or more, of the same table.
-        links: Which rows belong together, and when they were.
-    """
-    ours, boosting = (np.concatenate([part.outputs[name] for part in parts]) for name in (OURS, BOOSTING))
-    return _p_value_of_gain(boosting, ours, parts, links)
-
-
-def _p_value_of_gain(better: Array, worse: Array, parts: Sequence[HeldOutPart], links: RowLinks) -> float:
-    """Test whether one prediction of the held-out rows has less loss than another."""
-    fitted, problem = parts[0].estimator.fitted_model_, parts[0].rows.problem
-    held_out = np.concatenate([part.rows.held_out for part in parts])
-    known = problem.y.iloc[held_out].to_numpy()
-    gains = _row_losses(worse, known, fitted) - _row_losses(better, known, fitted)
-    if problem.weight is not None:
-        gains = gains * problem.weight[held_out]
-    unit = np.arange(len(known)) if links.unit is None else links.unit[held_out]
-    if links.time is not None:
-        unit = rankdata(links.time[held_out], "ordinal").astype(np.intp) * N_TIME_BLOCKS // (len(known) + 1)
-    by_unit = np.bincount(np.unique(unit, return_inverse=True)[1], gains)
-    if len(by_unit) < 2 or np.ptp(by_unit) == 0:
-        return 0.0 if by_unit.min() > 0 else 1.0
-    return float(ttest_1samp(by_unit, 0.0, alternative="greater").pvalue)
-
-
-def _row_losses(output: Array, y: Array, fitted: FittedModel) -> Array:
-    """Return the loss of each row, of numbers or of probabilities of classes, on the scale that was learned."""
-    target = fitted.encoder.target
-    averaged = torch.from_numpy(output) if isinstance(target, ClassEncoding) else target.encode(output)
-    losses: Array = fitted.model.loss.of_average(averaged.double(), target.encode(y)).numpy()
-    return losses
-
-
-def pooled_permutation(parts: Sequence[HeldOutPart]) -> PermutationScores:
-    """Return the permutation importance of all parts, repeat by repeat averaged by the weight of their rows.
-
-    Args:
-        parts: One or more, of the same table.
-    """
-    n_repeats = min(part.permutation.repeats.shape[1] for part in parts)
-    repeats = np.stack([part.permutation.repeats[:, :n_repeats] for part in parts])
-    weight = _row_fractions(parts)[:, None, None] * ~np.isnan(repeats)
-    total = weight.sum(axis=0)
-    mean = np.where(total > 0, (weight * np.nan_to_num(repeats)).sum(axis=0) / np.where(total > 0, total, 1), np.nan)
-    return PermutationScores(mean, parts[0].permutation.scoring)
-
-
-def pooled_scores(parts: Sequence[HeldOutPart]) -> Scores:
-    """Return the scores of all parts, averaged by the weight of their rows.
-
-    Args:
-        parts: One or more, of the same table.
-    """
-    return averaged_scores([part.scores for part in parts], _row_fractions(parts))
-
-
-def pooled_cluster_scores(parts: Sequence[HeldOutPart]) -> Scores | None:
-    """Return the scores with columns that say the same as one, as `pooled_scores`; None where there are none.
-
-    Args:
-        parts: One or more, of the same table.
-    """
-    scores = [part.cluster_scores for part in parts if part.cluster_scores is not None]
-    return averaged_scores(scores, _row_fractions(parts)) if scores else None
-
-
-def subset_table(parts: Sequence[HeldOutPart], subsets: Sequence[Subset], numbers: Sequence[int]) -> pd.DataFrame:
-    """Return the rankings within some subsets of the held-out rows, one below the other.
-
-    Args:
-        parts: One or more, of the same table.
-        subsets: All subsets.
-        numbers: Which of them.
-
-    Returns:
-        One row per subset and column: `column` and `level` that the rows have in common, `n_rows`, and `rank`,
-        `feature`, `importance` and `std` as in the ImportanceTable. A subset without held-out rows has none. A column
-        that has one value in a subset is not ranked there.
-    """
-    tables = []
-    for number in numbers:
-        found = [part.subset_scores[number] for part in parts if number in part.subset_scores]
-        if not found:
-            continue
-        n_rows = np.array([n for n, _ in found])
-        scores = averaged_scores([each for _, each in found], n_rows / n_rows.sum())
-        table = importance_table(parts[0].units, scores)[["rank", "feature", "importance", "std"]]
-        subset = subsets[number]
-        if subset.is_single:
-            table = _without_column(table, subset.column)
-        table = table.assign(column=subset.column, level=subset.level, n_rows=int(n_rows.sum()))
-        tables.append(table[list(SUBSET_COLUMNS)])
-    return pd.concat(tables, ignore_index=True)
-
-
-def _without_column(table: ImportanceTable, name: str) -> ImportanceTable:
-    """Leave a column out, so that the importances of the others sum to 1 again."""
-    others = table[table["feature"] != name]
-    total = others["importance"].sum()
-    if len(others) in {0, len(table)} or total == 0:
-        return table
-    scaled = others.assign(importance=others["importance"] / total, std=others["std"] / total)
-    return scaled.assign(rank=np.arange(1, len(scaled) + 1))
-
-
-def averaged_scores(scores: Sequence[Scores], fraction: Array) -> Scores:
-    """Return the mean of scores of the same columns; `std` is over members and over the scores.
-
-    Args:
-        scores: One or more.
-        fraction: Weight of each; they sum to 1.
-    """
-    if len(scores) == 1:
-        return scores[0]
-    raw = np.stack([each.raw for each in scores])
-    is_unread = np.isneginf(raw).all(axis=0)
-    total = fraction @ np.where(np.isneginf(raw), 0.0, raw)
-    pooled = normalize_scores(total[None])
-    alone = np.stack([each.importance for each in scores])
-    within = np.stack([each.std for each in scores])
-    std = np.sqrt(np.nan_to_num(within**2).mean(axis=0) + alone.var(axis=0, ddof=1))
-    importance = np.where(is_unread, 0.0, pooled.importance)
-    return Scores(
-        raw=np.where(is_unread, -np.inf, total),
-        importance=importance / importance.sum(),
-        std=std,
-        by_member=np.concatenate([share * each.by_member for share, each in zip(fraction, scores, strict=True)]),
-    )
-
-
-def pooled_record(parts: Sequence[HeldOutPart]) -> HeldOutRecord:
-    """Return how good predictions of the held-out rows of all parts were.
-
-    Args:
-        parts: One or more, of the same table.
-    """
-    held_out, problem = np.concatenate([part.rows.held_out for part in parts]), parts[0].rows.problem
-    weight = None if problem.weight is None else problem.weight[held_out]
-    output = np.concatenate([part.outputs[OURS] for part in parts])
-    target, y = parts[0].estimator.fitted_model_.encoder.target, problem.y.iloc[held_out].to_numpy()
-    return HeldOutRecord.of(target, output, y, weight)
-
-
-def pooled_attention(parts: Sequence[HeldOutPart]) -> pd.DataFrame:
-    """Return the mean attention of all parts, averaged by the weight of their rows.
-
-    Args:
-        parts: One or more, of the same table.
-    """
-    attention = np.stack([part.mean_attention.to_numpy() for part in parts])
-    pooled = np.tensordot(_row_fractions(parts), attention, axes=1)
-    return pd.DataFrame(pooled, index=parts[0].mean_attention.index, columns=parts[0].mean_attention.columns)
-
-
-def _row_fractions(parts: Sequence[HeldOutPart]) -> Array:
-    weight = parts[0].rows.problem.weight
-    total = [len(part.rows.held_out) if weight is None else weight[part.rows.held_out].sum() for part in parts]
-    fractions: Array = np.array(total, dtype=np.float64) / np.sum(total)
-    return fractions
 
 
 def n_affordable(n_rows: int, expected: float, left: float, at_least: int = MIN_AFFORDED_ROWS) -> int:

@@ -10,5 +10,6 @@ RegressionLoss = Literal["squared", "squared_log", "absolute", "poisson", "pinba
 Task = Literal["regression", "classification"]
 TaskChoice = Literal["auto", "regression", "classification"]
 Censored = Literal["limit", "missing"]
+FdrControl = Literal["bh", "by"]
 
 DEFAULT_METHOD: Method = "contribution"

@@ -19,6 +19,7 @@ from tabattn.choices import (
     DEFAULT_METHOD,
     Censored,
     EncoderKind,
+    FdrControl,
     Method,
     Pretrain,
     RegressionLoss,
@@ -157,6 +158,12 @@ def rank_command(
             metavar="COLUMN", help="Rank within each level of a column, such as the machine, too; may be repeated."
         ),
     ] = None,
+    fdr: Annotated[
+        float, typer.Option(help="Rate of false discoveries among the columns that are selected, between 0 and 1.")
+    ] = 0.1,
+    fdr_control: Annotated[
+        FdrControl, typer.Option(help="by: however the tests depend on each other; selects less.")
+    ] = "bh",
     max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
     time_limit: Annotated[
         float | None,
@@ -219,6 +226,8 @@ def rank_command(
             folds=folds,
             weight=weight,
             by=by or (),
+            fdr=fdr,
+            fdr_control=fdr_control,
             n_repeats="auto" if repeats is None else repeats,
             max_epochs=max_epochs,
             time_limit=time_limit,
@@ -463,15 +472,17 @@ def _importance_table(importance: "ImportanceTable") -> Table:
     table = Table(box=None, pad_edge=False)
     has_permutation = bool(importance["permutation_mean"].notna().any())
     has_std = bool(importance["std"].notna().any())
-    names = (
-        ["rank", "feature", "importance"] + ["std"] * has_std + ["permutation", "permutation rank"] * has_permutation
-    )
+    is_tested = bool(importance["q_value"].notna().any())
+    names = ["rank", "feature", "importance"] + ["std"] * has_std + ["adds to others"] * is_tested
+    names += ["permutation", "permutation rank"] * has_permutation
     for name in names:
         table.add_column(name, justify="left" if name == "feature" else "right")
     for row in importance.head(N_SHOWN).itertuples():
         cells = [str(row.rank), escape(str(row.feature)), f"{row.importance:.4f}"]
         if has_std:
             cells.append(f"{row.std:.4f}")
+        if is_tested:
+            cells.append(f"{'yes' if row.selected else 'no'} (q = {row.q_value:.2g})")
         if has_permutation:
             cells += [f"{row.permutation_mean:.4g}", str(row.permutation_rank)]
         table.add_row(*cells)

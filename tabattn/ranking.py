@@ -5,34 +5,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from tabattn.analysis import (
-    SUBSET_COLUMNS,
-    Analysis,
-    HeldOutPart,
-    analyse,
-    fit_rows,
-    model_scores,
-    p_value_against_constant,
-    p_value_behind_boosting,
-    pooled_attention,
-    pooled_cluster_scores,
-    pooled_permutation,
-    pooled_record,
-    pooled_scores,
-    subset_table,
+from tabattn.analysis import Analysis, HeldOutPart, analyse, fit_rows
+from tabattn.choices import (
+    DEFAULT_METHOD,
+    Censored,
+    EncoderKind,
+    FdrControl,
+    Method,
+    Pretrain,
+    RegressionLoss,
+    Task,
+    TaskChoice,
 )
-from tabattn.choices import DEFAULT_METHOD, Censored, EncoderKind, Method, Pretrain, RegressionLoss, Task, TaskChoice
 from tabattn.diagnostics.absence import absence_findings
 from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
 from tabattn.diagnostics.linked_rows import linked_row_findings
 from tabattn.diagnostics.redundancy import same_column_findings, same_columns
-from tabattn.diagnostics.results import ranking_findings, score_findings, target_findings
+from tabattn.diagnostics.results import MAX_P_VALUE, ranking_findings, score_findings, target_findings
 from tabattn.diagnostics.stability import stability_findings
 from tabattn.errors import (
     ParameterError,
@@ -49,6 +44,20 @@ from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.output.results import csv_writer, result_writers
 from tabattn.parameters import check_parameters
+from tabattn.pooling import (
+    SUBSET_COLUMNS,
+    Selection,
+    model_scores,
+    p_value_against_constant,
+    p_value_behind_boosting,
+    pooled_attention,
+    pooled_cluster_scores,
+    pooled_permutation,
+    pooled_record,
+    pooled_scores,
+    pooled_significance,
+    subset_table,
+)
 from tabattn.progress import Job
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import Problem, split_target
@@ -220,6 +229,8 @@ def rank(
     folds: int = 1,
     weight: str | None = None,
     by: str | Sequence[str] = (),
+    fdr: float = 0.1,
+    fdr_control: FdrControl = "bh",
     n_repeats: Repeats = "auto",
     max_epochs: int = 100,
     time_limit: float | None = None,
@@ -273,6 +284,10 @@ def rank(
             the same as two rows; others weight the rows, but not what cells are exchanged for.
         by: Names of columns, such as the machine or the product: the features are ranked within the held-out rows of
             each of their levels too, see `Ranking.by_level`. They are features, unless they are dropped.
+        fdr: Rate of false discoveries, in (0, 1), among the columns that are `selected`: those that add something given
+            the others.
+        fdr_control: "bh" (Benjamini and Hochberg), or "by" (Benjamini and Yekutieli), which selects less and holds
+            however the tests depend on each other.
         n_repeats: Permutations per column for permutation importance, at least 1; "auto" for 10, but
             above 100 columns for fewer of those that come after the first 50 then.
         max_epochs: Passes over the training rows at most.
@@ -325,6 +340,10 @@ def rank(
     if gap and order_by is None:
         raise ParameterError(f"gap must be 0 where rows have no order, got {gap}. Name a column by order_by.")
     check_time_limit(time_limit)
+    if not isinstance(fdr, Real) or isinstance(fdr, bool) or not 0 < fdr < 1:
+        raise ParameterError(f"fdr must be greater than 0 and less than 1, got {fdr!r}.")
+    if fdr_control not in get_args(FdrControl):
+        raise ParameterError(f"fdr_control must be one of {', '.join(get_args(FdrControl))}, got {fdr_control!r}.")
     job = Job(None if time_limit is None else float(time_limit), is_shown=verbose)
     given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
     rules = CellRules.of(na_values, keep_na=keep_na, censored=censored)
@@ -359,7 +378,7 @@ def rank(
     units = units_of(table.schema, groups)
     clusters = {} if groups else same_columns(table)
     subsets = (*classes, *levels)
-    plan = Analysis(problem, table, links, method, groups, n_repeats, random_state, clusters, subsets)
+    plan = Analysis(problem, table, links, method, groups, n_repeats, random_state, clusters, subsets, folds)
     with job.shown():
         parts = _analysed(plan, splits, estimator, job)
         leaks = tuple({leak.name: leak for part in parts for leak in part.leaks}.values())
@@ -371,12 +390,16 @@ def rank(
             estimator, units = parts[0].estimator, parts[0].units
     estimator.fitted_model_ = replace(estimator.fitted_model_, recorded=pooled_record(parts))
     permutation, scores = pooled_permutation(parts), pooled_scores(parts)
-    importance, models = importance_table(units, scores, permutation), model_scores(parts)
+    models, p_value = model_scores(parts), p_value_against_constant(parts, links)
+    with job.shown():
+        test = Selection(fdr, fdr_control, is_trusted=p_value <= MAX_P_VALUE)
+        significance = pooled_significance(parts, links, test, job, random_state)
+    importance = importance_table(units, scores, permutation, significance)
     warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
     layout = parts[0].estimator.fitted_model_.model.shape.layout
     findings = [
         *ranking_findings(table, estimator.schema_, leaks),
-        *score_findings(models, p_value_against_constant(parts, links), p_value_behind_boosting(parts, links), loss),
+        *score_findings(models, p_value, p_value_behind_boosting(parts, links), loss),
         *target_findings(problem),
         *absence_findings(table, problem),
         *stability_findings(scores, [part.block_scores for part in parts], units, random_state),

@@ -112,7 +112,15 @@ def rank_targets(
     targets = [str(name) for name in targets]
     if not targets or len(set(targets)) < len(targets):
         raise ParameterError(f"Targets must be one or more columns, each once, got {', '.join(targets) or 'none'}.")
-    table = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+    reading: dict[str, Any] = {
+        "sheet": sheet,
+        "header_row": header_row,
+        "units_row": units_row,
+        "max_memory": max_memory,
+    }
+    if len(targets) == 1:
+        return Rankings({targets[0]: rank(data, targets[0], drop=drop, time_limit=time_limit, **reading, **settings)})
+    table = read_any(data, **reading)
     known = {str(name) for name in table.columns}
     rankings = {}
     for number, target in enumerate(targets):

@@ -1,9 +1,10 @@
 """Draws of each column given all others: what a cell might have been, if the rest of its row is as it is.
 
-Numbers: a ridge regression of the number on piecewise-linear features of the other columns, and the residual of another
-row whose prediction is near, so that residuals may be wider in some places than in others. Categories, and whether a
-cell is missing: multinomial logistic regression. Dates and texts, which are several numbers: the whole cell of a row
-whose prediction is near. The regressions of a fold of rows have not seen it, and residuals come from the same fold.
+Numbers: a ridge regression of the number on linear or piecewise-linear features of the other columns, whichever
+predicts rows better that it has not seen, and the residual of another row, wider or narrower where the size of
+residuals can be predicted. Categories, and whether a cell is missing: multinomial logistic regression. Dates and texts,
+which are several numbers: the whole cell of a row whose prediction is near. The regressions of a fold of rows have not
+seen it, and residuals come from the same fold.
 
 Everything happens on the scale of `Cells`, on which numbers are normal scores.
 
@@ -13,7 +14,7 @@ rows, Chamma, Engemann and Thirion 2023 (arXiv 2309.07593).
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,12 +25,13 @@ from tabattn.arrays import Array
 from tabattn.nn.tokens import LIMIT, CellLayout, Cells
 
 KNOTS = (-1.28, -0.67, 0.0, 0.67, 1.28)
-MAX_FEATURES, MAX_LEVELS = 160, 20
+MAX_FITTED, N_FEATURES, MAX_LEVELS = 16_000, (40, 160), 20
 MIN_LEVEL_ROWS = 8
 FEW_NUMBERS = 10
-MIN_NEAR, MAX_NEAR, NEAR_FRACTION = 10, 80, 0.1
+MIN_NEAR, NEAR_FRACTION = 10, 0.1
 ALPHAS = (0.3, 3.0, 30.0, 300.0, 3000.0)
 BENDS = (0.0, 0.3, 1.0)
+PENALTIES = (3.0, 30.0, 300.0)
 MIN_DONORS = 5
 MIN_EXPLAINED_SIZE, MAX_SCALE = 0.01, 4.0
 EXPLAINED = 1e-12
@@ -57,11 +59,13 @@ class _Features:
         values: Standardized, shape (row, feature).
         column: The column that each comes from.
         is_bend: Which of them are bends of a line, not the number, level or gap itself.
+        n_most: How many of them a regression reads at most.
     """
 
     values: Array
     column: Array
     is_bend: Array
+    n_most: int = 0
 
     def of_others(self, columns: Sequence[int], target: Array, train: Array, bend: float = 1.0) -> Array:
         """Return those of all other columns, or of those of them that go with a target best.
@@ -73,10 +77,10 @@ class _Features:
             bend: Factor of the bends: the smaller, the straighter are the lines that a penalty prefers.
         """
         chosen = np.flatnonzero(~np.isin(self.column, columns) & ((bend > 0) | ~self.is_bend))
-        if len(chosen) > MAX_FEATURES:
+        if len(chosen) > self.n_most:
             centred = target[train] - target[train].mean(axis=0)
             correlation = np.abs(self.values[np.ix_(train, chosen)].T @ centred).max(axis=1)
-            chosen = chosen[np.sort(np.argsort(-correlation, kind="stable")[:MAX_FEATURES])]
+            chosen = chosen[np.sort(np.argsort(-correlation, kind="stable")[: self.n_most])]
         values: Array = self.values[:, chosen] * np.where(self.is_bend[chosen], bend, 1.0)
         return values
 
@@ -111,6 +115,7 @@ def conditional_draws(
     features = _features(numeric, codes, missing, layout)
     drawn = [np.stack([each] * n_draws) for each in (numeric, codes, missing)]
     fit = np.zeros(len(units))
+    features = replace(features, n_most=int(np.clip(MAX_FITTED // max(1, len(units)), *N_FEATURES)))
     for number, columns in enumerate(units):
         sampler = _Sampler(features, tuple(columns), fold, n_draws, np.random.default_rng([random_state, number]))
         fits = [_draw_column(sampler, column, layout, (numeric, codes, missing), drawn) for column in columns]
@@ -236,7 +241,9 @@ class _Sampler:
             at_donors, own_row = predicted[donors], np.searchsorted(held_out, donors)
             known = self.near.get(number)
             if known is None or not np.array_equal(known[0], donors):
-                known = (donors, near_rows(predicted[held_out], at_donors, own_row, self.n_draws, self.random))
+                n_near = len(donors) if own.shape[1] == 1 else int(NEAR_FRACTION * len(donors))
+                near = near_rows(predicted[held_out], at_donors, own_row, n_near, self.n_draws, self.random)
+                known = (donors, near)
                 self.near[number] = known
             chosen = known[1]
             if own.shape[1] > 1:
@@ -272,29 +279,67 @@ class _Sampler:
     def levels(self, levels: Array) -> tuple[Array, float]:
         """Draw levels, and return the fraction of their entropy that the other units explain."""
         drawn = np.repeat(levels[None], self.n_draws, axis=0)
-        left, total = 0.0, 0.0
-        for train, held_out in _folds(self.fold):
-            group, names = _groups_of_levels(levels[train])
-            grouped = group[np.searchsorted(names, levels[train])]
-            kinds, sizes = np.unique(grouped, return_counts=True)
-            if len(kinds) < 2:
-                drawn[:, held_out] = levels[self.random.choice(train, (self.n_draws, len(held_out)))]
-                continue
-            wanted = np.zeros((len(levels), len(kinds)))
-            wanted[train] = grouped[:, None] == kinds
-            others = self.features.of_others(self.columns, wanted, train)
-            probability = _probabilities(others[train], grouped, others[held_out])
-            chance = self.random.random((self.n_draws, len(held_out), 1))
-            chosen = (chance > probability.cumsum(axis=1)[:, :-1]).sum(axis=2)
-            for place, kind in enumerate(kinds):
-                rows = np.nonzero(chosen == place)
-                drawn[rows[0], held_out[rows[1]]] = levels[self.random.choice(train[grouped == kind], len(rows[0]))]
-            position = np.searchsorted(names, levels[held_out]).clip(0, len(names) - 1)
-            is_known = names[position] == levels[held_out]
-            at = np.searchsorted(kinds, group[position[is_known]])
-            left -= np.log(probability[is_known, at].clip(EXPLAINED)).sum()
-            total -= np.log((sizes / sizes.sum())[at]).sum()
+        folds = [_LevelFold.of(levels, *rows) for rows in _folds(self.fold)]
+        if any(len(fold.kinds) < 2 for fold in folds):
+            return levels[self.random.integers(0, len(levels), drawn.shape)], 0.0
+        candidates = [[self._probabilities(levels, fold, penalty) for fold in folds] for penalty in PENALTIES]
+        losses = [sum(fold.loss(found) for fold, found in zip(folds, each, strict=True)) for each in candidates]
+        chosen, left = candidates[int(np.argmin(losses))], min(losses)
+        for fold, probability in zip(folds, chosen, strict=True):
+            chance = self.random.random((self.n_draws, len(fold.held_out), 1))
+            kind = (chance > probability.cumsum(axis=1)[:, :-1]).sum(axis=2)
+            for place in range(len(fold.kinds)):
+                draw, row = np.nonzero(kind == place)
+                members = fold.train[fold.kind_of_row == place]
+                drawn[draw, fold.held_out[row]] = levels[self.random.choice(members, len(row))]
+        total = sum(fold.loss(np.broadcast_to(fold.frequency, (len(fold.held_out), len(fold.kinds)))) for fold in folds)
         return drawn, float(1 - left / total) if total > 0 else 0.0
+
+    def _probabilities(self, levels: Array, fold: "_LevelFold", penalty: float) -> Array:
+        wanted = np.zeros((len(levels), len(fold.kinds)))
+        wanted[fold.train, fold.kind_of_row] = 1
+        others = self.features.of_others(self.columns, wanted, fold.train)
+        return _probabilities(others[fold.train], fold.kind_of_row, others[fold.held_out], penalty)
+
+
+@dataclass(frozen=True, eq=False)
+class _LevelFold:
+    """Levels in a fold of rows, with all that are rare as one kind.
+
+    Args:
+        train: Positions of the rows to fit.
+        held_out: Positions of the rows to predict.
+        kinds: Numbers of the kinds.
+        kind_of_row: The kind of each row to fit.
+        frequency: Fraction of the rows to fit that is of each kind.
+        is_known: Which rows to predict have a level that rows to fit have.
+        truth: The kind of these.
+    """
+
+    train: Array
+    held_out: Array
+    kinds: Array
+    kind_of_row: Array
+    frequency: Array
+    is_known: Array
+    truth: Array
+
+    @classmethod
+    def of(cls, levels: Array, train: Array, held_out: Array) -> "_LevelFold":
+        """Find the levels that are rare in the rows to fit."""
+        group, names = _groups_of_levels(levels[train])
+        kinds, kind_of_row, counts = np.unique(
+            group[np.searchsorted(names, levels[train])], return_inverse=True, return_counts=True
+        )
+        position = np.searchsorted(names, levels[held_out]).clip(0, len(names) - 1)
+        is_known = names[position] == levels[held_out]
+        truth = np.searchsorted(kinds, group[position[is_known]])
+        return cls(train, held_out, kinds, kind_of_row, counts / counts.sum(), is_known, truth)
+
+    def loss(self, probability: Array) -> float:
+        """Return the sum of the log losses of the rows to predict."""
+        found = probability[self.is_known, :][np.arange(len(self.truth)), self.truth]
+        return float(-np.log(found.clip(EXPLAINED)).sum())
 
 
 def _groups_of_levels(levels: Array) -> tuple[Array, Array]:
@@ -333,13 +378,16 @@ def ridge_predictions(X: Array, y: Array, new: Array) -> Array:
     return predictions
 
 
-def near_rows(predicted: Array, at_donors: Array, own: Array, n_draws: int, random: np.random.Generator) -> Array:
+def near_rows(
+    predicted: Array, at_donors: Array, own: Array, n_near: int, n_draws: int, random: np.random.Generator
+) -> Array:
     """Draw for each row another one whose prediction is near.
 
     Args:
         predicted: Prediction of each row.
         at_donors: Prediction of each row that can be drawn, at least two.
         own: Which row each of these is.
+        n_near: Among how many of the nearest to draw; ten at least, if there are so many.
         n_draws: Number of draws.
         random: Source of randomness.
 
@@ -347,7 +395,7 @@ def near_rows(predicted: Array, at_donors: Array, own: Array, n_draws: int, rand
         Numbers of the rows that can be drawn, shape (draw, row); never the row itself.
     """
     n_donors = len(at_donors)
-    n_near = min(n_donors, int(np.clip(NEAR_FRACTION * n_donors, MIN_NEAR, MAX_NEAR)) + 1)
+    n_near = min(n_donors, max(n_near, MIN_NEAR) + 1)
     order = np.argsort(at_donors, kind="stable")
     place = np.searchsorted(at_donors[order], predicted)
     first = np.clip(place - n_near // 2, 0, n_donors - n_near)
@@ -373,8 +421,8 @@ def nearest(known: Array, values: Array) -> Array:
     return chosen.clip(-LIMIT, LIMIT)
 
 
-def _probabilities(X: Array, classes: Array, new: Array) -> Array:
+def _probabilities(X: Array, classes: Array, new: Array, penalty: float) -> Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        probability: Array = LogisticRegression(C=0.3, max_iter=100).fit(X, classes).predict_proba(new)
+        probability: Array = LogisticRegression(C=1 / penalty, max_iter=100).fit(X, classes).predict_proba(new)
     return probability

@@ -8,14 +8,12 @@ Source: holdout randomization test, Tansey et al. 2022 (arXiv 1811.00645), with 
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.stats import false_discovery_control, norm
 
 from tabattn.arrays import Array
-
-FdrControl: TypeAlias = Literal["bh", "by"]
+from tabattn.choices import FdrControl
 
 
 @dataclass(frozen=True, eq=False)

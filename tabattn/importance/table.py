@@ -6,10 +6,16 @@ Columns, in this order:
 - ``feature``, ``kind``: name and kind of the column; a group of columns has the kind "group".
 - ``importance``: score by the chosen method; not negative, sums to 1.
 - ``std``: its standard deviation over the members of the model; empty for a model with one member.
-- ``ci_low``, ``ci_high``, ``p_value``, ``selected``: reserved for the tests of significance, empty for now.
+- ``ci_low``, ``ci_high``: reserved for intervals of the importance, empty for now.
+- ``p_value``: of the column adding nothing given the others, see `tabattn.importance.significance`; ``selected``:
+  whether it does, at the rate of false discoveries that was asked for; empty if not tested.
 - ``permutation_mean``, ``permutation_std``: decrease in the held-out score when the column is permuted, mean
   and standard deviation over repeats; empty if not measured.
 - ``permutation_rank``: rank by ``permutation_mean``.
+- ``q_value``: the least rate of false discoveries at which the column is selected.
+- ``conditional``: mean rise of the loss when the column comes from a draw given the others, in squared standard
+  deviations of the target or nats; what it adds to them.
+- ``sampler_fit``: how much of the column the others explain (R², or fraction of the entropy of its levels).
 """
 
 from typing import TypeAlias
@@ -20,6 +26,7 @@ import pandas as pd
 from tabattn.errors import ParameterError
 from tabattn.importance.aggregation import Scores
 from tabattn.importance.permutation import PermutationScores
+from tabattn.importance.significance import Significance
 from tabattn.importance.units import Units
 
 ImportanceTable: TypeAlias = pd.DataFrame
@@ -36,6 +43,9 @@ COLUMNS = (
     "permutation_mean",
     "permutation_std",
     "permutation_rank",
+    "q_value",
+    "conditional",
+    "sampler_fit",
 )
 
 
@@ -43,6 +53,7 @@ def importance_table(
     units: Units,
     scores: Scores,
     permutation: PermutationScores | None = None,
+    significance: Significance | None = None,
 ) -> ImportanceTable:
     """Rank the columns of a table by their scores.
 
@@ -50,6 +61,7 @@ def importance_table(
         units: What the scores are of.
         scores: Their scores, in their order; ranked by `raw`.
         permutation: Their permutation importance, if measured.
+        significance: What they add given the others, if tested.
 
     Returns:
         The ImportanceTable, rank 1 first, see the head of this module.
@@ -84,13 +96,16 @@ def importance_table(
             "std": scores.std,
             "ci_low": unknown,
             "ci_high": unknown,
-            "p_value": unknown,
-            "selected": pd.array([None] * n_units, dtype="boolean"),
+            "p_value": unknown if significance is None else significance.p_value,
+            "selected": pd.array([None] * n_units if significance is None else significance.selected, dtype="boolean"),
             "permutation_mean": unknown if permutation is None else permutation.mean,
             "permutation_std": unknown if permutation is None else permutation.std,
             "permutation_rank": pd.array(
                 [None] * n_units if permutation is None else _ranks(permutation.mean), dtype="Int64"
             ),
+            "q_value": unknown if significance is None else significance.q_value,
+            "conditional": unknown if significance is None else significance.rise,
+            "sampler_fit": unknown if significance is None else significance.sampler_fit,
         },
         columns=list(COLUMNS),
     )
