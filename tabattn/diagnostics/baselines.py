@@ -16,6 +16,7 @@ from tabattn.nn.tokens import CellLayout
 
 MAX_LEVELS = 254
 ROWS_PER_LEAF, MAX_LEAF_ROWS = 100, 20
+N_SINGLE_TREES, SINGLE_RATE = 30, 0.3
 CONSTANTS: Mapping[LossName, str] = {
     "squared": "mean",
     "squared_log": "mean",
@@ -92,6 +93,8 @@ def _of_loss(model: Any, loss: LossName) -> Any:
 def single_column_model(task: Task, n_rows: int) -> HistGradientBoostingRegressor | HistGradientBoostingClassifier:
     """Return gradient boosting to measure how well one column alone predicts, with smaller leaves in small tables.
 
+    One column needs fewer trees than many: 30 with larger steps reach what 100 do, in a third of the time.
+
     Levels of categories are read as numbers, because scikit-learn's categorical splits ignore levels of fewer than ten
     rows.
 
@@ -103,4 +106,5 @@ def single_column_model(task: Task, n_rows: int) -> HistGradientBoostingRegresso
         An unfitted model that takes `RawCells.design` of one column.
     """
     model = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
-    return model(min_samples_leaf=min(max(1, n_rows // ROWS_PER_LEAF), MAX_LEAF_ROWS), random_state=0)
+    leaf = min(max(1, n_rows // ROWS_PER_LEAF), MAX_LEAF_ROWS)
+    return model(learning_rate=SINGLE_RATE, max_iter=N_SINGLE_TREES, min_samples_leaf=leaf, random_state=0)

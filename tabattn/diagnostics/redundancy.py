@@ -17,7 +17,7 @@ from tabattn.table.schema import TypedTable
 MIN_CORRELATION, MIN_INFORMATION = 0.95, 0.95
 MIN_DISTINCT = 3
 MIN_ROWS, MAX_ROWS, MAX_NUMBERS, MAX_LEVEL_COLUMNS = 20, 2_000, 3_000, 200
-N_SHOWN = 10
+N_SHOWN, N_GROUPS_SHOWN = 10, 3
 
 
 def same_columns(table: TypedTable) -> dict[str, tuple[str, ...]]:
@@ -67,12 +67,18 @@ def _name(names: Sequence[str], taken: set[str]) -> str:
 
 
 def same_column_findings(clusters: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Say which columns say the same, one line each.
+    """Say which columns say the same: a line for each of the three largest groups of them, and one for all others.
 
     Args:
         clusters: What `same_columns` found.
     """
-    for names in clusters.values():
+    groups = sorted(clusters.values(), key=len, reverse=True)
+    if len(groups) > N_GROUPS_SHOWN + 1:
+        others = groups[N_GROUPS_SHOWN:]
+        groups = groups[:N_GROUPS_SHOWN]
+    else:
+        others = []
+    for names in groups:
         yield Finding(
             "same_columns",
             "Columns say the same",
@@ -81,6 +87,18 @@ def same_column_findings(clusters: Mapping[str, Sequence[str]]) -> Iterator[Find
             "note",
             tuple(names),
             {"columns": len(names)},
+        )
+    if others:
+        columns = tuple(name for names in others for name in names)
+        pairs = "; ".join(quoted(names, N_SHOWN) for names in others[:N_GROUPS_SHOWN])
+        yield Finding(
+            "same_columns",
+            "More columns say the same",
+            f"{len(others)} more groups of columns say the same ({pairs}, ...): importance_of_clusters.csv ranks each "
+            "as one.",
+            "note",
+            columns,
+            {"groups": len(others), "columns": len(columns)},
         )
 
 

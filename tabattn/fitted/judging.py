@@ -28,6 +28,7 @@ from tabattn.nn.losses import Target
 from tabattn.nn.tokens import Cells
 
 N_DRAWS, N_FOLDS, MAX_JUDGED_ROWS = 8, 4, 4_096
+MANY_COLUMNS = 1_000
 TEST_SHARE = 0.5
 
 
@@ -126,7 +127,8 @@ def _judged(
     target, place = part.target[torch.from_numpy(positions)], np.full(len(part.cells), -1)
     place[positions] = np.arange(len(positions))
     numbers = np.unique(sample, return_inverse=True)[1]
-    fold = random.permutation(numbers.max() + 1)[numbers] % N_FOLDS
+    n_folds = N_FOLDS if len(columns) <= MANY_COLUMNS else 2
+    fold = random.permutation(numbers.max() + 1)[numbers] % n_folds
     layout = part.judges[0][0].model.shape.layout
     draws = conditional_draws(cells, layout, columns, fold, N_DRAWS, int(random.integers(2**31)))
     found = [

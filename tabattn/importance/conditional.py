@@ -2,9 +2,9 @@
 
 Numbers: a ridge regression of the number on linear or piecewise-linear features of the other columns, whichever
 predicts rows better that it has not seen, and the residual of another row, wider or narrower where the size of
-residuals can be predicted. Categories, and whether a cell is missing: multinomial logistic regression. Dates and texts,
-which are several numbers: the whole cell of a row whose prediction is near. The regressions of a fold of rows have not
-seen it, and residuals come from the same fold.
+residuals can be predicted. Categories: multinomial logistic regression. Whether a cell is missing: ridge regression.
+Dates and texts, which are several numbers: the whole cell of a row whose prediction is near. The regressions of a fold
+of rows have not seen it, and residuals come from the same fold.
 
 Everything happens on the scale of `Cells`, on which numbers are normal scores.
 
@@ -32,7 +32,7 @@ MIN_NEAR, NEAR_FRACTION = 10, 0.1
 ALPHAS = (0.3, 3.0, 30.0, 300.0, 3000.0)
 BENDS = (0.0, 0.3, 1.0)
 PENALTIES = (3.0, 30.0, 300.0)
-MIN_DONORS = 5
+MIN_DONORS, MANY_UNITS, TOO_MANY_FOR_BENDS = 5, 60, 300
 MIN_EXPLAINED_SIZE, MAX_SCALE = 0.01, 4.0
 EXPLAINED = 1e-12
 
@@ -78,8 +78,9 @@ class _Features:
         """
         chosen = np.flatnonzero(~np.isin(self.column, columns) & ((bend > 0) | ~self.is_bend))
         if len(chosen) > self.n_most:
-            centred = target[train] - target[train].mean(axis=0)
-            correlation = np.abs(self.values[np.ix_(train, chosen)].T @ centred).max(axis=1)
+            centred = np.zeros(target.shape)
+            centred[train] = target[train] - target[train].mean(axis=0)
+            correlation = np.abs(self.values.T @ centred).max(axis=1)[chosen]
             chosen = chosen[np.sort(np.argsort(-correlation, kind="stable")[: self.n_most])]
         values: Array = self.values[:, chosen] * np.where(self.is_bend[chosen], bend, 1.0)
         return values
@@ -112,12 +113,14 @@ def conditional_draws(
     """
     numeric, codes = cells.numeric.double().numpy(), cells.codes.numpy()
     missing = np.zeros((len(numeric), layout.n_columns), bool) if cells.missing is None else cells.missing.numpy()
-    features = _features(numeric, codes, missing, layout)
+    features = _features(numeric, codes, missing, layout, has_bends=len(units) <= TOO_MANY_FOR_BENDS)
     drawn = [np.stack([each] * n_draws) for each in (numeric, codes, missing)]
     fit = np.zeros(len(units))
+    bends = BENDS if len(units) <= MANY_UNITS else BENDS[1:2]
     features = replace(features, n_most=int(np.clip(MAX_FITTED // max(1, len(units)), *N_FEATURES)))
     for number, columns in enumerate(units):
-        sampler = _Sampler(features, tuple(columns), fold, n_draws, np.random.default_rng([random_state, number]))
+        random = np.random.default_rng([random_state, number])
+        sampler = _Sampler(features, tuple(columns), fold, n_draws, random, bends)
         fits = [_draw_column(sampler, column, layout, (numeric, codes, missing), drawn) for column in columns]
         fit[number] = min(fits)
     numbers, drawn_codes, drawn_missing = drawn
@@ -156,14 +159,14 @@ def _draw_column(
         return fit
     flags = np.zeros(drawn_missing.shape[:2], dtype=bool)
     if absent.any():
-        flags = sampler.levels(absent.astype(np.intp))[0] > 0
+        flags = sampler.gaps(absent)
     draws, fit = sampler.numbers(own, absent)
     drawn_numbers[:, :, places] = np.where(flags[:, :, None], 0.0, draws)
     drawn_missing[:, :, column] = flags
     return fit
 
 
-def _features(numeric: Array, codes: Array, missing: Array, layout: CellLayout) -> _Features:
+def _features(numeric: Array, codes: Array, missing: Array, layout: CellLayout, *, has_bends: bool) -> _Features:
     """Return piecewise-linear features of numbers, parts of dates and texts, levels, and what is missing."""
     values: list[Array] = []
     columns: list[int] = []
@@ -173,7 +176,7 @@ def _features(numeric: Array, codes: Array, missing: Array, layout: CellLayout) 
         if column < layout.n_numbered:
             numbers = numeric[:, layout.numbers_of(column)]
             own += list(numbers.T)
-            if numbers.shape[1] == 1:
+            if numbers.shape[1] == 1 and has_bends:
                 own += [np.maximum(numbers[:, 0] - knot, 0.0) for knot in KNOTS]
         else:
             levels = codes[:, column - layout.n_numbered]
@@ -211,6 +214,8 @@ class _Sampler:
         fold: Number of the fold of each row.
         n_draws: Number of draws.
         random: Source of randomness.
+        bends: Factors of bends that compete; one alone where there are so many columns that time is short: then
+            residuals are as wide in all rows, too.
         near: For each fold whose numbers were drawn already, the rows that they were drawn near, so that the numbers of
             a unit come from the same rows.
     """
@@ -220,6 +225,7 @@ class _Sampler:
     fold: Array
     n_draws: int
     random: np.random.Generator
+    bends: tuple[float, ...]
     near: dict[int, tuple[Array, Array]] = field(default_factory=dict)
 
     def numbers(self, own: Array, absent: Array) -> tuple[Array, float]:
@@ -233,7 +239,7 @@ class _Sampler:
         ]
         if min(min(len(fitted), len(donors)) for _, fitted, _, donors in parts) < MIN_DONORS:
             return own[self.random.choice(present, draws.shape[:2])], 0.0
-        candidates = [self._predictions(target, parts, bend) for bend in BENDS]
+        candidates = [self._predictions(target, parts, bend) for bend in self.bends]
         errors = [((target[present, 0] - each[present]) ** 2).sum() for each in candidates]
         predicted, left = candidates[int(np.argmin(errors))], min(errors)
         scale = self._scale(target - predicted[:, None], present, parts)
@@ -267,14 +273,25 @@ class _Sampler:
         """Return how wide residuals are in each row, where that can be predicted; else 1."""
         size = np.abs(residual)
         mean = float(size[present].mean())
-        if mean == 0:
+        if mean == 0 or len(self.bends) == 1:
             return np.ones(len(size))
-        candidates = [self._predictions(size, parts, bend) for bend in BENDS]
+        candidates = [self._predictions(size, parts, bend) for bend in self.bends]
         errors = [((size[present, 0] - each[present]) ** 2).sum() for each in candidates]
         explained = 1 - min(errors) / max(((size[present] - mean) ** 2).sum(), EXPLAINED)
         if explained < MIN_EXPLAINED_SIZE:
             return np.ones(len(size))
         return candidates[int(np.argmin(errors))].clip(mean / MAX_SCALE, mean * MAX_SCALE)
+
+    def gaps(self, absent: Array) -> Array:
+        """Draw whether cells are missing, by chances that are linear in the features of the other units.
+
+        Not by logistic regression, as levels are: on a table of 207 columns with gaps that took minutes.
+        """
+        target = absent.astype(np.float64)[:, None]
+        every = np.arange(len(absent))
+        parts = [(0, train, held_out, every) for train, held_out in _folds(self.fold)]
+        chance = self._predictions(target, parts, BENDS[0])
+        return self.random.random((self.n_draws, len(absent))) < chance
 
     def levels(self, levels: Array) -> tuple[Array, float]:
         """Draw levels, and return the fraction of their entropy that the other units explain."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabattn.diagnostics.redundancy import same_columns
+from tabattn.diagnostics.redundancy import same_column_findings, same_columns
 from tabattn.table.inference import infer_table
 
 CHANGES: dict[str, Callable[[Any], Any]] = {
@@ -57,3 +57,12 @@ def test_a_cluster_gets_a_name_that_no_column_has() -> None:
     x = np.random.default_rng(0).normal(size=50)
     table = pd.DataFrame({"x": x, "y": -x, "x + 1": np.sin(1e6 * x)})
     assert same_columns(infer_table(table)) == {"x + 1'": ("x", "y")}
+
+
+def test_many_groups_are_named_in_four_lines() -> None:
+    clusters = {f"x{i} + 1": (f"x{i}", f"x{i} again") for i in range(12)} | {"z + 2": ("z", "z 2", "z 3")}
+    found = list(same_column_findings(clusters))
+    assert [each.numbers["columns"] for each in found] == [3, 2, 2, 20]
+    assert found[-1].message.startswith("10 more groups of columns say the same ('x2', 'x2 again'; ")
+    assert {name for each in found for name in each.columns} == {name for names in clusters.values() for name in names}
+    assert len(list(same_column_findings(dict(list(clusters.items())[:4])))) == 4
