@@ -78,7 +78,9 @@ def test_files_hold_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
     importance = pd.read_csv(tmp_path / "importance.csv")
     assert importance["feature"].tolist() == ranking.table["feature"].tolist()
     assert importance["importance"].tolist() == ranking.table["importance"].tolist()
-    assert importance[["ci_low", "ci_high", "p_value", "selected"]].isna().all(axis=None)
+    assert importance[["ci_low", "ci_high"]].isna().all(axis=None)
+    assert importance["selected"].dtype == bool
+    assert importance["p_value"].between(0, 1).all()
     comparison = pd.read_csv(tmp_path / "comparison.csv").set_index("measure")["value"]
     assert comparison["spearman"] == ranking.agreement["spearman"]
     assert comparison["accuracy_tabattn"] == ranking.models["accuracy"][0]
