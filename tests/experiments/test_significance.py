@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import significance
+from tests.experiments.helpers import read
+
+
+@pytest.mark.parametrize("design", significance.DESIGNS)
+def test_designs_are_what_they_say(design: str) -> None:
+    table, drivers = significance.table_of(design, 4_000, 0)
+    correlation = table.drop(columns="y").corr().to_numpy()
+    assert len(drivers) == (0 if design == "null" else 5)
+    wanted = {"ar1": 0.6, "noisy": 0.6, "block": 0.8}.get(design, 0.0)
+    assert correlation[0, 1] == pytest.approx(wanted, abs=0.06)
+    if design == "curve":
+        assert np.corrcoef(table["x0"] ** 2, table["x1"])[0, 1] > 0.9
+
+
+def test_shares_are_means_over_tables() -> None:
+    measures = {"p < 0.01": [0.0, 0.1], "fdr": [0.0, 0.5], "power": [1.0, 0.8]}
+    cells = pd.DataFrame({"design": "ar1", "n_rows": 500, "seed": [0, 1], **measures, "commit": "", "code": ""})
+    (row,) = significance.summarize(cells).to_dict("records")
+    assert (row["p < 0.01"], row["fdr"], row["power"], row["tables"]) == (0.05, 0.25, 0.9, 2)
+
+
+@pytest.mark.slow
+def test_a_table_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(significance, "SMALL", significance.SMALL | {"max_epochs": 20})
+    monkeypatch.setattr(significance, "DESIGNS", ("ar1",))
+    table, drivers = significance.table_of("ar1", 300, 1)
+    found = significance.measure(table, drivers, 1)
+    assert found["power"] > 0.5
+    significance.main(["--designs", "ar1", "--n-rows", "60", "--n-seeds", "1", "--out", str(tmp_path / "s.csv")])
+    assert read(tmp_path / "s.csv")["design"].tolist() == ["ar1"]
