@@ -1,4 +1,4 @@
-"""One fit, and what the rows that it did not see say of it; and the same of several folds, pooled."""
+"""One fit, and everything that is computed from the rows that it held out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
@@ -17,11 +16,11 @@ from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding, check_classes, check_numbers
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.costs import expected_scores, expected_shuffles
-from tabattn.fitted.fit import FitRows, fit_model, model_shape
-from tabattn.fitted.judging import (
-    JudgedRows,
-    held_out_judges,
+from tabattn.fitted.evaluation import (
+    EvaluatedRows,
+    cross_fitted_rows,
 )
+from tabattn.fitted.fit import FitRows, fit_model, model_shape
 from tabattn.fitted.model import FittedModel
 from tabattn.importance.aggregation import Scores
 from tabattn.importance.permutation import (
@@ -46,7 +45,7 @@ MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
 SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
 N_ROW_BLOCKS = 20
 SubsetScores: TypeAlias = Mapping[int, tuple[float, Scores]]
-OURS, BOOSTING, N_TIME_BLOCKS = "tabattn", "hist_gradient_boosting", 10
+OURS, BOOSTING = "tabattn", "hist_gradient_boosting"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +111,7 @@ class HeldOutPart:
         held_out_rows: The held-out rows, encoded.
         subset_scores: Scores of each of the subsets that has rows among them, with the weight of these rows, by its
             number.
-        judged: The held-out rows, and those that the members held out in the fit, with the models that judge them.
+        evaluated: The held-out rows, and those that the members held out in the fit, with the models to evaluate.
         block_scores: Sums of the scores of each block of held-out rows, shape (block, member, unit).
     """
 
@@ -128,7 +127,7 @@ class HeldOutPart:
     leaks: tuple[Leak, ...]
     shortened: tuple[str, ...]
     held_out_rows: Rows
-    judged: tuple[JudgedRows, ...]
+    evaluated: tuple[EvaluatedRows, ...]
     subset_scores: SubsetScores
     block_scores: Array
 
@@ -154,7 +153,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
     rows = SplitRows(plan.table, design, plan.problem, np.unique(positions), split.held_out)
     fitted = estimator.fitted_model_
     units = units_of(fitted.schema, plan.groups)
-    judged = _judged_rows(plan, split, fitted, held_out_rows)
+    evaluated = _evaluated_rows(plan, split, fitted, held_out_rows)
     n_most = min(len(held_out_rows), enough_rows(len(units.names)))
     n_permuted = n_affordable(n_most, job.expected("shuffles") / plan.mean_repeats, SHUFFLES_SHARE * job.left)
     permuted = held_out_rows.sample(n_permuted, random_state)
@@ -194,34 +193,24 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         leaks=tuple(leaks),
         shortened=tuple(job.shortened),
         held_out_rows=held_out_rows,
-        judged=judged,
+        evaluated=evaluated,
         subset_scores=subset_scores,
         block_scores=block_scores,
     )
 
 
-def _judged_rows(plan: Analysis, split: Split, fitted: FittedModel, held_out_rows: Rows) -> tuple[JudgedRows, ...]:
-    """Return the held-out rows, and without folds those that members held out in the fit, with who judges them."""
-    n_rows, links, weight = len(held_out_rows), plan.links, held_out_rows.weight
-    assert held_out_rows.target is not None, "held-out rows have a target"
-    sample = np.arange(n_rows) if links.unit is None else links.unit[split.held_out]
-    if links.time is not None:
-        sample = time_blocks(links.time[split.held_out])
-    own = JudgedRows(
-        held_out_rows.cells,
-        held_out_rows.target,
-        sample,
-        np.ones(n_rows) if weight is None else weight,
-        [(fitted.reader, np.arange(n_rows))],
+def _evaluated_rows(plan: Analysis, split: Split, fitted: FittedModel, rows: Rows) -> tuple[EvaluatedRows, ...]:
+    """Return the held-out rows, and without folds those that members held out in the fit, with their models."""
+    assert rows.target is not None, "held-out rows have a target"
+    own = EvaluatedRows(
+        rows.cells,
+        rows.target,
+        plan.links.take(split.held_out).independent_units(len(rows)),
+        np.ones(len(rows)) if rows.weight is None else rows.weight,
+        [(fitted.reader, np.arange(len(rows)))],
     )
-    others = None if plan.n_folds > 1 else held_out_judges(fitted)
+    others = None if plan.n_folds > 1 else cross_fitted_rows(fitted)
     return (own,) if others is None else (own, others)
-
-
-def time_blocks(time: Array) -> Array:
-    """Return the number of the tenth of time that each row is in."""
-    blocks: Array = rankdata(time, "ordinal").astype(np.intp) * N_TIME_BLOCKS // (len(time) + 1)
-    return blocks
 
 
 def _scores(plan: Analysis, fitted: FittedModel, rows: Rows, units: Units) -> tuple[Scores, SubsetScores, Array]:

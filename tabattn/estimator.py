@@ -25,12 +25,11 @@ from tabattn.encoding.target import (
 )
 from tabattn.encoding.weighting import ClassWeight
 from tabattn.errors import ParameterError, TargetError, warn_all
-from tabattn.fitted.attributes import ClassifierAttributes, FittedAttributes
+from tabattn.fitted.attributes import AttentionReadings, ClassifierAttributes, FittedAttributes
 from tabattn.fitted.fit import FitRows, fit_model
 from tabattn.fitted.model import FittedModel
 from tabattn.fitted.onnx import model_inputs
 from tabattn.fitted.state import parameters_as_json
-from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.permutation import N_REPEATS, PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
@@ -43,7 +42,7 @@ from tabattn.table.problem import plain_classes
 from tabattn.table.rules import CellRules
 
 
-class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
+class _TabAttnEstimator(Parameters, AttentionReadings, FittedAttributes, BaseEstimator):
     """What regression and classification have in common: everything but the meaning of the target."""
 
     def fit(
@@ -233,49 +232,6 @@ class _TabAttnEstimator(Parameters, FittedAttributes, BaseEstimator):
             TargetError: y holds what fit has not seen or can't be used.
         """
         return self._model.local_scores(self.read(X, y), method, units_of(self.schema_, groups))
-
-    def attention(self, X: Any) -> AttentionMaps:
-        """Return the raw attention weights of some rows, before dropout, of shape (row, member, layer, head, column).
-
-        Args:
-            X: Rows to read. Memory grows with rows times members, layers, heads and columns.
-        """
-        return self._model.attention(self.read(X))
-
-    def mean_attention(self, X: Any) -> pd.DataFrame:
-        """Return attention averaged over rows and members, without keeping the raw weights in memory.
-
-        Args:
-            X: Rows to read.
-
-        Returns:
-            One row per layer and head (both counted from 1), one column per feature; rows sum to 1, except where the
-            state that predicts attends to itself too.
-        """
-        return self._model.mean_attention(self.read(X))
-
-    def row_attention(self, X: Any) -> pd.DataFrame:
-        """Return the attention of each row to each feature, averaged over members, layers and heads.
-
-        Args:
-            X: Rows to read.
-        """
-        return self._model.row_attention(self.read(X))
-
-    def attention_drift(self, X: Any) -> pd.DataFrame:
-        """Compare attention in some rows with that in up to 256 training rows, see `attention_drift`."""
-        return self._model.drift(self.read(X))
-
-    def mean_attention_between(self, X: Any) -> pd.DataFrame | None:
-        """Return attention of columns to columns, averaged over rows, members, layers and heads.
-
-        Args:
-            X: Rows to read.
-
-        Returns:
-            One row per attending feature, one column per feature attended to; None if the encoder is "class".
-        """
-        return self._model.mean_attention_between(self.read(X))
 
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator to one file, which `tabattn.load` reads.

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
 from tabattn.encoding.ordering import row_keys
-from tabattn.errors import TableError
+from tabattn.errors import ParameterError, TableError
 from tabattn.table.links import RowLinks, times_in, units_in
 from tabattn.table.problem import Problem
 from tabattn.table.rules import CellRules
@@ -25,6 +26,9 @@ class HoldOutRule:
         folds: Number of folds; 1 for a part of the rows.
         fraction: Fraction of the rows to hold out, where there are no folds.
         random_state: Seed.
+
+    Raises:
+        ParameterError: The fraction, the gap or the number of folds is outside its range.
     """
 
     split_by: tuple[str, ...] = ()
@@ -33,6 +37,15 @@ class HoldOutRule:
     folds: int = 1
     fraction: float = 0.2
     random_state: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction < 1:
+            raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {self.fraction}.")
+        for name, value, least in (("gap", self.gap, 0), ("folds", self.folds, 1)):
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+                raise ParameterError(f"{name} must be an integer of at least {least}, got {value!r}.")
+        if self.gap and self.order_by is None:
+            raise ParameterError(f"gap must be 0 where rows have no order, got {self.gap}. Name a column by order_by.")
 
     @property
     def columns(self) -> list[str]:

@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 from scipy.stats import ttest_1samp
 
-from tabattn.analysis import BOOSTING, OURS, HeldOutPart, n_affordable, time_blocks
+from tabattn.analysis import BOOSTING, OURS, HeldOutPart, n_affordable
 from tabattn.arrays import Array
 from tabattn.choices import FdrControl
 from tabattn.diagnostics.baselines import dummy
 from tabattn.encoding.target import ClassEncoding
-from tabattn.fitted.judging import MAX_JUDGED_ROWS, TEST_SHARE, expected_tests, significance_of
+from tabattn.fitted.evaluation import MAX_EVALUATED_ROWS, TEST_SHARE, expected_tests, significance_of
 from tabattn.fitted.model import FittedModel
 from tabattn.fitted.record import HeldOutRecord
 from tabattn.fitted.scores import held_out_scores
@@ -44,29 +44,29 @@ class Selection:
 
 
 def pooled_significance(
-    parts: Sequence[HeldOutPart], links: RowLinks, test: Selection, job: Job, random_state: int
+    parts: Sequence[HeldOutPart], links: RowLinks, selection: Selection, job: Job, random_state: int
 ) -> Significance:
-    """Test what the columns add given the others, on the rows of all parts that judge them fairly.
+    """Test what the columns add given the others, on rows that neither trained nor selected the evaluated models.
 
     Args:
         parts: One or more, of the same table.
         links: Which rows belong together, and when they were.
-        test: What is selected.
+        selection: What is selected.
         job: The job that this is a part of.
         random_state: Seed.
     """
-    judged = [each for part in parts for each in part.judged]
-    n_most = min(MAX_JUDGED_ROWS, max(len(each.cells) for each in judged))
-    job.expect({"tests": expected_tests(judged, n_most)})
+    evaluated = [each for part in parts for each in part.evaluated]
+    n_most = min(MAX_EVALUATED_ROWS, max(len(each.cells) for each in evaluated))
+    job.expect({"tests": expected_tests(evaluated, n_most)})
     with job.phase("tests", share=TEST_SHARE) as phase:
         n_rows = n_affordable(n_most, phase.expected, phase.left)
         found = significance_of(
-            judged,
+            evaluated,
             parts[0].units,
             are_linked=links.is_asked or links.time is not None,
-            rate=test.rate,
-            control=test.control,
-            is_trusted=test.is_trusted,
+            rate=selection.rate,
+            control=selection.control,
+            is_trusted=selection.is_trusted,
             max_rows=n_rows,
             random_state=random_state,
         )
@@ -140,9 +140,7 @@ def _p_value_of_gain(better: Array, worse: Array, parts: Sequence[HeldOutPart], 
     gains = _row_losses(worse, known, fitted) - _row_losses(better, known, fitted)
     if problem.weight is not None:
         gains = gains * problem.weight[held_out]
-    unit = np.arange(len(known)) if links.unit is None else links.unit[held_out]
-    if links.time is not None:
-        unit = time_blocks(links.time[held_out])
+    unit = links.take(held_out).independent_units(len(known))
     by_unit = np.bincount(np.unique(unit, return_inverse=True)[1], gains)
     if len(by_unit) < 2 or np.ptp(by_unit) == 0:
         return 0.0 if by_unit.min() > 0 else 1.0

@@ -330,16 +330,10 @@ def rank(
     """
     if method not in METHODS:
         raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
-    if not 0 < test_fraction < 1:
-        raise ParameterError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}.")
     if n_repeats != "auto" and (not isinstance(n_repeats, Integral) or n_repeats < 1):
         raise ParameterError(f"n_repeats must be 'auto' or an integer of at least 1, got {n_repeats!r}.")
-    for name, value, least in (("gap", gap, 0), ("folds", folds, 1)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ParameterError(f"{name} must be an integer of at least {least}, got {value!r}.")
-    if gap and order_by is None:
-        raise ParameterError(f"gap must be 0 where rows have no order, got {gap}. Name a column by order_by.")
     check_time_limit(time_limit)
+    rule = HoldOutRule(_names(split_by), order_by, gap, folds, test_fraction, random_state)
     if not isinstance(fdr, Real) or isinstance(fdr, bool) or not 0 < fdr < 1:
         raise ParameterError(f"fdr must be greater than 0 and less than 1, got {fdr!r}.")
     if fdr_control not in get_args(FdrControl):
@@ -347,7 +341,6 @@ def rank(
     job = Job(None if time_limit is None else float(time_limit), is_shown=verbose)
     given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
     rules = CellRules.of(na_values, keep_na=keep_na, censored=censored)
-    rule = HoldOutRule(_names(split_by), order_by, gap, folds, test_fraction, random_state)
     by = _names(by)
     dropped = drop if split_features else list(dict.fromkeys([*drop, *rule.columns]))
     problem = split_target(
@@ -388,12 +381,11 @@ def rank(
             units = units_of(table.schema, groups)
         else:
             estimator, units = parts[0].estimator, parts[0].units
+        p_value = p_value_against_constant(parts, links)
+        selection = Selection(fdr, fdr_control, is_trusted=p_value <= MAX_P_VALUE)
+        significance = pooled_significance(parts, links, selection, job, random_state)
     estimator.fitted_model_ = replace(estimator.fitted_model_, recorded=pooled_record(parts))
-    permutation, scores = pooled_permutation(parts), pooled_scores(parts)
-    models, p_value = model_scores(parts), p_value_against_constant(parts, links)
-    with job.shown():
-        test = Selection(fdr, fdr_control, is_trusted=p_value <= MAX_P_VALUE)
-        significance = pooled_significance(parts, links, test, job, random_state)
+    permutation, scores, models = pooled_permutation(parts), pooled_scores(parts), model_scores(parts)
     importance = importance_table(units, scores, permutation, significance)
     warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
     layout = parts[0].estimator.fitted_model_.model.shape.layout

@@ -17,8 +17,8 @@ from tabattn.errors import TableError
 from tabattn.table.cells import INFERRED_NUMBERS, AnySeries, Floats, Positions, factorized, level_name
 from tabattn.table.links import RowLinks
 from tabattn.table.numbers import MAX_EXACT_INTEGER
+from tabattn.table.problem import MAX_REPEATED_ROWS
 
-MAX_REPEATED_ROWS = 1_000_000
 Keys = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 

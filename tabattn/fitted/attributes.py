@@ -1,11 +1,16 @@
-"""Fitted attributes by scikit-learn's conventions, read from the `FittedModel` of an estimator."""
+"""Fitted attributes by scikit-learn's conventions, and readings of attention, of an estimator's `FittedModel`."""
+
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tabattn.arrays import Array
+from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding
 from tabattn.fitted.model import FittedModel
+from tabattn.importance.maps import AttentionMaps
 from tabattn.nn.model import TabAttnModel
 from tabattn.table.schema import TableSchema
 
@@ -76,3 +81,59 @@ class ClassifierAttributes(FittedAttributes):
         """The classes in sorted order, or the numbers of the labels."""
         target = self._fitted("classes_").encoder.target
         return target.classes if isinstance(target, ClassEncoding) else np.arange(target.n_outputs)
+
+
+class AttentionReadings:
+    """The attention of a fitted model in rows of a table."""
+
+    @property
+    @abstractmethod
+    def _model(self) -> FittedModel:
+        """The fitted model."""
+
+    @abstractmethod
+    def read(self, X: Any, y: Any = None) -> Rows:
+        """Check and encode rows."""
+
+    def attention(self, X: Any) -> AttentionMaps:
+        """Return the raw attention weights of some rows, before dropout, of shape (row, member, layer, head, column).
+
+        Args:
+            X: Rows to read. Memory grows with rows times members, layers, heads and columns.
+        """
+        return self._model.attention(self.read(X))
+
+    def mean_attention(self, X: Any) -> pd.DataFrame:
+        """Return attention averaged over rows and members, without keeping the raw weights in memory.
+
+        Args:
+            X: Rows to read.
+
+        Returns:
+            One row per layer and head (both counted from 1), one column per feature; rows sum to 1, except where the
+            state that predicts attends to itself too.
+        """
+        return self._model.mean_attention(self.read(X))
+
+    def row_attention(self, X: Any) -> pd.DataFrame:
+        """Return the attention of each row to each feature, averaged over members, layers and heads.
+
+        Args:
+            X: Rows to read.
+        """
+        return self._model.row_attention(self.read(X))
+
+    def attention_drift(self, X: Any) -> pd.DataFrame:
+        """Compare attention in some rows with that in up to 256 training rows, see `attention_drift`."""
+        return self._model.drift(self.read(X))
+
+    def mean_attention_between(self, X: Any) -> pd.DataFrame | None:
+        """Return attention of columns to columns, averaged over rows, members, layers and heads.
+
+        Args:
+            X: Rows to read.
+
+        Returns:
+            One row per attending feature, one column per feature attended to; None if the encoder is "class".
+        """
+        return self._model.mean_attention_between(self.read(X))

@@ -106,6 +106,7 @@ def fit_model(
         )
         how = _training_settings(settings, len(rows.rows), seed)
         trained = train(shape, training, hold_out, how, start=start, job=job)
+    links = rows.links if rows.validation is None else None
     background = rows.rows.cells.take(draw_rows(torch.from_numpy(rows.weight), N_BACKGROUND, generator))
     positions, n_columns = encoder.schema.model_positions, len(encoder.schema.columns)
     attention = {"train": trained.train_attention, "eval": trained.eval_attention}
@@ -120,9 +121,7 @@ def fit_model(
             best_loss=trained.best_loss,
             was_interrupted=trained.was_interrupted,
         ),
-        scored=_scored_rows(
-            training, hold_out, row_weight, trained.judges, _linked(rows.links, len(training)), generator
-        ),
+        scored=_scored_rows(training, hold_out, row_weight, trained.cross_stopped, links or RowLinks(), generator),
         hold_out_seed=hold_out_seed,
         feature_names=rows.feature_names,
         device=settings.device,
@@ -166,15 +165,16 @@ def _scored_rows(
     rows: TrainingRows,
     hold_out: HoldOut,
     weight: Tensor,
-    judges: tuple[TabAttnModel, TabAttnModel],
-    links: LinkedRows | None,
+    cross_stopped: tuple[TabAttnModel, TabAttnModel],
+    links: RowLinks,
     generator: torch.Generator,
 ) -> HeldOutRows:
     """Return the rows that the columns are scored on: those that some member holds out, a sample of very many."""
-    held_out, n_members = hold_out.held_out, judges[0].shape.n_members
+    held_out, n_members = hold_out.held_out, cross_stopped[0].shape.n_members
     chosen = held_out.any(dim=1).nonzero().flatten()
     if len(chosen) > MAX_SCORED_ROWS:
         chosen = chosen[torch.randperm(len(chosen), generator=generator)[:MAX_SCORED_ROWS]]
+    units = links.independent_units(len(rows))
     by_member = held_out[chosen].repeat_interleave(n_members // held_out.shape[1], dim=1)
     return HeldOutRows(
         rows.cells.take(chosen),
@@ -182,8 +182,8 @@ def _scored_rows(
         by_member.float(),
         weight[chosen],
         hold_out.half[chosen],
-        judges,
-        chosen if links is None or len(links.unit) < len(rows) else links.unit[chosen],
+        cross_stopped,
+        torch.from_numpy(units)[chosen],
     )
 
 

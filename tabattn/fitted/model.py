@@ -75,8 +75,9 @@ class HeldOutRows:
         member_weight: 1 for the members that held a row out, else 0.
         row_weight: Weight of each row.
         half: Which half of them each is in.
-        judges: The models that judge the rows of the first and of the second half: not chosen by these.
-        sample: Number of what each row is a part of, the row itself or its lot.
+        cross_stopped: For the rows of the first and of the second half, the model at the epoch that is best for the
+            other half.
+        sample: Number of the independent unit of each row: the row, its lot, or its block of time.
     """
 
     cells: Cells
@@ -84,7 +85,7 @@ class HeldOutRows:
     member_weight: Tensor
     row_weight: Tensor
     half: Tensor
-    judges: tuple[TabAttnModel, TabAttnModel]
+    cross_stopped: tuple[TabAttnModel, TabAttnModel]
     sample: Tensor
 
     def importances(self, reader: Reader, units: Units) -> Array:

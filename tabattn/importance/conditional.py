@@ -15,6 +15,7 @@ rows, Chamma, Engemann and Thirion 2023 (arXiv 2309.07593).
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ BENDS = (0.0, 0.3, 1.0)
 PENALTIES = (3.0, 30.0, 300.0)
 MIN_DONORS, MANY_UNITS, TOO_MANY_FOR_BENDS = 5, 60, 300
 MIN_EXPLAINED_SIZE, MAX_SCALE = 0.01, 4.0
-EXPLAINED = 1e-12
+TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,38 +171,52 @@ def _features(numeric: Array, codes: Array, missing: Array, layout: CellLayout, 
     """Return piecewise-linear features of numbers, parts of dates and texts, levels, and what is missing."""
     values: list[Array] = []
     columns: list[int] = []
-    bends: list[bool] = []
+    are_bends: list[bool] = []
     for column in range(layout.n_columns):
         own: list[Array] = []
+        bent: list[Array] = []
         if column < layout.n_numbered:
             numbers = numeric[:, layout.numbers_of(column)]
             own += list(numbers.T)
             if numbers.shape[1] == 1 and has_bends:
-                own += [np.maximum(numbers[:, 0] - knot, 0.0) for knot in KNOTS]
+                bent = [np.maximum(numbers[:, 0] - knot, 0.0) for knot in KNOTS]
         else:
             levels = codes[:, column - layout.n_numbered]
             counts = np.bincount(levels)
             own += [levels == level for level in np.argsort(-counts, kind="stable")[:MAX_LEVELS] if counts[level]]
-        n_bends = len(KNOTS) if column < layout.n_numbered and len(own) == 1 + len(KNOTS) else 0
-        are_bends = [False] * (len(own) - n_bends) + [True] * n_bends
         own.append(missing[:, column])
-        for each, is_bend in zip(own, [*are_bends, False], strict=True):
+        for is_bend, each in [*((False, each) for each in own), *((True, each) for each in bent)]:
             if each.min() < each.max():
                 values.append((each - each.mean()) / each.std())
                 columns.append(column)
-                bends.append(is_bend)
+                are_bends.append(is_bend)
     n_rows = len(missing)
     return _Features(
         np.array(values, dtype=np.float64).reshape(len(columns), n_rows).T,
         np.array(columns),
-        np.array(bends, dtype=bool),
+        np.array(are_bends, dtype=bool),
     )
 
 
-def _folds(fold: Array) -> Iterator[tuple[Array, Array]]:
-    """Yield the positions of the rows to fit and of those to predict."""
+class _Fold(NamedTuple):
+    """Positions of rows.
+
+    Args:
+        fitted: Rows of the other folds whose cell is present, which the regression is fitted on.
+        held_out: Rows of the fold, which are predicted.
+        donors: Those of them whose cell is present.
+    """
+
+    fitted: Array
+    held_out: Array
+    donors: Array
+
+
+def _folds(fold: Array, present: Array) -> Iterator[_Fold]:
+    """Yield the rows of each fold, of which those at some sorted positions have the cell in question."""
     for number in np.unique(fold):
-        yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        held_out = np.flatnonzero(fold == number)
+        yield _Fold(present[fold[present] != number], held_out, present[fold[present] == number])
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,17 +248,14 @@ class _Sampler:
         target = own[:, :1]
         draws = np.repeat(own[None], self.n_draws, axis=0)
         present = np.flatnonzero(~absent)
-        parts = [
-            (number, np.intersect1d(train, present), held_out, np.intersect1d(held_out, present))
-            for number, (train, held_out) in enumerate(_folds(self.fold))
-        ]
-        if min(min(len(fitted), len(donors)) for _, fitted, _, donors in parts) < MIN_DONORS:
+        folds = list(_folds(self.fold, present))
+        if min(min(len(fitted), len(donors)) for fitted, _, donors in folds) < MIN_DONORS:
             return own[self.random.choice(present, draws.shape[:2])], 0.0
-        candidates = [self._predictions(target, parts, bend) for bend in self.bends]
+        candidates = [self._predictions(target, folds, bend) for bend in self.bends]
         errors = [((target[present, 0] - each[present]) ** 2).sum() for each in candidates]
         predicted, left = candidates[int(np.argmin(errors))], min(errors)
-        scale = self._scale(target - predicted[:, None], present, parts)
-        for number, fitted, held_out, donors in parts:
+        scale = self._scale(target - predicted[:, None], present, folds)
+        for number, (fitted, held_out, donors) in enumerate(folds):
             at_donors, own_row = predicted[donors], np.searchsorted(held_out, donors)
             known = self.near.get(number)
             if known is None or not np.array_equal(known[0], donors):
@@ -259,25 +271,25 @@ class _Sampler:
             values = predicted[held_out] + scale[held_out] * residual[chosen]
             draws[:, held_out, 0] = nearest(np.sort(target[fitted, 0]), values)
         total = ((target[present, 0] - target[present, 0].mean()) ** 2).sum()
-        return draws, float(1 - left / max(total, EXPLAINED))
+        return draws, float(1 - left / max(total, TINY))
 
-    def _predictions(self, target: Array, parts: Sequence[tuple[int, Array, Array, Array]], bend: float) -> Array:
+    def _predictions(self, target: Array, folds: Sequence["_Fold"], bend: float) -> Array:
         """Predict numbers fold by fold."""
         predicted = np.zeros(len(target))
-        for _, fitted, held_out, _ in parts:
+        for fitted, held_out, _ in folds:
             others = self.features.of_others(self.columns, target, fitted, bend)
             predicted[held_out] = ridge_predictions(others[fitted], target[fitted, 0], others[held_out])
         return predicted
 
-    def _scale(self, residual: Array, present: Array, parts: Sequence[tuple[int, Array, Array, Array]]) -> Array:
+    def _scale(self, residual: Array, present: Array, folds: Sequence["_Fold"]) -> Array:
         """Return how wide residuals are in each row, where that can be predicted; else 1."""
         size = np.abs(residual)
         mean = float(size[present].mean())
         if mean == 0 or len(self.bends) == 1:
             return np.ones(len(size))
-        candidates = [self._predictions(size, parts, bend) for bend in self.bends]
+        candidates = [self._predictions(size, folds, bend) for bend in self.bends]
         errors = [((size[present, 0] - each[present]) ** 2).sum() for each in candidates]
-        explained = 1 - min(errors) / max(((size[present] - mean) ** 2).sum(), EXPLAINED)
+        explained = 1 - min(errors) / max(((size[present] - mean) ** 2).sum(), TINY)
         if explained < MIN_EXPLAINED_SIZE:
             return np.ones(len(size))
         return candidates[int(np.argmin(errors))].clip(mean / MAX_SCALE, mean * MAX_SCALE)
@@ -288,15 +300,14 @@ class _Sampler:
         Not by logistic regression, as levels are: on a table of 207 columns with gaps that took minutes.
         """
         target = absent.astype(np.float64)[:, None]
-        every = np.arange(len(absent))
-        parts = [(0, train, held_out, every) for train, held_out in _folds(self.fold)]
-        chance = self._predictions(target, parts, BENDS[0])
+        chance = self._predictions(target, list(_folds(self.fold, np.arange(len(absent)))), BENDS[0])
         return self.random.random((self.n_draws, len(absent))) < chance
 
     def levels(self, levels: Array) -> tuple[Array, float]:
         """Draw levels, and return the fraction of their entropy that the other units explain."""
         drawn = np.repeat(levels[None], self.n_draws, axis=0)
-        folds = [_LevelFold.of(levels, *rows) for rows in _folds(self.fold)]
+        every = np.arange(len(levels))
+        folds = [_LevelFold.of(levels, fold.fitted, fold.held_out) for fold in _folds(self.fold, every)]
         if any(len(fold.kinds) < 2 for fold in folds):
             return levels[self.random.integers(0, len(levels), drawn.shape)], 0.0
         candidates = [[self._probabilities(levels, fold, penalty) for fold in folds] for penalty in PENALTIES]
@@ -356,7 +367,7 @@ class _LevelFold:
     def loss(self, probability: Array) -> float:
         """Return the sum of the log losses of the rows to predict."""
         found = probability[self.is_known, :][np.arange(len(self.truth)), self.truth]
-        return float(-np.log(found.clip(EXPLAINED)).sum())
+        return float(-np.log(found.clip(TINY)).sum())
 
 
 def _groups_of_levels(levels: Array) -> tuple[Array, Array]:

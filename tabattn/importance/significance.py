@@ -1,8 +1,8 @@
 """Tests of what a column adds given the others, from losses of rows as they are and with the column drawn.
 
 A row's loss and the losses of the same row with draws of a column are exchangeable if the target does not depend on the
-column given the others, the draws are right, and neither the model nor the moment when its training ended has seen the
-row. The sum over rows of the mean rise of the loss then has mean 0 and a known variance.
+column given the others, the draws are right, and neither the weights of the model nor the epoch that was selected
+depend on the row. The sum over rows of the mean increase in loss then has mean 0 and a known variance.
 
 Source: holdout randomization test, Tansey et al. 2022 (arXiv 1811.00645), with the normal limit of its statistic.
 """
@@ -17,13 +17,13 @@ from tabattn.choices import FdrControl
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedLosses:
-    """Losses of rows by models that have neither learned from them nor been chosen by them.
+class RowLosses:
+    """Losses of rows under models that have neither learned from them nor been selected by them.
 
     Args:
-        losses: Of the rows as they are, shape (judgement,): a row may be judged several times.
-        drawn: The same with each unit of columns drawn, shape (draw, judgement, unit).
-        sample: For each judgement the number of what is independent of the others: the row, or the lot it is of.
+        losses: Of the rows as they are, shape (evaluation,): a row may be evaluated several times.
+        drawn: The same with each unit of columns drawn, shape (draw, evaluation, unit).
+        sample: For each evaluation the number of its independent unit: the row, its lot, or its block of time.
         are_linked: Whether these are lots or blocks of time, in which cells are alike too.
     """
 
@@ -33,14 +33,14 @@ class JudgedLosses:
     are_linked: bool = False
 
     @property
-    def rise(self) -> Array:
-        """Mean rise of the loss with each unit drawn, shape (unit,)."""
+    def increase(self) -> Array:
+        """Mean increase in loss with each unit drawn, shape (unit,)."""
         means: Array = (self.drawn - self.losses[:, None]).mean(axis=(0, 1))
         return means
 
     @classmethod
-    def joined(cls, parts: "list[JudgedLosses]") -> "JudgedLosses":
-        """Return the judgements of several parts, whose samples have different numbers.
+    def joined(cls, parts: "list[RowLosses]") -> "RowLosses":
+        """Return the evaluations of several parts, whose independent units have different numbers.
 
         Args:
             parts: One or more, of the same units and as many draws.
@@ -58,28 +58,28 @@ class Significance:
     """What units of columns add given the others, and whether that is beyond chance.
 
     Args:
-        rise: Mean rise of the loss with the unit drawn given the others.
-        p_value: Of no rise.
-        q_value: The least rate of false discoveries at which the unit is selected.
-        selected: Whether it is at the rate that was asked for.
+        increase: Mean increase in loss with the unit drawn given the others.
+        p_value: Of no increase.
+        q_value: The least bound of the false discovery rate at which the unit is selected.
+        selected: Whether it is selected at the bound that was specified.
         sampler_fit: How much of the unit the others explain, see `ConditionalDraws`.
     """
 
-    rise: Array
+    increase: Array
     p_value: Array
     q_value: Array
     selected: Array
     sampler_fit: Array
 
 
-def randomization_p_values(judged: JudgedLosses) -> Array:
-    """Return one-sided p-values of no rise of the loss.
+def randomization_p_values(evaluated: RowLosses) -> Array:
+    """Return one-sided p-values of no increase in loss.
 
-    The variance of the sum of rises is that of the draws. Where rows are linked, cells of a lot are alike and those
-    that are drawn are not, so that the variance between lots counts where it is larger.
+    The variance of the sum of increases is that of the draws. Where rows are linked, the cells of a lot are alike and
+    those that are drawn are not, so that the variance between lots is used where it is larger.
 
     Args:
-        judged: The losses.
+        evaluated: The losses.
 
     Returns:
         Shape (unit,); 1 where no draw changes any loss.
@@ -88,17 +88,17 @@ def randomization_p_values(judged: JudgedLosses) -> Array:
         >>> random = np.random.default_rng(0)
         >>> losses = random.random(100)
         >>> drawn = np.stack([losses + random.random((8, 100)), random.random((8, 100))], axis=2)
-        >>> randomization_p_values(JudgedLosses(losses, drawn, np.arange(100))).round(3).tolist()
+        >>> randomization_p_values(RowLosses(losses, drawn, np.arange(100))).round(3).tolist()
         [0.0, 0.959]
     """
-    rise = judged.drawn - judged.losses[:, None]
-    sample = np.unique(judged.sample, return_inverse=True)[1]
-    n_draws, n_samples = len(rise), int(sample.max()) + 1
-    summed = np.zeros((n_samples, n_draws, rise.shape[2]))
-    np.add.at(summed, sample, rise.transpose(1, 0, 2))
+    increase = evaluated.drawn - evaluated.losses[:, None]
+    sample = np.unique(evaluated.sample, return_inverse=True)[1]
+    n_draws, n_samples = len(increase), int(sample.max()) + 1
+    summed = np.zeros((n_samples, n_draws, increase.shape[2]))
+    np.add.at(summed, sample, increase.transpose(1, 0, 2))
     variance = (1 + 1 / n_draws) * summed.var(axis=1, ddof=1).sum(axis=0)
     means = summed.mean(axis=1)
-    if judged.are_linked and n_samples > 1:
+    if evaluated.are_linked and n_samples > 1:
         variance = np.maximum(variance, n_samples * means.var(axis=0, ddof=1))
     total = means.sum(axis=0)
     z = np.divide(total, np.sqrt(variance), out=np.full_like(total, -np.inf), where=variance > 0)
@@ -107,11 +107,11 @@ def randomization_p_values(judged: JudgedLosses) -> Array:
 
 
 def select(p_values: Array, rate: float, control: FdrControl, *, is_trusted: bool) -> tuple[Array, Array]:
-    """Return q-values, and which units are selected so that a rate of false discoveries is kept.
+    """Return q-values, and which units are selected with a bounded false discovery rate.
 
     Args:
         p_values: One for each unit.
-        rate: Of false discoveries among the selected units, in (0, 1).
+        rate: Bound of the false discovery rate, in (0, 1).
         control: "bh" if p-values depend on each other positively at most, "by" however they do.
         is_trusted: Whether the model beats a constant: else nothing is selected.
 

@@ -13,7 +13,7 @@ Columns, in this order:
   and standard deviation over repeats; empty if not measured.
 - ``permutation_rank``: rank by ``permutation_mean``.
 - ``q_value``: the least rate of false discoveries at which the column is selected.
-- ``conditional``: mean rise of the loss when the column comes from a draw given the others, in squared standard
+- ``conditional``: mean increase in loss when the column comes from a draw given the others, in squared standard
   deviations of the target or nats; what it adds to them.
 - ``sampler_fit``: how much of the column the others explain (R², or fraction of the entropy of its levels).
 """
@@ -104,7 +104,7 @@ def importance_table(
                 [None] * n_units if permutation is None else _ranks(permutation.mean), dtype="Int64"
             ),
             "q_value": unknown if significance is None else significance.q_value,
-            "conditional": unknown if significance is None else significance.rise,
+            "conditional": unknown if significance is None else significance.increase,
             "sampler_fit": unknown if significance is None else significance.sampler_fit,
         },
         columns=list(COLUMNS),

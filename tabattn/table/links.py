@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from tabattn.arrays import Array
 from tabattn.errors import ParameterError, TableError, nearest, warn_all
@@ -18,7 +19,7 @@ from tabattn.table.columns import Numbers, Times
 from tabattn.table.inference import infer_table
 from tabattn.table.rules import CellRules
 
-MIN_UNITS = 2
+MIN_UNITS, N_TIME_BLOCKS = 2, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,19 @@ class RowLinks:
             unit=None if self.unit is None else self.unit[positions],
             time=None if self.time is None else self.time[positions],
         )
+
+    def independent_units(self, n_rows: int) -> Array:
+        """Return the number of the unit of each row that is taken to be independent of the others.
+
+        That is the row itself, its unit, or where rows have an order, the tenth of them in time that it is in.
+
+        Args:
+            n_rows: Number of rows.
+        """
+        if self.time is not None:
+            blocks: Array = rankdata(self.time, "ordinal").astype(np.intp) * N_TIME_BLOCKS // (n_rows + 1)
+            return blocks
+        return np.arange(n_rows) if self.unit is None else self.unit
 
     def with_equal_rows(self, keys: Array) -> Self:
         """Return links in which rows with the same key are of one unit, if units are not known.

@@ -52,8 +52,8 @@ class Trained:
         best_epoch: Epoch of the weights kept, counted from 1.
         best_loss: Validation loss at that epoch.
         was_interrupted: Whether Ctrl-C ended the training.
-        judges: For the rows of the first and of the second half of those that were held out, the model as it was at the
-            epoch that was best for the other half: it has not been chosen by the rows that it is asked about.
+        cross_stopped: For the first and for the second half of the held-out rows, the model at the epoch that was best
+            for the other half, which the rows of the first or second did not select.
     """
 
     model: TabAttnModel
@@ -63,7 +63,7 @@ class Trained:
     best_epoch: int
     best_loss: float
     was_interrupted: bool
-    judges: tuple[TabAttnModel, TabAttnModel]
+    cross_stopped: tuple[TabAttnModel, TabAttnModel]
 
 
 def train(
@@ -147,7 +147,7 @@ def train(
         best_epoch=best.epoch + 1,
         best_loss=best.loss,
         was_interrupted=was_interrupted,
-        judges=(second, first),
+        cross_stopped=(second, first),
     )
 
 

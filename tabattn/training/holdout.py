@@ -37,8 +37,8 @@ class HoldOut(NamedTuple):
     Args:
         held_out: True where a group holds a row out; at least one in every group.
         learned: True where a group learns from a row; at least one in every group, none that it holds out.
-        half: Which half of the held-out rows a row is in: what is judged by those of one half is trained until the
-            other half says stop. Rows that belong together are in the same.
+        half: Which half of the held-out rows a row is in: models to be evaluated on one half have the epoch that is
+            best for the other half. Rows that belong together are in the same half.
     """
 
     held_out: Bool[Tensor, "row group"]

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn.encoding.ordering import MAX_REPEATED_ROWS, OrderedRows, ordered_rows
+from tabattn.encoding.ordering import OrderedRows, ordered_rows
+from tabattn.table.problem import MAX_REPEATED_ROWS
 
 
 def test_rows_have_the_same_order_however_the_table_is_written() -> None:

@@ -27,7 +27,7 @@ def test_shares_are_means_over_tables() -> None:
 
 
 @pytest.mark.slow
-def test_a_table_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(significance, "SMALL", significance.SMALL | {"max_epochs": 20})
     monkeypatch.setattr(significance, "DESIGNS", ("ar1",))
     table, drivers = significance.table_of("ar1", 300, 1)

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import false_discovery_control, kstest
 
 from tabattn.importance.conditional import conditional_draws
-from tabattn.importance.significance import JudgedLosses, exact_p_values, randomization_p_values, select
+from tabattn.importance.significance import RowLosses, exact_p_values, randomization_p_values, select
 from tabattn.nn.tokens import CellLayout, Cells
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -25,7 +25,7 @@ def null_losses(n_rows: int, n_columns: int, n_draws: int, seed: int, tail: floa
 
 
 def p_of(base: Array, drawn: Array, **how: Any) -> Array:
-    return randomization_p_values(JudgedLosses(base, drawn, np.arange(len(base)), **how))
+    return randomization_p_values(RowLosses(base, drawn, np.arange(len(base)), **how))
 
 
 def test_p_values_of_nothing_are_uniform() -> None:
@@ -50,9 +50,9 @@ def test_the_exact_test_of_999_draws_says_the_same() -> None:
     assert exact.min() >= 0.001
 
 
-def test_judging_a_row_twice_does_not_make_two_of_it() -> None:
+def test_a_row_that_is_evaluated_twice_counts_once() -> None:
     base, drawn = null_losses(100, 200, 8, 1)
-    twice = JudgedLosses(np.tile(base, 2), np.tile(drawn, (1, 2, 1)), np.tile(np.arange(100), 2))
+    twice = RowLosses(np.tile(base, 2), np.tile(drawn, (1, 2, 1)), np.tile(np.arange(100), 2))
     np.testing.assert_allclose(randomization_p_values(twice), p_of(base, drawn), rtol=1e-9)
 
 
@@ -62,8 +62,8 @@ def test_lots_are_the_sample_where_rows_are_linked() -> None:
     base = random.random(250)
     shared = random.normal(size=(1, 25, 40))[:, lot] + 0.3 * random.normal(size=(8, 250, 40))
     drawn = base[:, None] + shared
-    free = randomization_p_values(JudgedLosses(base, drawn, np.arange(250)))
-    linked = randomization_p_values(JudgedLosses(base, drawn, lot, are_linked=True))
+    free = randomization_p_values(RowLosses(base, drawn, np.arange(250)))
+    linked = randomization_p_values(RowLosses(base, drawn, lot, are_linked=True))
     assert (free < 0.05).mean() > 0.2
     assert (linked < 0.05).mean() < 0.15
 
@@ -84,7 +84,9 @@ def test_selection_is_that_of_benjamini_and_hochberg_and_nothing_without_trust()
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.6])
-def test_the_rise_of_a_linear_target_is_twice_its_slope_squared_times_what_is_left_of_the_column(rho: float) -> None:
+def test_the_increase_of_a_linear_target_is_twice_slope_squared_times_the_conditional_variance(
+    rho: float,
+) -> None:
     random = np.random.default_rng(0)
     n_rows, slopes = 3_000, np.array([2.0, 1.0, 0.0])
     X = random.normal(size=(n_rows, 3))
@@ -100,6 +102,8 @@ def test_the_rise_of_a_linear_target_is_twice_its_slope_squared_times_what_is_le
             changed = X.copy()
             changed[:, column] = draw.numeric[:, column].numpy()
             drawn[number, :, column] = (y - changed @ slopes) ** 2
-    judged = JudgedLosses(losses, drawn, np.arange(n_rows))
-    np.testing.assert_allclose(judged.rise, 2 * slopes**2 * (1 - rho**2 * np.array([1, 1, 0])), rtol=0.12, atol=1e-9)
-    assert randomization_p_values(judged)[2] == 1
+    evaluated = RowLosses(losses, drawn, np.arange(n_rows))
+    np.testing.assert_allclose(
+        evaluated.increase, 2 * slopes**2 * (1 - rho**2 * np.array([1, 1, 0])), rtol=0.12, atol=1e-9
+    )
+    assert randomization_p_values(evaluated)[2] == 1

@@ -1,4 +1,4 @@
-"""Who judges which rows, and what comes of it in `rank`."""
+"""Who models which rows, and what comes of it in `rank`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from tabattn import TabAttnRegressor, rank
 from tabattn.errors import ParameterError, UntrustedRankingWarning
-from tabattn.fitted.judging import held_out_judges
+from tabattn.fitted.evaluation import cross_fitted_rows
 from tabattn.fitted.model import HeldOutRows
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -40,22 +40,34 @@ def test_a_group_predicts_alone_as_it_does_among_others(encoder: Any) -> None:
             torch.testing.assert_close(alone, together[:, 2 * group : 2 * group + 2])
 
 
-def test_rows_are_judged_by_members_that_held_them_out_and_by_the_epoch_that_others_chose() -> None:
+def test_rows_are_evaluated_by_members_that_held_them_out_at_the_epoch_that_others_selected() -> None:
     table = rows()
     est = TabAttnRegressor(**(FAST | {"n_members": 4}), random_state=0).fit(table.drop(columns="y"), table["y"])
     scored = est.fitted_model_.scored
     assert isinstance(scored, HeldOutRows)
-    judged = held_out_judges(est.fitted_model_)
-    assert judged is not None
+    evaluated = cross_fitted_rows(est.fitted_model_)
+    assert evaluated is not None
     n_groups = est.model_.shape.n_groups
-    assert len(judged.judges) == 2 * n_groups
-    for number, (reader, positions) in enumerate(judged.judges):
+    assert len(evaluated.models) == 2 * n_groups
+    for number, (reader, positions) in enumerate(evaluated.models):
         half, group = divmod(number, n_groups)
         assert (scored.member_weight[positions, group] > 0).all()
         assert (scored.half[positions] == bool(half)).all()
         assert reader.model.shape.n_members == 1
-    counts = np.bincount(np.concatenate([positions for _, positions in judged.judges]))
+    counts = np.bincount(np.concatenate([positions for _, positions in evaluated.models]))
     assert (counts == scored.member_weight.sum(dim=1).numpy()).all()
+
+
+@pytest.mark.parametrize("how", ["row_groups", "row_order"])
+def test_units_are_lots_or_tenths_of_time_where_rows_are_linked(how: str) -> None:
+    table = rows(200).drop(columns="line")
+    links: dict[str, Any] = {how: np.arange(200) // (4 if how == "row_groups" else 1)}
+    est = TabAttnRegressor(**FAST, random_state=0).fit(table[["heat", "idle"]], table["y"], **links)
+    evaluated = cross_fitted_rows(est.fitted_model_)
+    assert evaluated is not None
+    found = pd.Series(evaluated.sample).value_counts()
+    assert len(found) <= (50 if how == "row_groups" else 10)
+    assert found.max() == 4 if how == "row_groups" else found.max() > 4
 
 
 def test_columns_that_add_something_are_selected_and_twins_are_not() -> None:

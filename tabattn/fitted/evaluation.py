@@ -1,8 +1,8 @@
-"""Losses of rows by models that have neither learned from them nor been chosen by them, as they are and with draws.
+"""Losses of rows under models that have neither learned from them nor been selected by them, with and without draws.
 
-Every member holds out some of the rows that are fitted. Its training ends at the epoch that is best for the held-out
-rows, which therefore do not judge it quite fairly. So there are two more of each model: that of the epoch that is best
-for one half of these rows judges the other half.
+Every member holds out some of the rows that are fitted, but the epoch of its weights is the best one for these rows:
+they have selected it. So there are two more versions of each model. The epoch that is best for one half of the held-out
+rows gives the version that is evaluated on the other half.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from tabattn.fitted.model import FittedModel, HeldOutRows
 from tabattn.importance.conditional import conditional_draws
 from tabattn.importance.reader import Reader
 from tabattn.importance.significance import (
-    JudgedLosses,
+    RowLosses,
     Significance,
     randomization_p_values,
     select,
@@ -27,35 +27,38 @@ from tabattn.importance.units import Units
 from tabattn.nn.losses import Target
 from tabattn.nn.tokens import Cells
 
-N_DRAWS, N_FOLDS, MAX_JUDGED_ROWS = 8, 4, 4_096
+N_DRAWS, N_FOLDS, MAX_EVALUATED_ROWS = 8, 4, 4_096
 MANY_COLUMNS = 1_000
 TEST_SHARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedRows:
-    """Rows that are judged, with the models that judge them.
+class EvaluatedRows:
+    """Rows to evaluate, with the models that they are independent of.
 
     Args:
         cells: The rows.
         target: Their target, as the loss takes it.
-        sample: Number of what each row is a part of: the row itself, or its lot.
+        sample: Number of the independent unit of each row: the row, its lot, or its block of time.
         weight: Weight of each row.
-        judges: For each model that judges, the positions of its rows.
+        models: Models, each with the positions of the rows that it is evaluated on.
     """
 
     cells: Cells
     target: Target
     sample: Array
     weight: Array
-    judges: Sequence[tuple[Reader, Array]]
+    models: Sequence[tuple[Reader, Array]]
 
 
-def held_out_judges(fitted: FittedModel) -> JudgedRows | None:
-    """Return the rows that the fit held out, each judged by the groups of members that did.
+def cross_fitted_rows(fitted: FittedModel) -> EvaluatedRows | None:
+    """Return the rows that the fit held out, each with the groups of members that held it out.
 
     Args:
-        fitted: The model; None is returned for one that was loaded or whose held-out rows are not known any more.
+        fitted: The model.
+
+    Returns:
+        None for a model that was loaded, or whose held-out rows were not kept.
     """
     rows = fitted.scored
     if not isinstance(rows, HeldOutRows):
@@ -63,17 +66,17 @@ def held_out_judges(fitted: FittedModel) -> JudgedRows | None:
     shape = fitted.model.shape
     n_in_group = shape.n_members // shape.n_groups
     half = rows.half.numpy()
-    judges = [
-        (replace(fitted.reader, model=judge.of_group(group)), chosen)
-        for which, judge in enumerate(rows.judges)
+    models = [
+        (replace(fitted.reader, model=model.of_group(group)), chosen)
+        for which, model in enumerate(rows.cross_stopped)
         for group in range(shape.n_groups)
         if len(chosen := np.flatnonzero((rows.member_weight[:, group * n_in_group].numpy() > 0) & (half == which)))
     ]
-    return JudgedRows(rows.cells, rows.target, rows.sample.numpy(), rows.row_weight.numpy(), judges)
+    return EvaluatedRows(rows.cells, rows.target, rows.sample.numpy(), rows.row_weight.numpy(), models)
 
 
 def significance_of(
-    parts: Sequence[JudgedRows],
+    parts: Sequence[EvaluatedRows],
     units: Units,
     *,
     are_linked: bool,
@@ -86,28 +89,28 @@ def significance_of(
     """Test which units of columns add something given the others.
 
     Args:
-        parts: Rows and their judges; samples of different parts are different.
+        parts: Rows and their models; the units of different parts are different.
         units: What is tested.
-        are_linked: Whether samples are lots or blocks of time.
-        rate: Rate of false discoveries to be kept.
-        control: How.
+        are_linked: Whether the units are lots or blocks of time.
+        rate: Bound of the false discovery rate.
+        control: Procedure that bounds it.
         is_trusted: Whether the model beats a constant.
         max_rows: Number of rows of each part at most.
         random_state: Seed of the draws.
     """
     columns = [units.model_columns(unit) for unit in units.scored]
-    judged, fits = [], []
+    evaluated, fits = [], []
     n_known = 0
     for number, part in enumerate(parts):
-        losses, fit = _judged(part, columns, max_rows, [random_state, number])
-        judged.append(replace(losses, sample=losses.sample + n_known, are_linked=are_linked))
+        losses, fit = _evaluated(part, columns, max_rows, [random_state, number])
+        evaluated.append(replace(losses, sample=losses.sample + n_known, are_linked=are_linked))
         fits.append(fit)
         n_known += int(part.sample.max()) + 1
-    losses = JudgedLosses.joined(judged)
+    losses = RowLosses.joined(evaluated)
     p_values = randomization_p_values(losses)
     q_values, selected = select(p_values, rate, control, is_trusted=is_trusted)
     return Significance(
-        rise=units.spread(losses.rise),
+        increase=units.spread(losses.increase),
         p_value=units.spread(p_values, unread=1.0),
         q_value=units.spread(q_values, unread=1.0),
         selected=units.spread(selected) > 0,
@@ -115,10 +118,10 @@ def significance_of(
     )
 
 
-def _judged(
-    part: JudgedRows, columns: Sequence[Sequence[int]], max_rows: int, seed: Sequence[int]
-) -> tuple[JudgedLosses, Array]:
-    """Return the losses of the rows of one part, and how well the sampler knows each unit."""
+def _evaluated(
+    part: EvaluatedRows, columns: Sequence[Sequence[int]], max_rows: int, seed: Sequence[int]
+) -> tuple[RowLosses, Array]:
+    """Return the losses of the rows of one part, and how much of each unit the sampler explains."""
     random = np.random.default_rng(list(seed))
     positions = np.arange(len(part.cells))
     if len(positions) > max_rows:
@@ -129,21 +132,21 @@ def _judged(
     numbers = np.unique(sample, return_inverse=True)[1]
     n_folds = N_FOLDS if len(columns) <= MANY_COLUMNS else 2
     fold = random.permutation(numbers.max() + 1)[numbers] % n_folds
-    layout = part.judges[0][0].model.shape.layout
+    layout = part.models[0][0].model.shape.layout
     draws = conditional_draws(cells, layout, columns, fold, N_DRAWS, int(random.integers(2**31)))
     found = [
-        _judged_by(reader, cells, target, draws.cells, columns, kept)
-        for reader, rows in part.judges
+        _losses_by(reader, cells, target, draws.cells, columns, kept)
+        for reader, rows in part.models
         if len(kept := place[rows][place[rows] >= 0])
     ]
     losses, drawn, rows = (list(each) for each in zip(*found, strict=True))
     row = np.concatenate(rows)
     weight = part.weight[positions][row] / part.weight[positions][row].mean()
     weighted = np.concatenate(losses) * weight, np.concatenate(drawn, axis=1) * weight[:, None]
-    return JudgedLosses(*weighted, numbers[row]), draws.fit
+    return RowLosses(*weighted, numbers[row]), draws.fit
 
 
-def _judged_by(
+def _losses_by(
     reader: Reader,
     cells: Cells,
     target: Target,
@@ -151,7 +154,7 @@ def _judged_by(
     columns: Sequence[Sequence[int]],
     rows: Array,
 ) -> tuple[Array, Array, Array]:
-    """Return the losses of some rows by one model, the same with each unit drawn, and the rows."""
+    """Return the losses of some rows under one model, the same with each unit drawn, and the rows."""
     chosen = torch.from_numpy(rows)
     own, known = cells.take(chosen), target[chosen]
     loss = reader.model.loss
@@ -171,15 +174,15 @@ def _drawn_losses(
         yield losses.reshape(-1, n_units).double().numpy()
 
 
-def expected_tests(parts: Sequence[JudgedRows], max_rows: int) -> float:
+def expected_tests(parts: Sequence[EvaluatedRows], max_rows: int) -> float:
     """Return the seconds that the tests are expected to take.
 
     Args:
-        parts: The rows and their judges.
+        parts: The rows and their models.
         max_rows: Number of rows of each part at most.
     """
     return sum(
         expected_shuffles(reader.model.shape, int(len(rows) * min(1.0, max_rows / len(part.cells))), N_DRAWS)
         for part in parts
-        for reader, rows in part.judges
+        for reader, rows in part.models
     )
