@@ -10,13 +10,15 @@ and the rest of the target are AR(1) with the same parameter, in the order of ti
 a column.
 
 For each table: R² of gradient boosting with rows held out at random and with whole blocks (or blocks of time) held out;
-the best rank of an idle column by permutation importance of rows that were held out in each way; whether `rank` would
-warn of dependent rows (`tabattn.diagnostics.linked_rows`). Kept in results/dependent_rows.csv table by table;
+the best rank of an idle column by permutation importance of rows that were held out in each way, and, in the first
+tables of each cell, by `tabattn.rank` (--n-ranked); whether `rank` would warn of dependent rows
+(`tabattn.diagnostics.linked_rows`). Kept in results/dependent_rows.csv table by table;
 dependent_rows_summary.csv has the means, the share of warned tables, and that of those whose random score overstates
 the right one by more than .1, all of which should be warned; dependent_rows.png draws it.
 """
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,9 +31,11 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GroupKFold, KFold
 
 from experiments.result_file import ResultFile, add_result_arguments
+from tabattn import rank
 from tabattn.diagnostics.leaks import SplitRows
 from tabattn.diagnostics.linked_rows import linked_row_findings
 from tabattn.encoding.preprocessing import Preprocessor
+from tabattn.errors import TabAttnWarning
 from tabattn.table.inference import infer_table
 from tabattn.table.links import RowLinks
 from tabattn.table.problem import split_target
@@ -77,7 +81,7 @@ def in_time(parameter: float, seed: int) -> tuple[pd.DataFrame, np.ndarray[Any, 
     return table, np.arange(N_ROWS) * N_TIME_BLOCKS // N_ROWS
 
 
-def measure(table: pd.DataFrame, block: np.ndarray[Any, Any]) -> dict[str, float]:
+def measure(kind: str, table: pd.DataFrame, block: np.ndarray[Any, Any], is_ranked: bool) -> dict[str, float]:
     """Score and rank with both splits, and ask whether there is a warning."""
     problem = split_target(table, "y")
     typed = infer_table(problem.X)
@@ -97,13 +101,31 @@ def measure(table: pd.DataFrame, block: np.ndarray[Any, Any]) -> dict[str, float
             importance += shuffled.importances_mean
         ranks = pd.Series(importance, X.columns).rank(ascending=False)
         measures |= {name: r2_score(y, predicted), f"idle rank, {name}": ranks.drop(DRIVER).min()}
+    X = X.assign(y=y)
+    measures |= {"idle rank of rank, random": np.nan, "idle rank of rank, right": np.nan}
+    if is_ranked:
+        in_blocks = X.assign(block=block)
+        measures["idle rank of rank, random"] = _best_idle(X)
+        measures["idle rank of rank, right"] = (
+            _best_idle(in_blocks, order_by="block") if kind == "time" else _best_idle(in_blocks, split_by="block")
+        )
     return {each: round(value, 4) for each, value in measures.items()}
+
+
+def _best_idle(table: pd.DataFrame, split_by: str | tuple[()] = (), order_by: str | None = None) -> float:
+    """Return the best rank that `tabattn.rank` gives to an idle column; the middle of tied ones."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TabAttnWarning)
+        ranking = rank(table, "y", split_by=split_by, order_by=order_by, n_repeats=1, random_state=0)
+    ranks = ranking.table.set_index("feature")["importance"].drop("block", errors="ignore").rank(ascending=False)
+    return float(ranks.drop(DRIVER).min())
 
 
 def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     """Return means by kind, size and strength, and the share of tables that should be warned of and are."""
     cells = cells.assign(overstated=(cells["random"] - cells["right"].clip(lower=0) > OVERSTATED).astype(float))
-    measures = ["random", "right", "idle rank, random", "idle rank, right", "overstated", "warned"]
+    ranks = [f"{name}, {way}" for name in ("idle rank", "idle rank of rank") for way in ("random", "right")]
+    measures = ["random", "right", *ranks, "overstated", "warned"]
     means = cells.groupby(["kind", "size", "strength"], as_index=False)[measures].mean()
     told = cells[cells["overstated"] == 1].groupby(["kind", "size", "strength"])["warned"].mean()
     counts = cells.groupby(["kind", "size", "strength"]).size()
@@ -140,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kinds", nargs="+", default=["blocks", "time"], choices=["blocks", "time"])
     parser.add_argument("--n-tables", type=int, default=20, help="tables of each kind, size and strength")
+    parser.add_argument("--n-ranked", type=int, default=3, help="of these, tables that `rank` ranks too")
     add_result_arguments(parser, "dependent_rows.csv")
     options = parser.parse_args(arguments)
     result = ResultFile(options.out, COMMAND, KEYS, options.stale)
@@ -152,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if kind not in options.kinds or result.is_measured(kind, size, strength, seed):
                 continue
             made = blocks(size, strength, seed) if kind == "blocks" else in_time(strength, seed)
-            result.keep({"kind": kind, "size": size, "strength": strength, "seed": seed} | measure(*made))
+            measured = measure(kind, *made, is_ranked=seed < options.n_ranked)
+            result.keep({"kind": kind, "size": size, "strength": strength, "seed": seed} | measured)
     summary = summarize(result.read())
     result.write_summary(summary)
     draw(summary).savefig(result.beside(".png"), dpi=150)

@@ -19,7 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 
 from tabattn.arrays import Array
-from tabattn.diagnostics.baselines import gradient_boosting, single_column_model
+from tabattn.diagnostics.baselines import SINGLE_RATE, gradient_boosting, single_column_model
 from tabattn.diagnostics.findings import Finding
 from tabattn.diagnostics.leaks import SplitRows
 from tabattn.errors import DependentRowsWarning
@@ -29,7 +29,7 @@ from tabattn.table.columns import Levels, Numbers, Texts, Times
 from tabattn.table.links import RowLinks
 from tabattn.table.schema import Kind
 
-MAX_COLUMNS = 60
+MAX_COLUMNS, MANY_CLASSES, MIN_TREES = 60, 3, 10
 MAX_ROWS, MAX_TREES, N_FOLDS, N_TIME_FOLDS, N_TIME_BLOCKS = 2_000, 60, 4, 5, 20
 MIN_UNITS, MIN_SHARED, MAX_UNIT_ROWS = 5, 0.8, 100
 MIN_FRACTION_DISTINCT, MAX_P_VALUE = 0.25, 1e-4
@@ -82,6 +82,9 @@ def linked_row_findings(rows: SplitRows, layout: CellLayout, links: RowLinks, ra
     return found
 
 
+NOT_OVERSTATED = Overstated(0.0, 0.0, 1.0)
+
+
 class _Check:
     def __init__(self, rows: SplitRows, layout: CellLayout, links: RowLinks, random_state: int) -> None:
         self.rows = rows
@@ -104,7 +107,14 @@ class _Check:
         if self.design.shape[1] > MAX_COLUMNS:
             self.design = self.design[:, _strongest(self.design[self.known], self.y[self.known])]
             self.model = make_pipeline(single_column_model(task, self.n_rows))
-        self.model.steps[-1][1].set_params(max_iter=MAX_TREES, early_stopping=False)
+        n_classes = self.y.shape[1]
+        if n_classes > MANY_CLASSES:  # one tree for each class in each step: fewer steps, and larger ones
+            n_trees = max(MIN_TREES, 2 * MAX_TREES // n_classes)
+            self.model.steps[-1][1].set_params(learning_rate=SINGLE_RATE)
+        else:
+            n_trees = MAX_TREES
+        self.model.steps[-1][1].set_params(max_iter=n_trees, early_stopping=False)
+        self.losses_at_random: dict[bytes, Array] = {}
 
     def blocks(self) -> Iterator[Finding]:
         """Yield the worst finding of blocks, if there is one."""
@@ -247,20 +257,28 @@ class _Check:
     def _overstated(self, chosen: Positions, unit: Array, splitter: Any) -> Overstated:
         y, unit = self.y[chosen], np.unique(unit[chosen], return_inverse=True)[1]
         if len(np.unique(unit)) < N_FOLDS + 1:
-            return Overstated(0.0, 0.0, 1.0)
+            return NOT_OVERSTATED
+        constant = ((y - y.mean(axis=0)) ** 2).sum()
+        at_random = self._losses_at_random(chosen)
+        random = float(1 - at_random.sum() / constant)
+        if random <= MIN_OVERSTATED:
+            return NOT_OVERSTATED
         if isinstance(splitter, _GivenFolds):
             splitter = _GivenFolds(splitter.fold[chosen])
-        kept = np.arange(len(chosen)) if self.kept is None else self.kept[chosen]
-        at_random = GroupKFold(N_FOLDS, shuffle=True, random_state=self.random_state)
-        losses = [
-            ((y - self._predicted(chosen, folds.split(y, groups=groups))) ** 2).sum(axis=1)
-            for folds, groups in ((at_random, kept), (splitter, unit))
-        ]
-        constant = ((y - y.mean(axis=0)) ** 2).sum()
-        gain = np.bincount(unit, losses[1] - losses[0])
+        losses = ((y - self._predicted(chosen, splitter.split(y, groups=unit))) ** 2).sum(axis=1)
+        gain = np.bincount(unit, losses - at_random)
         p_value = wilcoxon(gain, alternative="greater").pvalue if gain.any() else 1.0
-        random, right = (float(1 - each.sum() / constant) for each in losses)
-        return Overstated(random, right, float(p_value))
+        return Overstated(random, float(1 - losses.sum() / constant), float(p_value))
+
+    def _losses_at_random(self, chosen: Positions) -> Array:
+        """Return the squared loss of each row with rows held out at random, measured once for the same rows."""
+        key = chosen.tobytes()
+        if key not in self.losses_at_random:
+            y = self.y[chosen]
+            kept = np.arange(len(chosen)) if self.kept is None else self.kept[chosen]
+            folds = GroupKFold(N_FOLDS, shuffle=True, random_state=self.random_state)
+            self.losses_at_random[key] = ((y - self._predicted(chosen, folds.split(y, groups=kept))) ** 2).sum(axis=1)
+        return self.losses_at_random[key]
 
     def _predicted(self, chosen: Positions, folds: Any) -> Array:
         labels = self.rows.problem.y.to_numpy()[chosen]
