@@ -8,13 +8,15 @@ column correlates .6 with the one before), *block* (blocks of four that correlat
 column that is its square plus noise), *noisy* (ar1 with noise of standard deviation 3) and *null* (Y is noise). A
 column is null if Y is independent of it given the others. Each table is ranked by `rank`, on every third seed with the
 defaults, else with four members of width 16. Kept in results/significance.csv table by table; significance_summary.csv
-has the share of null p-values below .01, .05 and .1, the mean share of false discoveries, the power, and the share of
-tables in which anything false is selected.
+has the share of null p-values below .01, .05 and .1, the mean share of false discoveries, the power, the share of
+tables in which anything false is selected, and the share of the intervals of importance (ci_low to ci_high) that cover
+the importance which the same model has on 8,000 fresh rows, compared with 2,000 others.
 """
 
 import argparse
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +24,15 @@ import pandas as pd
 
 from experiments.result_file import ResultFile, add_result_arguments
 from tabattn import rank
+from tabattn.choices import DEFAULT_METHOD
 from tabattn.errors import TabAttnWarning
+from tabattn.ranking import Ranking
 
 COMMAND = "python -m experiments.significance"
 KEYS = ("design", "n_rows", "seed")
 DESIGNS = ("indep", "ar1", "block", "curve", "noisy", "null")
 N_COLUMNS, LEVELS = 20, (0.01, 0.05, 0.1)
+N_OTHERS, N_FRESH = 2_000, 8_000
 SMALL: dict[str, Any] = {"n_members": 4, "d_token": 16, "n_layers": 2}
 
 
@@ -53,18 +58,32 @@ def table_of(design: str, n_rows: int, seed: int) -> tuple[pd.DataFrame, list[st
     return table.assign(y=noise if is_null else signal + noise), [] if is_null else [f"x{each}" for each in drivers]
 
 
-def measure(table: pd.DataFrame, drivers: Sequence[str], seed: int) -> dict[str, float]:
+def importance_on(ranking: Ranking, fresh: pd.DataFrame) -> "pd.Series[float]":
+    """Return the importance that a fitted model has on many fresh rows, compared with others of them."""
+    fitted = ranking.estimator.fitted_model_
+    X = fresh.drop(columns="y")
+    others, rows = fitted.rows(X[:N_OTHERS]), fitted.rows(X[N_OTHERS:], fresh["y"].to_numpy()[N_OTHERS:])
+    fitted = replace(fitted, background=others.cells)
+    return pd.Series(fitted.scores(rows, DEFAULT_METHOD, ranking.units).importance, ranking.units.names)
+
+
+def measure(table: pd.DataFrame, drivers: Sequence[str], seed: int, fresh: pd.DataFrame) -> dict[str, float]:
     """Rank a table, and count."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TabAttnWarning)
-        found = rank(table, "y", n_repeats=1, random_state=seed, **({} if seed % 3 == 0 else SMALL)).table
+        ranking = rank(table, "y", n_repeats=1, random_state=seed, **({} if seed % 3 == 0 else SMALL))
+    found = ranking.table
+    truth = importance_on(ranking, fresh)[found["feature"]].to_numpy()
+    covers = (found["ci_low"] <= truth) & (truth <= found["ci_high"])
     is_driver = found["feature"].isin(drivers).to_numpy()
     selected = found["selected"].to_numpy(dtype=bool)
     p_values = found["p_value"].to_numpy()[~is_driver]
     n_false = int((selected & ~is_driver).sum())
     below = {f"p < {level}": float((p_values < level).mean()) for level in LEVELS}
     power = float(selected[is_driver].mean()) if len(drivers) else float("nan")
-    return below | {"fdr": n_false / max(1, int(selected.sum())), "power": power, "any_false": float(n_false > 0)}
+    found_false = {"fdr": n_false / max(1, int(selected.sum())), "power": power, "any_false": float(n_false > 0)}
+    covered = float(covers[is_driver].mean()) if len(drivers) else float("nan")
+    return below | found_false | {"covered": covered, "covered, idle": float(covers[~is_driver].mean())}
 
 
 def summarize(cells: pd.DataFrame) -> pd.DataFrame:
@@ -89,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 if not result.is_measured(design, n_rows, seed):
                     table, drivers = table_of(design, n_rows, seed)
                     cell = {"design": design, "n_rows": n_rows, "seed": seed}
-                    result.keep(cell | {name: round(value, 4) for name, value in measure(table, drivers, seed).items()})
+                    fresh, _ = table_of(design, N_OTHERS + N_FRESH, seed + 1_000_000)
+                    measured = measure(table, drivers, seed, fresh)
+                    result.keep(cell | {name: round(value, 4) for name, value in measured.items()})
     summary = summarize(result.read())
     result.write_summary(summary)
     print(summary.to_string(index=False))

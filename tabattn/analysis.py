@@ -43,7 +43,6 @@ from tabattn.table.subsets import Subset
 SCORES_SHARE, BOOSTING_SHARE = 0.5, 0.7
 MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
 SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
-N_ROW_BLOCKS = 20
 SubsetScores: TypeAlias = Mapping[int, tuple[float, Scores]]
 OURS, BOOSTING = "tabattn", "hist_gradient_boosting"
 
@@ -113,6 +112,7 @@ class HeldOutPart:
             number.
         evaluated: The held-out rows, and those that the members held out in the fit, with the models to evaluate.
         block_scores: Sums of the scores of each block of held-out rows, shape (block, member, unit).
+        cluster_block_scores: The same with columns that say the same as one; None where there are none.
     """
 
     estimator: TabAttnRegressor | TabAttnClassifier
@@ -130,6 +130,7 @@ class HeldOutPart:
     evaluated: tuple[EvaluatedRows, ...]
     subset_scores: SubsetScores
     block_scores: Array
+    cluster_block_scores: Array | None = None
 
 
 def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnClassifier, job: Job) -> HeldOutPart:
@@ -165,7 +166,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         scored = held_out_rows.sample(n_scored, random_state)
         scores, subset_scores, block_scores = _scores(plan, fitted, scored, units)
         clusters = units_of(fitted.schema, plan.clusters)
-        cluster_scores = fitted.scores(scored, plan.method, clusters) if plan.clusters else None
+        cluster_scores = _scores(replace(plan, subsets=()), fitted, scored, clusters) if plan.clusters else None
     if plan.method == DEFAULT_METHOD and not plan.groups:
         estimator.fitted_model_ = replace(fitted, scored=scores.importance)
     with job.phase("gradient boosting", share=BOOSTING_SHARE) as phase:
@@ -188,7 +189,8 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         permutation=permutation,
         n_permuted=len(permuted),
         scores=scores,
-        cluster_scores=cluster_scores,
+        cluster_scores=None if cluster_scores is None else cluster_scores[0],
+        cluster_block_scores=None if cluster_scores is None else cluster_scores[2],
         mean_attention=fitted.mean_attention(held_out_rows),
         leaks=tuple(leaks),
         shortened=tuple(job.shortened),
@@ -218,11 +220,12 @@ def _scores(plan: Analysis, fitted: FittedModel, rows: Rows, units: Units) -> tu
     positions = np.asarray(rows.index)
     masks = np.array([subset.rows[positions] for subset in plan.subsets]).reshape(len(plan.subsets), len(rows))
     numbers = np.flatnonzero(masks.any(axis=1))
-    n_blocks = min(N_ROW_BLOCKS, len(rows))
-    blocks = np.arange(len(rows)) % n_blocks == np.arange(n_blocks)[:, None]
+    independent = np.unique(plan.links.take(positions).independent_units(len(rows)), return_inverse=True)[1]
+    block = independent % fitted.reader.n_blocks(len(rows))
+    blocks = block == np.arange(block.max() + 1)[:, None]
     weights = np.vstack([np.ones(len(rows)), masks[numbers], blocks]).T
-    scores, *others = fitted.scores_of_parts(rows, plan.method, units, weights)
-    n_rows = weights.sum(axis=0)[1:]
+    scores, *others = fitted.scores_of_parts(rows, plan.method, units, weights, block)
+    n_rows = (weights if rows.weight is None else weights * rows.weight[:, None]).sum(axis=0)[1:]
     of_subsets = zip(numbers.tolist(), n_rows.tolist(), others, strict=False)
     of_blocks = zip(n_rows[len(numbers) :], others[len(numbers) :], strict=True)
     return (

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -296,7 +296,7 @@ def explain_command(
         console.print("\nAre they predicted as well as rows that were held out in training?")
         console.print(_numbers_table(found.scores))
     console.print("\nWhich columns matter in these rows?")
-    console.print(_importance_table(found.importance))
+    _print_importance(console, found.importance)
     console.print(
         f"\nDoes the model look at them as in training? Attention to {n_drifted} of {len(found.drift)} columns differs."
     )
@@ -341,7 +341,7 @@ def text_command(
 
     read = run_job(job)
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
-    console.print(_importance_table(read.table))
+    _print_importance(console, read.table)
     console.print(f"\nFiles: {escape(str(out))}/ (importance.csv, attention.csv, words.csv, plots/)")
 
 
@@ -407,7 +407,7 @@ def _report(rankings: "Rankings", out: Path) -> None:
     for target, ranking in rankings.by_target.items():
         _report_one(console, ranking, target)
         console.print()
-    files = "importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn, plots/"
+    files = "importance.csv, effects.csv, comparison.csv, diagnostics.csv, model.tabattn, plots/"
     if len(rankings.by_target) > 1:
         files = f"importance_of_targets.csv, and in {', '.join(rankings.folders.values())}: {files}"
     console.print(f"Files: {escape(str(out))}/ ({escape(files)})")
@@ -426,7 +426,7 @@ def _report_one(console: Console, ranking: "Ranking", target: str) -> None:
     console.print("\nDoes the model predict? Scores on held-out rows:")
     console.print(_numbers_table(ranking.models))
     console.print("\nWhich columns drive the target?")
-    console.print(_importance_table(ranking.table))
+    _print_importance(console, ranking.table)
     console.print(f"\nDo attention and permutation importance agree ({_shuffles(ranking)})?\n{_agreement(ranking)}")
     _print_notes(console, [each.message for each in ranking.findings if each.category is None])
     if ranking.by_level is not None:
@@ -468,28 +468,46 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"
 
 
+def _print_importance(console: Console, importance: "ImportanceTable") -> None:
+    """Print the first columns of a ranking."""
+    console.print(_importance_table(importance))
+    if len(importance) > N_SHOWN:
+        console.print(f" ... ({len(importance) - N_SHOWN} more in importance.csv)")
+
+
 def _importance_table(importance: "ImportanceTable") -> Table:
     table = Table(box=None, pad_edge=False)
     has_permutation = bool(importance["permutation_mean"].notna().any())
-    has_std = bool(importance["std"].notna().any())
+    has_interval = bool(importance["ci_low"].notna().any())
+    has_direction = bool(importance["direction"].notna().any())
     is_tested = bool(importance["q_value"].notna().any())
-    names = ["rank", "feature", "importance"] + ["std"] * has_std + ["adds to others"] * is_tested
-    names += ["permutation", "permutation rank"] * has_permutation
+    names = ["rank", "feature", "importance"] + ["95 %"] * has_interval + ["direction"] * has_direction
+    names += ["adds to others"] * is_tested + ["permutation (rank)"] * has_permutation
     for name in names:
-        table.add_column(name, justify="left" if name == "feature" else "right")
+        is_text = name in {"feature", "direction", "adds to others"}
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "feature")
     for row in importance.head(N_SHOWN).itertuples():
         cells = [str(row.rank), escape(str(row.feature)), f"{row.importance:.4f}"]
-        if has_std:
-            cells.append(f"{row.std:.4f}")
+        if has_interval:
+            cells.append(f"{row.ci_low:.3f}-{row.ci_high:.3f}")
+        if has_direction:
+            cells.append(escape(_direction(row)))
         if is_tested:
-            cells.append(f"{'yes' if row.selected else 'no'} (q = {row.q_value:.2g})")
+            cells.append(f"{'yes' if row.selected else 'no'} (q = {row.q_value:.1g})")
         if has_permutation:
-            cells += [f"{row.permutation_mean:.4g}", str(row.permutation_rank)]
+            cells.append(f"{row.permutation_mean:.3g} ({row.permutation_rank})")
         table.add_row(*cells)
-    n_hidden = len(importance) - N_SHOWN
-    if n_hidden > 0:
-        table.add_row("...", f"({n_hidden} more in importance.csv)")
     return table
+
+
+def _direction(row: Any) -> str:
+    """Say which way a column acts, and by how much."""
+    if not isinstance(row.direction, str):
+        return ""
+    if row.direction == "none":
+        return "none"
+    class_ = f" {row.effect_on}" if isinstance(row.effect_on, str) else ""
+    return f"{row.direction} {row.effect:+.2g}{class_}"
 
 
 def _shuffles(ranking: "Ranking") -> str:

@@ -18,9 +18,11 @@ from tabattn.fitted.model import FittedModel
 from tabattn.fitted.record import HeldOutRecord
 from tabattn.fitted.scores import held_out_scores
 from tabattn.importance.aggregation import Scores, normalize_scores
+from tabattn.importance.intervals import importance_intervals
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.significance import Significance
 from tabattn.importance.table import ImportanceTable, importance_table
+from tabattn.importance.units import Units
 from tabattn.progress import Job
 from tabattn.table.links import RowLinks
 from tabattn.table.subsets import Subset
@@ -178,14 +180,19 @@ def pooled_scores(parts: Sequence[HeldOutPart]) -> Scores:
     return averaged_scores([part.scores for part in parts], _row_fractions(parts))
 
 
-def pooled_cluster_scores(parts: Sequence[HeldOutPart]) -> Scores | None:
-    """Return the scores with columns that say the same as one, as `pooled_scores`; None where there are none.
+def cluster_table(parts: Sequence[HeldOutPart], clusters: Units) -> ImportanceTable | None:
+    """Return the ImportanceTable with columns that say the same as one; None where there are none.
 
     Args:
         parts: One or more, of the same table.
+        clusters: The columns, in clusters.
     """
     scores = [part.cluster_scores for part in parts if part.cluster_scores is not None]
-    return averaged_scores(scores, _row_fractions(parts)) if scores else None
+    blocks = [part.cluster_block_scores for part in parts if part.cluster_block_scores is not None]
+    if not scores:
+        return None
+    pooled = averaged_scores(scores, _row_fractions(parts))
+    return importance_table(clusters, pooled, intervals=importance_intervals(pooled.raw, blocks))
 
 
 def subset_table(parts: Sequence[HeldOutPart], subsets: Sequence[Subset], numbers: Sequence[int]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from tabattn.analysis import Analysis, HeldOutPart, analyse, fit_rows
+from tabattn.analysis import Analysis, HeldOutPart, analyse, fit_rows, n_affordable
 from tabattn.choices import (
     DEFAULT_METHOD,
     Censored,
@@ -36,8 +36,11 @@ from tabattn.errors import (
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_atomic
+from tabattn.fitted.effects import column_effects, expected_effects, n_effect_rows, shown_outputs
 from tabattn.held_out import HoldOutRule
 from tabattn.importance.comparison import Agreement, compare_rankings
+from tabattn.importance.effects import Effect, effects_table
+from tabattn.importance.intervals import importance_intervals
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import PermutationScores, Repeats
 from tabattn.importance.table import ImportanceTable, importance_table
@@ -47,11 +50,11 @@ from tabattn.parameters import check_parameters
 from tabattn.pooling import (
     SUBSET_COLUMNS,
     Selection,
+    cluster_table,
     model_scores,
     p_value_against_constant,
     p_value_behind_boosting,
     pooled_attention,
-    pooled_cluster_scores,
     pooled_permutation,
     pooled_record,
     pooled_scores,
@@ -68,6 +71,8 @@ from tabattn.table.subsets import class_subsets, level_subsets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+EFFECTS_SHARE, MIN_AFFORDED_EFFECT_ROWS = 0.5, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +95,7 @@ class Ranking:
         clusters: The ImportanceTable with columns that say the same as one; None where there are none.
         without_leaks: The ImportanceTable of a second fit, without the columns that give the target away; None where
             there are none.
+        effects: What is predicted with each value of each column, see `effects_table`.
         by_class: Rankings within the held-out rows of each class, see `subset_table`; None for a regression.
         by_level: Rankings within the held-out rows of each level of the columns that were asked for; None where none
             were.
@@ -111,6 +117,7 @@ class Ranking:
     findings: tuple[Finding, ...] = ()
     clusters: ImportanceTable | None = None
     without_leaks: ImportanceTable | None = None
+    effects: pd.DataFrame = field(default_factory=lambda: effects_table((), ()))
     by_class: pd.DataFrame | None = None
     by_level: pd.DataFrame | None = None
     held_out: str = ""
@@ -187,6 +194,7 @@ class Ranking:
             "comparison": self.comparison,
             "diagnostics": self.diagnostics,
             "training_attention": self.training_attention,
+            "effects": self.effects,
         }
         further = {"importance_of_clusters": self.clusters, "importance_without_leaks": self.without_leaks}
         tables |= {name: self.table.head(0) if table is None else table for name, table in further.items()}
@@ -384,9 +392,20 @@ def rank(
         p_value = p_value_against_constant(parts, links)
         selection = Selection(fdr, fdr_control, is_trusted=p_value <= MAX_P_VALUE)
         significance = pooled_significance(parts, links, selection, job, random_state)
+        effects = _effects(plan, estimator, job)
     estimator.fitted_model_ = replace(estimator.fitted_model_, recorded=pooled_record(parts))
     permutation, scores, models = pooled_permutation(parts), pooled_scores(parts), model_scores(parts)
-    importance = importance_table(units, scores, permutation, significance)
+    outputs = shown_outputs(estimator.fitted_model_)
+    classes_shown = dict(outputs) if problem.task == "classification" else None
+    importance = importance_table(
+        units,
+        scores,
+        permutation,
+        significance,
+        importance_intervals(scores.raw, [part.block_scores for part in parts]),
+        effects,
+        classes_shown,
+    )
     warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
     layout = parts[0].estimator.fitted_model_.model.shape.layout
     findings = [
@@ -399,7 +418,7 @@ def rank(
         *linked_row_findings(parts[0].rows, layout, links, random_state),
     ]
     warn_all(warnings_of(findings))
-    of_clusters = pooled_cluster_scores(parts)
+    of_clusters = cluster_table(parts, units_of(estimator.schema_, clusters))
     n_held_out = sum(len(split.held_out) for split in splits)
     return Ranking(
         table=importance,
@@ -414,8 +433,9 @@ def rank(
         permutation=permutation,
         n_permuted=sum(part.n_permuted for part in parts),
         findings=tuple(findings),
-        clusters=None if of_clusters is None else importance_table(units_of(estimator.schema_, clusters), of_clusters),
+        clusters=of_clusters,
         without_leaks=without_leaks,
+        effects=effects_table(effects, outputs),
         by_class=subset_table(parts, subsets, range(len(classes))) if classes else None,
         by_level=subset_table(parts, subsets, range(len(classes), len(subsets))) if levels else None,
         held_out=rule.in_words(splits, links),
@@ -443,6 +463,19 @@ def _analysed(
     """Fit and read all folds; where a last fit follows, time is kept for it."""
     n_fits = len(splits) + (len(splits) > 1)
     return [analyse(plan, split, clone(estimator), job.part(n_fits - number)) for number, split in enumerate(splits)]
+
+
+def _effects(plan: Analysis, estimator: TabAttnRegressor | TabAttnClassifier, job: Job) -> tuple[Effect, ...]:
+    """Compute the effects of all columns, over fewer rows where time is short."""
+    fitted = estimator.fitted_model_
+    n_most = min(len(plan.table), n_effect_rows(fitted.model.shape.n_columns))
+    job.expect({"effects": expected_effects(fitted, n_most)})
+    with job.phase("effects", share=EFFECTS_SHARE) as phase:
+        n_rows = n_affordable(n_most, phase.expected, phase.left, MIN_AFFORDED_EFFECT_ROWS)
+        effects = column_effects(fitted, plan.table, plan.y(estimator), n_rows, plan.random_state)
+    if n_rows < n_most:
+        job.shortened.append(f"effects over {n_rows} of {n_most} rows")
+    return effects
 
 
 def _without(

@@ -31,6 +31,7 @@ FILES = {
     "importance_by_class.csv",
     "importance_by_level.csv",
     "training_attention.csv",
+    "effects.csv",
     "model.tabattn",
     *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),
 }

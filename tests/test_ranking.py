@@ -27,6 +27,7 @@ from tabattn.errors import (
     UntrustedRankingWarning,
 )
 from tabattn.estimator import TabAttnClassifier
+from tabattn.importance.effects import DIRECTIONS
 from tabattn.importance.permutation import N_LEADING
 from tabattn.importance.table import COLUMNS
 from tabattn.progress import Job
@@ -78,7 +79,11 @@ def test_files_hold_the_ranking(ranking: Ranking, tmp_path: Path) -> None:
     importance = pd.read_csv(tmp_path / "importance.csv")
     assert importance["feature"].tolist() == ranking.table["feature"].tolist()
     assert importance["importance"].tolist() == ranking.table["importance"].tolist()
-    assert importance[["ci_low", "ci_high"]].isna().all(axis=None)
+    assert importance["importance"].between(importance["ci_low"], importance["ci_high"]).all()
+    assert set(importance["direction"]) <= set(DIRECTIONS)
+    effects = pd.read_csv(tmp_path / "effects.csv")
+    assert set(effects["feature"]) == set(importance["feature"][:-1])  # the last one is constant
+    assert set(effects["output"]) == {"class_0", "class_1", "class_2"}
     assert importance["selected"].dtype == bool
     assert importance["p_value"].between(0, 1).all()
     comparison = pd.read_csv(tmp_path / "comparison.csv").set_index("measure")["value"]

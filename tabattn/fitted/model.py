@@ -237,7 +237,9 @@ class FittedModel:
         """
         return self.scores_of_parts(rows, method, units, np.ones((len(rows), 1)))[0]
 
-    def scores_of_parts(self, rows: Rows, method: Method, units: Units, row_weights: Array) -> list[Scores]:
+    def scores_of_parts(
+        self, rows: Rows, method: Method, units: Units, row_weights: Array, block: Array | None = None
+    ) -> list[Scores]:
         """Score units of columns on several parts of some rows, such as those of each class, reading each row once.
 
         Args:
@@ -246,12 +248,14 @@ class FittedModel:
             units: What to score.
             row_weights: Weight of each row in each part, shape (row, part), not all zero in any part; it is multiplied
                 by that of the rows.
+            block: Number of the block of each row, see `Reader.member_scores`.
 
         Raises:
             ParameterError: The method is unknown.
         """
         weights = torch.from_numpy(row_weights if rows.weight is None else row_weights * rows.weight[:, None])
-        return self.reader.scores_of_parts(rows.cells, rows.target, method, units, weights)
+        blocks = None if block is None else torch.from_numpy(block)
+        return self.reader.scores_of_parts(rows.cells, rows.target, method, units, weights, block=blocks)
 
     def local_scores(self, rows: Rows, method: Method, units: Units) -> pd.DataFrame:
         """Score units of columns for every row.

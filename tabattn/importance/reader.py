@@ -23,6 +23,7 @@ from tabattn.nn.tokens import Cells
 
 BLOCK_ROWS = 32
 N_PAIRS, MAX_BASELINE_ROWS = 1_024, 64
+MIN_BLOCKS, MAX_BLOCKS = 5, 20
 MAX_BACKGROUND_ELEMENTS = 32_000_000
 
 
@@ -104,10 +105,12 @@ class Reader:
         *,
         member_weight: Float[Tensor, "row member"] | None = None,
         units: Int[Tensor, " column"] | None = None,
+        block: Int[Tensor, " row"] | None = None,
     ) -> Iterator[Float[Tensor, "batch member unit"]]:
         """Score units of columns, for each row by each member.
 
-        Each row is compared with one background row, with up to 64 of them where there are fewer than 1,024 rows.
+        Each row is compared with one background row, with up to 64 of them where there are fewer than 1,024 rows. Rows
+        of different blocks are compared with different ones.
 
         Args:
             cells: The rows.
@@ -115,6 +118,7 @@ class Reader:
             method: How to score.
             member_weight: Weight of each member in each row; None for equal weights.
             units: The unit of each column, from 0 on; None where every column is a unit.
+            block: Number of the block of each row, of `n_blocks` at most; None where all are of one.
 
         Returns:
             Batch by batch the part of each member in the score of each row and unit, in double precision.
@@ -126,9 +130,10 @@ class Reader:
             raise ParameterError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
         if member_weight is None:
             member_weight = torch.ones(len(cells), self.model.shape.n_members)
-        n_background = min(len(self.background), max(1, MAX_BACKGROUND_ELEMENTS // self._n_token_elements()))
-        n_baseline_rows = min(max(1, N_PAIRS // len(cells)), MAX_BASELINE_ROWS, n_background)
-        baseline_rows = torch.arange(len(cells) * n_baseline_rows).reshape(-1, n_baseline_rows) % n_background
+        n_background = self._n_background()
+        if block is None:
+            block = torch.zeros(len(cells), dtype=torch.long)
+        baseline_rows = _baseline_rows(block, self._n_baseline_rows(len(cells)), n_background)
         background: Background | None = None
 
         def read(model: TabAttnModel, batch: Cells, rows: slice) -> Tensor:
@@ -190,6 +195,7 @@ class Reader:
         row_weights: Float[Tensor, "row part"],
         *,
         member_weight: Float[Tensor, "row member"] | None = None,
+        block: Int[Tensor, " row"] | None = None,
     ) -> list[Scores]:
         """Score units of columns on several parts of some rows, such as those of each class, reading each row once.
 
@@ -200,6 +206,7 @@ class Reader:
             units: What to score.
             row_weights: Weight of each row in each part, not all zero in any part.
             member_weight: Weight of each member in each row; None for equal weights.
+            block: Number of the block of each row, see `member_scores`.
 
         Returns:
             Scores of each part, in the order of the units.
@@ -208,11 +215,30 @@ class Reader:
             ParameterError: The method is unknown.
         """
         sums, start = torch.zeros((), dtype=torch.float64), 0
-        for each in self.member_scores(cells, target, method, member_weight=member_weight, units=units.joined):
+        scores = self.member_scores(cells, target, method, member_weight=member_weight, units=units.joined, block=block)
+        for each in scores:
             sums = sums + torch.tensordot(row_weights[start : start + len(each)].double(), each, dims=([0], [0]))
             start += len(each)
         means = sums / row_weights.double().sum(dim=0)[:, None, None]
         return [_spread(normalize_scores(part), units) for part in means.numpy()]
+
+    def n_blocks(self, n_rows: int) -> int:
+        """Return how many blocks rows can be in, so that each is compared with background rows of its own.
+
+        Args:
+            n_rows: Number of rows.
+        """
+        n_background = self._n_background()
+        n_most = min(MAX_BLOCKS, n_background, n_rows)
+        return max(min(MIN_BLOCKS, n_most), min(n_most, n_background // self._n_baseline_rows(n_rows)))
+
+    def _n_background(self) -> int:
+        """Return how many background rows fit into memory."""
+        return min(len(self.background), max(1, MAX_BACKGROUND_ELEMENTS // self._n_token_elements()))
+
+    def _n_baseline_rows(self, n_rows: int) -> int:
+        """Return how many background rows each of some rows is compared with."""
+        return min(max(1, N_PAIRS // n_rows), MAX_BASELINE_ROWS, self._n_background())
 
     def _n_read_rows(self) -> int:
         """Return how many rows are read at once, so that all weights and a few arrays as wide as tokens fit."""
@@ -235,6 +261,19 @@ def _spread(scores: Scores, units: Units) -> Scores:
         std=units.spread(scores.std),
         by_member=units.spread(scores.by_member),
     )
+
+
+def _baseline_rows(block: Int[Tensor, " row"], n_baseline_rows: int, n_background: int) -> Int[Tensor, "row baseline"]:
+    """Return the background rows that each row is compared with, those of its block one after another."""
+    n_blocks = int(block.max()) + 1
+    n_own = n_background // n_blocks
+    n_baseline_rows = min(n_baseline_rows, n_own)
+    order = torch.argsort(block, stable=True)
+    first = torch.searchsorted(block[order], torch.arange(n_blocks))
+    place = torch.empty_like(block)
+    place[order] = torch.arange(len(block)) - first[block[order]]
+    own = (place[:, None] * n_baseline_rows + torch.arange(n_baseline_rows)) % n_own
+    return block[:, None] + n_blocks * own
 
 
 def _full(cells: Cells) -> Cells:

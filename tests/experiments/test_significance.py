@@ -31,7 +31,8 @@ def test_a_table_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(significance, "SMALL", significance.SMALL | {"max_epochs": 20})
     monkeypatch.setattr(significance, "DESIGNS", ("ar1",))
     table, drivers = significance.table_of("ar1", 300, 1)
-    found = significance.measure(table, drivers, 1)
+    found = significance.measure(table, drivers, 1, significance.table_of("ar1", 2_200, 2)[0])
     assert found["power"] > 0.5
+    assert 0.4 < found["covered"] <= 1
     significance.main(["--designs", "ar1", "--n-rows", "60", "--n-seeds", "1", "--out", str(tmp_path / "s.csv")])
     assert read(tmp_path / "s.csv")["design"].tolist() == ["ar1"]

@@ -24,12 +24,12 @@ def make_scores(*raw: float) -> Scores:
 def test_columns_stand_in_the_order_of_the_contract() -> None:
     header = (
         "rank,feature,kind,importance,std,ci_low,ci_high,p_value,selected,"
-        "permutation_mean,permutation_std,permutation_rank,q_value,conditional,sampler_fit"
+        "permutation_mean,permutation_std,permutation_rank,q_value,conditional,sampler_fit,direction,effect,effect_on"
     )
     table = importance_table(
         make_units("a"), Scores(np.array([3.0]), np.array([1.0]), np.array([0.0]), np.array([[3.0]]))
     )
-    assert table.to_csv(index=False, lineterminator="\n") == f"{header}\n1,a,numeric,1.0,0.0,,,,,,,,,,\n"
+    assert table.to_csv(index=False, lineterminator="\n") == f"{header}\n1,a,numeric,1.0,0.0,,,,,,,,,,,,,\n"
     assert ",".join(COLUMNS) == header
 
 
