@@ -206,7 +206,7 @@ def plot(summary: pd.DataFrame, path: Path) -> None:
     positions = np.arange(len(order))
     if CEILING in wide:
         axes.barh(positions, wide.loc[order, CEILING], color="0.88", label=CEILING)
-    for method, marker in (("contribution", "o"), ("knockout", "s"), ("norm", "^"), ("mean", "x")):
+    for method, marker in (("contribution", "o"), ("swap", "s"), ("norm", "^"), ("mean", "x")):
         axes.plot(wide.loc[order, method], positions, marker, label=method)
     baseline = summary[(summary["model"] == BASELINE) & (summary["method"] == "mean")].set_index("table")["spearman"]
     if len(baseline):

@@ -163,7 +163,7 @@ def measure_syn(name: str, n_columns: int, limits: Limits, seed: int) -> list[di
     estimator = TabAttnClassifier(random_state=seed, **limits.parameters).fit(fitted.X, fitted.y)
     anywhere = KnownTable(known.X, known.y, np.atleast_2d(known.is_driver.any(axis=0)))
     rows: list[dict[str, Any]] = []
-    for method in (DEFAULT_METHOD, "knockout"):
+    for method in (DEFAULT_METHOD, "swap"):
         local = estimator.explain(selecting.X, selecting.y, method=method)
         selected, everywhere = selected_by_region(selecting.X, local, known.X), selected_globally(local)
         found = {"": discoveries(selected, known), " anywhere": discoveries(everywhere[None], anywhere)}

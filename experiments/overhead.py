@@ -5,7 +5,7 @@
 Steps: the same model, batches and optimizer in `tabattn.training.fitting.train` (Lightning, with what its callbacks do:
 the average of the weights, the history of attention, a validation of one row per epoch) and in a bare loop, in turn;
 what two more epochs add, so that what a fit costs once is not counted. Readings: `predict`, `mean_attention` and
-`importance_table` by every method of one fitted estimator in turn; `knockout` against scikit-learn's permutation
+`importance_table` by every method of one fitted estimator in turn; `swap` against scikit-learn's permutation
 importance with one repeat at 100 columns; and what one reading by the default method adds to the peak memory of a fresh
 process that has predicted the same rows, for 5,000 and 50,000 of them.
 """
@@ -127,14 +127,14 @@ def reading(estimator: TabAttnRegressor, X: pd.DataFrame, method: Method) -> Cal
 
 
 def wide_times(n_fitted: int, n_rows: int, n_columns: int) -> dict[str, float]:
-    """Return seconds of `knockout` and of permutation importance with one repeat."""
+    """Return seconds of `swap` and of permutation importance with one repeat."""
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(n_fitted, n_columns)))
     estimator = TabAttnRegressor(max_epochs=1, random_state=0, device="cpu").fit(X, X[0])
     rows = pd.DataFrame(np.random.default_rng(1).normal(size=(n_rows, n_columns)))
     return in_turn(
         {
             "permutation": lambda: permutation_scores(estimator, rows, rows[0], n_repeats=1),
-            "knockout": reading(estimator, rows, "knockout"),
+            "swap": reading(estimator, rows, "swap"),
             "contribution": reading(estimator, rows, "contribution"),
         },
         N_WIDE_TURNS,
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--step-rows", type=int, default=8_192, help="rows of the epochs whose steps are timed")
     parser.add_argument("--read-rows", type=int, default=20_000, help="rows to predict and to read")
     parser.add_argument("--memory-rows", type=int, nargs="+", default=MEMORY_ROWS, help="rows to measure memory with")
-    parser.add_argument("--wide-rows", type=int, default=1_000, help="rows to compare knockout and permutation with")
+    parser.add_argument("--wide-rows", type=int, default=1_000, help="rows to compare swap and permutation with")
     parser.add_argument("--wide-columns", type=int, default=100, help="columns of these rows")
     parser.add_argument("--turns", type=int, default=5, help="runs of everything that takes turns")
     add_result_arguments(parser, "overhead.csv", restartable=False)
@@ -207,8 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows += [{"what": f"{name}, {what}", "value": round(seconds, 3), "unit": "s"} for name, seconds in wide.items()]
         rows.append(
             {
-                "what": f"knockout / permutation with one repeat, {tokens} tokens",
-                "value": round(wide["knockout"] / wide["permutation"], 3),
+                "what": f"swap / permutation with one repeat, {tokens} tokens",
+                "value": round(wide["swap"] / wide["permutation"], 3),
                 "unit": "ratio",
             }
         )

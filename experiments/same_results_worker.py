@@ -70,7 +70,7 @@ def numbers_of(seed: int, directory: Path | None) -> Iterator[tuple[str, Any]]:
             what = f"made, {task}, {encoder}"
             yield f"{what}, prediction", est.predict(X) if task == "regression" else est.predict_proba(X)
             yield f"{what}, importances", est.feature_importances_
-            for method in ("contribution", "knockout", "gradient", "norm", "mean", "rollout"):
+            for method in ("contribution", "swap", "gradient", "norm", "mean", "rollout"):
                 yield f"{what}, {method}", est.explain(X[300:], known[300:], method=method).to_numpy()
             yield f"{what}, permutation", est.permutation_scores(X[300:], known[300:], n_repeats=2).repeats
             yield f"{what}, drift", est.attention_drift(X[300:]).set_index("feature").sort_index()["statistic"]

@@ -5,12 +5,15 @@
 
 Tables of 20 columns, five of which drive Y = x_a x_b + 2 sin x_c + 1.5 |x_d| + x_e + noise: *indep*, *ar1* (each
 column correlates .6 with the one before), *block* (blocks of four that correlate .8), *curve* (next to each driver a
-column that is its square plus noise), *noisy* (ar1 with noise of standard deviation 3) and *null* (Y is noise). A
-column is null if Y is independent of it given the others. Each table is ranked by `rank`, on every third seed with the
-defaults, else with four members of width 16. Kept in results/significance.csv table by table; significance_summary.csv
-has the share of null p-values below .01, .05 and .1, the mean share of false discoveries, the power, the share of
-tables in which anything false is selected, and the share of the intervals of importance (ci_low to ci_high) that cover
-the importance which the same model has on 8,000 fresh rows, compared with 2,000 others.
+column that is its square plus noise), *noisy* (ar1 with noise of standard deviation 3), *null* (Y is noise) and
+*additive* (ar1 with x_a + x_b in place of their product: no two columns act together). A column is null if Y is
+independent of it given the others. Each table is ranked by `rank`, on every third seed with the defaults, else with
+four members of width 16. Kept in results/significance.csv table by table; significance_summary.csv has the share of
+null p-values below .01, .05 and .1, the mean share of false discoveries, the power, the share of tables in which
+anything false is selected, and the share of the intervals of importance (ci_low to ci_high) that cover the importance
+which the same model has on 8,000 fresh rows, compared with 2,000 others. Of the interactions: in how many tables the
+true pair is selected, and any other one. Of the smallest sufficient set: the share of drivers in it, and how many
+columns that are none.
 """
 
 import argparse
@@ -30,7 +33,7 @@ from tabattn.ranking import Ranking
 
 COMMAND = "python -m experiments.significance"
 KEYS = ("design", "n_rows", "seed")
-DESIGNS = ("indep", "ar1", "block", "curve", "noisy", "null")
+DESIGNS = ("indep", "ar1", "block", "curve", "noisy", "null", "additive")
 N_COLUMNS, LEVELS = 20, (0.01, 0.05, 0.1)
 N_OTHERS, N_FRESH = 2_000, 8_000
 SMALL: dict[str, Any] = {"n_members": 4, "d_token": 16, "n_layers": 2}
@@ -41,7 +44,7 @@ def table_of(design: str, n_rows: int, seed: int) -> tuple[pd.DataFrame, list[st
     random = np.random.default_rng([seed, DESIGNS.index(design)])
     X = random.normal(size=(n_rows, N_COLUMNS))
     drivers = [0, 4, 8, 12, 16]
-    if design in {"ar1", "noisy"}:
+    if design in {"ar1", "noisy", "additive"}:
         drivers = [2, 6, 10, 14, 18]
         for column in range(1, N_COLUMNS):
             X[:, column] = 0.6 * X[:, column - 1] + 0.8 * X[:, column]
@@ -51,7 +54,7 @@ def table_of(design: str, n_rows: int, seed: int) -> tuple[pd.DataFrame, list[st
         for column in drivers:
             X[:, column + 1] = X[:, column] ** 2 + 0.5 * X[:, column + 1]
     a, b, c, d, e = (X[:, column] for column in drivers)
-    signal = a * b + 2 * np.sin(c) + 1.5 * np.abs(d) + e
+    signal = (a + b if design == "additive" else a * b) + 2 * np.sin(c) + 1.5 * np.abs(d) + e
     noise = random.normal(size=n_rows) * (3 if design == "noisy" else 1)
     table = pd.DataFrame(X, columns=[f"x{column}" for column in range(N_COLUMNS)])
     is_null = design == "null"
@@ -83,7 +86,34 @@ def measure(table: pd.DataFrame, drivers: Sequence[str], seed: int, fresh: pd.Da
     power = float(selected[is_driver].mean()) if len(drivers) else float("nan")
     found_false = {"fdr": n_false / max(1, int(selected.sum())), "power": power, "any_false": float(n_false > 0)}
     covered = float(covers[is_driver].mean()) if len(drivers) else float("nan")
-    return below | found_false | {"covered": covered, "covered, idle": float(covers[~is_driver].mean())}
+    return (
+        below
+        | found_false
+        | {"covered": covered, "covered, idle": float(covers[~is_driver].mean())}
+        | _of_interactions(ranking, drivers)
+        | _of_sufficient_set(ranking, drivers)
+    )
+
+
+def _of_interactions(ranking: Ranking, drivers: Sequence[str]) -> dict[str, float]:
+    """Return whether the first two drivers are selected as a pair, and any other pair."""
+    found = ranking.interactions
+    pairs = {frozenset(pair) for pair in found.loc[found["selected"], ["feature_1", "feature_2"]].to_numpy().tolist()}
+    true = frozenset(drivers[:2])
+    return {
+        "pair_found": float(true in pairs) if len(drivers) else float("nan"),
+        "any_other_pair": float(len(pairs - {true}) > 0),
+    }
+
+
+def _of_sufficient_set(ranking: Ranking, drivers: Sequence[str]) -> dict[str, float]:
+    """Return the share of drivers in the smallest sufficient set, and the number of other columns in it."""
+    steps = ranking.sufficient_set
+    if steps.empty:
+        return {"drivers_in_set": float("nan"), "others_in_set": float("nan")}
+    kept = set(ranking.table["feature"]) - set(steps.loc[steps["is_sufficient"], "feature"])
+    share = len(kept & set(drivers)) / len(drivers) if len(drivers) else float("nan")
+    return {"drivers_in_set": share, "others_in_set": float(len(kept - set(drivers)))}
 
 
 def summarize(cells: pd.DataFrame) -> pd.DataFrame:

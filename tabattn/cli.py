@@ -3,17 +3,15 @@
 Exit codes: 0 done; 2 the user's input is at fault, with one line on the standard error stream; 1 a defect of ours.
 """
 
-import math
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from tabattn.choices import (
     DEFAULT_METHOD,
@@ -28,14 +26,11 @@ from tabattn.choices import (
 )
 from tabattn.errors import ParameterError, ReadingNote, TabAttnError, TabAttnWarning
 from tabattn.files import check_writable
+from tabattn.output.terminal import drift_table, numbers_table, print_importance, print_notes, print_ranking
 from tabattn.version import __version__
 
 if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped options need not wait for torch
-    import pandas as pd
-
     from tabattn.explanation import Explanation
-    from tabattn.importance.table import ImportanceTable
-    from tabattn.ranking import Ranking
     from tabattn.rankings import Rankings
     from tabattn.text import TextReading
 
@@ -53,7 +48,6 @@ MaxMemory = Annotated[
     float | None,
     typer.Option(metavar="GB", help="Memory that reading may take.", show_default="most of what is free"),
 ]
-N_SHOWN, N_FIRST = 10, 3
 LINE_WIDTH = 110
 
 app = typer.Typer(
@@ -294,15 +288,15 @@ def explain_command(
     console.print(f"{len(found.local)} rows read, {found.local.shape[1]} columns.")
     if len(found.scores):
         console.print("\nAre they predicted as well as rows that were held out in training?")
-        console.print(_numbers_table(found.scores))
+        console.print(numbers_table(found.scores))
     console.print("\nWhich columns matter in these rows?")
-    _print_importance(console, found.importance)
+    print_importance(console, found.importance)
     console.print(
         f"\nDoes the model look at them as in training? Attention to {n_drifted} of {len(found.drift)} columns differs."
     )
     if n_drifted:
-        console.print(_drift_table(found.drift))
-    _print_notes(console, [each.message for each in found.findings])
+        console.print(drift_table(found.drift))
+    print_notes(console, [each.message for each in found.findings])
     files = (
         "predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv, "
         "plots/"
@@ -341,7 +335,7 @@ def text_command(
 
     read = run_job(job)
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
-    _print_importance(console, read.table)
+    print_importance(console, read.table)
     console.print(f"\nFiles: {escape(str(out))}/ (importance.csv, attention.csv, words.csv, plots/)")
 
 
@@ -363,15 +357,6 @@ def run_job(job: Callable[[], Result]) -> Result:
                 if issubclass(each.category, TabAttnWarning):
                     what = "note" if issubclass(each.category, ReadingNote) else "warning"
                     typer.echo(f"tabattn: {what}: {each.message}", err=True)
-
-
-def _drift_table(drift: "pd.DataFrame") -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("feature", "training", "inference", "adjusted p"):
-        table.add_column(name, justify="left" if name == "feature" else "right")
-    for row in drift[drift["drifted"]].head(N_SHOWN).itertuples():
-        table.add_row(escape(str(row.feature)), f"{row.training:.4f}", f"{row.inference:.4f}", f"{row.p_value:.2g}")
-    return table
 
 
 def _kinds(options: list[str]) -> dict[str, str]:
@@ -405,134 +390,12 @@ def _groups(options: list[str]) -> dict[str, list[str]]:
 def _report(rankings: "Rankings", out: Path) -> None:
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
     for target, ranking in rankings.by_target.items():
-        _report_one(console, ranking, target)
+        print_ranking(console, ranking, target)
         console.print()
     files = "importance.csv, effects.csv, comparison.csv, diagnostics.csv, model.tabattn, plots/"
     if len(rankings.by_target) > 1:
         files = f"importance_of_targets.csv, and in {', '.join(rankings.folders.values())}: {files}"
     console.print(f"Files: {escape(str(out))}/ ({escape(files)})")
-
-
-def _report_one(console: Console, ranking: "Ranking", target: str) -> None:
-    problem = ranking.problem
-    n_values = problem.y.nunique()
-    how = f"classification, {n_values} classes" if problem.task == "classification" else "regression"
-    console.print(
-        f"Target {escape(repr(target))}: {how}; {ranking.n_train} rows fitted, {escape(ranking.held_out)} held out, "
-        f"{problem.X.shape[1]} columns. Best epoch {ranking.estimator.best_epoch_} of {ranking.estimator.n_iter_}."
-    )
-    if ranking.shortened:
-        console.print(f"The time limit allowed only: {'; '.join(ranking.shortened)}.")
-    console.print("\nDoes the model predict? Scores on held-out rows:")
-    console.print(_numbers_table(ranking.models))
-    console.print("\nWhich columns drive the target?")
-    _print_importance(console, ranking.table)
-    console.print(f"\nDo attention and permutation importance agree ({_shuffles(ranking)})?\n{_agreement(ranking)}")
-    _print_notes(console, [each.message for each in ranking.findings if each.category is None])
-    if ranking.by_level is not None:
-        console.print("\nWhich columns matter where? More in importance_by_level.csv.")
-        console.print(_levels_table(ranking.by_level))
-
-
-def _levels_table(by_level: "pd.DataFrame") -> Table:
-    """Return the first three columns of each level."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("column", "level", "rows", "first columns"):
-        table.add_column(name, justify="right" if name == "rows" else "left")
-    for (column, level), group in list(by_level.groupby(["column", "level"], sort=False))[:N_SHOWN]:
-        first = ", ".join(f"{row.feature} {row.importance:.2f}" for row in group.head(N_FIRST).itertuples())
-        table.add_row(escape(str(column)), escape(str(level)), str(group["n_rows"].iloc[0]), escape(first))
-    return table
-
-
-def _print_notes(console: Console, notes: list[str]) -> None:
-    if notes:
-        console.print("\nWhat else to know:")
-    for note in notes:
-        console.print(f"- {escape(note)}")
-
-
-def _numbers_table(scores: "pd.DataFrame") -> Table:
-    """Return scores, one model or set of rows per line."""
-    table = Table(box=None, pad_edge=False)
-    for place, name in enumerate(scores.columns):
-        table.add_column(name, justify="right" if place else "left")
-    for name, *values in scores.itertuples(index=False):
-        table.add_row(name, *(_number(value) for value in values))
-    return table
-
-
-def _number(value: float) -> str:
-    if isinstance(value, int):
-        return str(value)
-    return "" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"
-
-
-def _print_importance(console: Console, importance: "ImportanceTable") -> None:
-    """Print the first columns of a ranking."""
-    console.print(_importance_table(importance))
-    if len(importance) > N_SHOWN:
-        console.print(f" ... ({len(importance) - N_SHOWN} more in importance.csv)")
-
-
-def _importance_table(importance: "ImportanceTable") -> Table:
-    table = Table(box=None, pad_edge=False)
-    has_permutation = bool(importance["permutation_mean"].notna().any())
-    has_interval = bool(importance["ci_low"].notna().any())
-    has_direction = bool(importance["direction"].notna().any())
-    is_tested = bool(importance["q_value"].notna().any())
-    names = ["rank", "feature", "importance"] + ["95 %"] * has_interval + ["direction"] * has_direction
-    names += ["adds to others"] * is_tested + ["permutation (rank)"] * has_permutation
-    for name in names:
-        is_text = name in {"feature", "direction", "adds to others"}
-        table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "feature")
-    for row in importance.head(N_SHOWN).itertuples():
-        cells = [str(row.rank), escape(str(row.feature)), f"{row.importance:.4f}"]
-        if has_interval:
-            cells.append(f"{row.ci_low:.3f}-{row.ci_high:.3f}")
-        if has_direction:
-            cells.append(escape(_direction(row)))
-        if is_tested:
-            cells.append(f"{'yes' if row.selected else 'no'} (q = {row.q_value:.1g})")
-        if has_permutation:
-            cells.append(f"{row.permutation_mean:.3g} ({row.permutation_rank})")
-        table.add_row(*cells)
-    return table
-
-
-def _direction(row: Any) -> str:
-    """Say which way a column acts, and by how much."""
-    if not isinstance(row.direction, str):
-        return ""
-    if row.direction == "none":
-        return "none"
-    class_ = f" {row.effect_on}" if isinstance(row.effect_on, str) else ""
-    return f"{row.direction} {row.effect:+.2g}{class_}"
-
-
-def _shuffles(ranking: "Ranking") -> str:
-    """Say how permutation importance was measured, and how far its ranks would differ by other shuffles."""
-    counts = ranking.permutation.n_repeats
-    most, fewest = int(counts.max()), int(counts.min())
-    said = f"{most} shuffle{'s' * (most > 1)} per column"
-    if fewest < most:
-        said = f"{most} shuffles of the first {(counts == most).sum()} columns, {fewest} of the others"
-    if ranking.n_permuted < ranking.n_held_out:
-        said += f", {ranking.n_permuted} of the {ranking.n_held_out} rows"
-    error = ranking.permutation.rank_error
-    return said if math.isnan(error) else f"{said}, ranks ± {error:.1f}"
-
-
-def _agreement(ranking: "Ranking") -> str:
-    from tabattn.importance.comparison import top_k
-
-    agreement = ranking.agreement
-    k = top_k(len(ranking.units.scored))
-    return (
-        f"Spearman {agreement['spearman']:.2f} (p = {agreement['p_value']:.2g}), Kendall {agreement['kendall']:.2f}, "
-        f"weighted Kendall {agreement['weighted_kendall']:.2f}, NDCG {agreement['ndcg']:.2f}, "
-        f"{round(agreement['top_k_overlap'] * k)} of the top {k} in common."
-    )
 
 
 if __name__ == "__main__":

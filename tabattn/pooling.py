@@ -10,71 +10,96 @@ from scipy.stats import ttest_1samp
 
 from tabattn.analysis import BOOSTING, OURS, HeldOutPart, n_affordable
 from tabattn.arrays import Array
-from tabattn.choices import FdrControl
 from tabattn.diagnostics.baselines import dummy
 from tabattn.encoding.target import ClassEncoding
-from tabattn.fitted.evaluation import MAX_EVALUATED_ROWS, TEST_SHARE, expected_tests, significance_of
+from tabattn.fitted.evaluation import (
+    TEST_SHARE,
+    DrawnRows,
+    EvaluatedUnits,
+    expected_tests,
+    n_evaluated_rows,
+    significance_of,
+)
+from tabattn.fitted.interactions import Interactions, interactions_of, paired_units
 from tabattn.fitted.model import FittedModel
 from tabattn.fitted.record import HeldOutRecord
 from tabattn.fitted.scores import held_out_scores
+from tabattn.fitted.sufficient import Elimination, eliminate
 from tabattn.importance.aggregation import Scores, normalize_scores
 from tabattn.importance.intervals import importance_intervals
 from tabattn.importance.permutation import PermutationScores
-from tabattn.importance.significance import Significance
+from tabattn.importance.significance import Selection, Significance
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units
 from tabattn.progress import Job
 from tabattn.table.links import RowLinks
 from tabattn.table.subsets import Subset
 
+EXPECTED_JOINT, JOINT_SHARE, MAX_ELIMINATED = 0.5, 0.3, 300
 SUBSET_COLUMNS = ("column", "level", "n_rows", "rank", "feature", "importance", "std")
 
 
-@dataclass(frozen=True)
-class Selection:
-    """What is selected.
+@dataclass(frozen=True, eq=False)
+class Tests:
+    """What the columns add given the others, by rows that neither trained nor selected the evaluated models.
 
     Args:
-        rate: Rate of false discoveries among the selected columns.
-        control: How it is kept.
-        is_trusted: Whether the model beats a constant; else nothing is selected.
+        significance: Of the columns.
+        of_clusters: With columns that say the same as one; None where there are none.
+        interactions: Pairs of the selected columns.
+        elimination: Steps to the smallest sufficient set; empty where the model does not beat a constant.
     """
 
-    rate: float
-    control: FdrControl
-    is_trusted: bool
+    significance: Significance
+    of_clusters: Significance | None
+    interactions: Interactions
+    elimination: Sequence[Elimination]
 
 
-def pooled_significance(
-    parts: Sequence[HeldOutPart], links: RowLinks, selection: Selection, job: Job, random_state: int
-) -> Significance:
-    """Test what the columns add given the others, on rows that neither trained nor selected the evaluated models.
+def pooled_tests(
+    parts: Sequence[HeldOutPart], links: RowLinks, clusters: Units | None, selection: Selection, job: Job, seed: int
+) -> Tests:
+    """Test what the columns add given the others, and which act together, and drop those that are not needed.
 
     Args:
         parts: One or more, of the same table.
         links: Which rows belong together, and when they were.
+        clusters: The columns, with those that say the same as one; None where there are none.
         selection: What is selected.
         job: The job that this is a part of.
-        random_state: Seed.
+        seed: Seed of the draws.
     """
     evaluated = [each for part in parts for each in part.evaluated]
-    n_most = min(MAX_EVALUATED_ROWS, max(len(each.cells) for each in evaluated))
-    job.expect({"tests": expected_tests(evaluated, n_most)})
+    units, are_linked = parts[0].units, links.is_asked or links.time is not None
+    n_most = min(n_evaluated_rows(len(units.scored)), max(len(each.cells) for each in evaluated))
+    seconds = expected_tests(evaluated, n_most)
+    job.expect({"tests": seconds, "interactions": EXPECTED_JOINT * seconds, "sufficient set": EXPECTED_JOINT * seconds})
     with job.phase("tests", share=TEST_SHARE) as phase:
         n_rows = n_affordable(n_most, phase.expected, phase.left)
-        found = significance_of(
-            evaluated,
-            parts[0].units,
-            are_linked=links.is_asked or links.time is not None,
-            rate=selection.rate,
-            control=selection.control,
-            is_trusted=selection.is_trusted,
-            max_rows=n_rows,
-            random_state=random_state,
-        )
+        columns = [units.model_columns(unit) for unit in units.scored]
+        drawn = DrawnRows.of(evaluated, columns, n_rows, seed)
+        found = EvaluatedUnits.of(drawn, columns, are_linked=are_linked)
+        significance, of_clusters = significance_of(found, units, selection), None
+        if clusters is not None:
+            joint = [each for unit in clusters.scored if len(each := clusters.model_columns(unit)) > 1]
+            also = EvaluatedUnits.of(DrawnRows.of(evaluated, joint, n_rows, seed), joint, are_linked=are_linked)
+            wanted = [clusters.model_columns(unit) for unit in clusters.scored]
+            of_clusters = significance_of(found.taken(also, wanted), clusters, selection)
     if n_rows < n_most:
         job.shortened.append(f"{n_rows} of {n_most} tested rows")
-    return found
+    with job.phase("interactions", share=JOINT_SHARE) as phase:
+        chosen = paired_units(parts[0].scores.importance, significance.selected)
+        if phase.expected > phase.left:
+            chosen = []
+            job.shortened.append("no interactions")
+        interactions = interactions_of(drawn, units, chosen, selection)
+    with job.phase("sufficient set", share=JOINT_SHARE) as phase:
+        has_time = phase.expected <= phase.left
+        if not has_time:
+            job.shortened.append("no sufficient set")
+        is_wanted = has_time and selection.is_trusted and len(units.scored) <= MAX_ELIMINATED
+        elimination = eliminate(drawn, units, significance.increase) if is_wanted else []
+    return Tests(significance, of_clusters, interactions, elimination)
 
 
 def model_scores(parts: Sequence[HeldOutPart]) -> pd.DataFrame:
@@ -180,19 +205,23 @@ def pooled_scores(parts: Sequence[HeldOutPart]) -> Scores:
     return averaged_scores([part.scores for part in parts], _row_fractions(parts))
 
 
-def cluster_table(parts: Sequence[HeldOutPart], clusters: Units) -> ImportanceTable | None:
+def cluster_table(
+    parts: Sequence[HeldOutPart], clusters: Units, significance: Significance | None
+) -> ImportanceTable | None:
     """Return the ImportanceTable with columns that say the same as one; None where there are none.
 
     Args:
         parts: One or more, of the same table.
         clusters: The columns, in clusters.
+        significance: Of these.
     """
     scores = [part.cluster_scores for part in parts if part.cluster_scores is not None]
     blocks = [part.cluster_block_scores for part in parts if part.cluster_block_scores is not None]
     if not scores:
         return None
     pooled = averaged_scores(scores, _row_fractions(parts))
-    return importance_table(clusters, pooled, intervals=importance_intervals(pooled.raw, blocks))
+    intervals = importance_intervals(pooled.raw, blocks)
+    return importance_table(clusters, pooled, significance=significance, intervals=intervals)
 
 
 def subset_table(parts: Sequence[HeldOutPart], subsets: Sequence[Subset], numbers: Sequence[int]) -> pd.DataFrame:

@@ -37,19 +37,21 @@ from tabattn.errors import (
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_atomic
 from tabattn.fitted.effects import column_effects, expected_effects, n_effect_rows, shown_outputs
+from tabattn.fitted.interactions import INTERACTION_COLUMNS
+from tabattn.fitted.sufficient import elimination_table
 from tabattn.held_out import HoldOutRule
 from tabattn.importance.comparison import Agreement, compare_rankings
 from tabattn.importance.effects import Effect, effects_table
 from tabattn.importance.intervals import importance_intervals
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import PermutationScores, Repeats
+from tabattn.importance.significance import Selection
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.output.results import csv_writer, result_writers
 from tabattn.parameters import check_parameters
 from tabattn.pooling import (
     SUBSET_COLUMNS,
-    Selection,
     cluster_table,
     model_scores,
     p_value_against_constant,
@@ -58,7 +60,7 @@ from tabattn.pooling import (
     pooled_permutation,
     pooled_record,
     pooled_scores,
-    pooled_significance,
+    pooled_tests,
     subset_table,
 )
 from tabattn.progress import Job
@@ -96,6 +98,9 @@ class Ranking:
         without_leaks: The ImportanceTable of a second fit, without the columns that give the target away; None where
             there are none.
         effects: What is predicted with each value of each column, see `effects_table`.
+        interactions: Pairs of selected columns that act together, see `tabattn.fitted.interactions`.
+        sufficient_set: Backward elimination to the smallest set of columns that predicts as well as all, see
+            `elimination_table`.
         by_class: Rankings within the held-out rows of each class, see `subset_table`; None for a regression.
         by_level: Rankings within the held-out rows of each level of the columns that were asked for; None where none
             were.
@@ -118,6 +123,8 @@ class Ranking:
     clusters: ImportanceTable | None = None
     without_leaks: ImportanceTable | None = None
     effects: pd.DataFrame = field(default_factory=lambda: effects_table((), ()))
+    interactions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(INTERACTION_COLUMNS)))
+    sufficient_set: pd.DataFrame = field(default_factory=lambda: elimination_table((), ()))
     by_class: pd.DataFrame | None = None
     by_level: pd.DataFrame | None = None
     held_out: str = ""
@@ -195,6 +202,8 @@ class Ranking:
             "diagnostics": self.diagnostics,
             "training_attention": self.training_attention,
             "effects": self.effects,
+            "interactions": self.interactions,
+            "sufficient_set": self.sufficient_set,
         }
         further = {"importance_of_clusters": self.clusters, "importance_without_leaks": self.without_leaks}
         tables |= {name: self.table.head(0) if table is None else table for name, table in further.items()}
@@ -391,7 +400,8 @@ def rank(
             estimator, units = parts[0].estimator, parts[0].units
         p_value = p_value_against_constant(parts, links)
         selection = Selection(fdr, fdr_control, is_trusted=p_value <= MAX_P_VALUE)
-        significance = pooled_significance(parts, links, selection, job, random_state)
+        in_clusters = units_of(estimator.schema_, clusters) if clusters else None
+        tests = pooled_tests(parts, links, in_clusters, selection, job, random_state)
         effects = _effects(plan, estimator, job)
     estimator.fitted_model_ = replace(estimator.fitted_model_, recorded=pooled_record(parts))
     permutation, scores, models = pooled_permutation(parts), pooled_scores(parts), model_scores(parts)
@@ -401,7 +411,7 @@ def rank(
         units,
         scores,
         permutation,
-        significance,
+        tests.significance,
         importance_intervals(scores.raw, [part.block_scores for part in parts]),
         effects,
         classes_shown,
@@ -418,7 +428,6 @@ def rank(
         *linked_row_findings(parts[0].rows, layout, links, random_state),
     ]
     warn_all(warnings_of(findings))
-    of_clusters = cluster_table(parts, units_of(estimator.schema_, clusters))
     n_held_out = sum(len(split.held_out) for split in splits)
     return Ranking(
         table=importance,
@@ -433,7 +442,9 @@ def rank(
         permutation=permutation,
         n_permuted=sum(part.n_permuted for part in parts),
         findings=tuple(findings),
-        clusters=of_clusters,
+        clusters=None if in_clusters is None else cluster_table(parts, in_clusters, tests.of_clusters),
+        interactions=tests.interactions.table(units.names),
+        sufficient_set=elimination_table(tests.elimination, units.names),
         without_leaks=without_leaks,
         effects=effects_table(effects, outputs),
         by_class=subset_table(parts, subsets, range(len(classes))) if classes else None,

@@ -29,7 +29,7 @@ WORD_PREFIXES = ("▁", "Ġ")
 REFUSED: Mapping[str, str] = {
     "norm": "it needs the value projections, which models of this library do not return",
     "contribution": "it needs a target and other sentences to compare with",
-    "knockout": "it needs a target and other sentences to compare with",
+    "swap": "it needs a target and other sentences to compare with",
 }
 
 

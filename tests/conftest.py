@@ -32,6 +32,8 @@ FILES = {
     "importance_by_level.csv",
     "training_attention.csv",
     "effects.csv",
+    "interactions.csv",
+    "sufficient_set.csv",
     "model.tabattn",
     *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),
 }

@@ -31,7 +31,7 @@ def test_the_command_writes_what_the_model_makes_of_new_rows(model: Path, mixed:
     shuffled = table[["other", "grade", "flag", "noise", "line", "heat"]]
     shuffled.to_csv(tmp_path / "new.csv", index=False)
     command = ["explain", str(model), str(tmp_path / "new.csv"), "--out", str(tmp_path / "out")]
-    done = run(*command, "--target", "grade", "--method", "knockout", "--group", "idle=noise", "--group", "idle=flag")
+    done = run(*command, "--target", "grade", "--method", "swap", "--group", "idle=noise", "--group", "idle=flag")
     assert done.code == 0, done.err
     assert files(tmp_path / "out") == TABLES | PLOTS
     predictions, local, importance, attention, drift = (
@@ -50,7 +50,7 @@ def test_the_command_writes_what_the_model_makes_of_new_rows(model: Path, mixed:
     np.testing.assert_allclose(drift.set_index("feature")["inference"][attention.columns], attention.mean())
     assert "80 rows read, 3 columns." in done.out
     before = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
-    run(*command, "--target", "grade", "--method", "knockout", "--group", "idle=noise", "--group", "idle=flag")
+    run(*command, "--target", "grade", "--method", "swap", "--group", "idle=noise", "--group", "idle=flag")
     assert before == {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
 
 

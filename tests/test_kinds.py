@@ -37,7 +37,7 @@ def test_each_kind_predicts_nearly_as_well_as_the_default_and_finds_the_five_dri
     for kind in KINDS:
         est = TabAttnRegressor(encoder=kind, **settings).fit(X[:1000], y[:1000])
         assert est.score(X[1000:], y[1000:]) > 0.95 * default, kind
-        for method in ("contribution", "knockout"):
+        for method in ("contribution", "swap"):
             ranked = est.importance_table(X[1000:], y[1000:], method=method)["feature"]
             assert set(ranked[:5]) == {"x1", "x2", "x3", "x4", "x5"}, (kind, method)
         assert set(X.columns[np.argsort(-est.feature_importances_)[:5]]) == {"x1", "x2", "x3", "x4", "x5"}

@@ -311,7 +311,7 @@ def test_numbers_may_be_written_with_a_decimal_comma(tmp_path: Path) -> None:
         ({"n_repeats": 0}, "n_repeats must be 'auto' or an integer of at least 1, got 0"),
         ({"n_repeats": "many"}, "n_repeats must be 'auto' or an integer of at least 1, got 'many'"),
         ({"kinds": {"colour": "text"}}, "kinds must name columns of the table, got 'colour'"),
-        ({"method": "lime"}, "method must be one of contribution, knockout"),
+        ({"method": "lime"}, "method must be one of contribution, swap"),
         ({"encoder": "rnn"}, "encoder must be one of class, bert"),
         ({"max_epochs": 0}, "max_epochs must be an integer"),
         ({"n_layer": 2}, "must be those of the estimator of a classification, got 'n_layer'. Did you mean 'n_layers'?"),

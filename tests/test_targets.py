@@ -129,7 +129,7 @@ def test_rows_may_have_several_labels(X: pd.DataFrame, tmp_path: Path) -> None:
     assert (est.predict(X) == (probabilities > 0.5)).all()
     assert (est.predict(X) == Y).mean() > 0.95
     assert est.classes_.tolist() == [0, 1, 2]
-    methods: list[Method] = ["contribution", "knockout", "gradient"]
+    methods: list[Method] = ["contribution", "swap", "gradient"]
     for method in methods:
         for known in (Y, None):
             assert set(est.importance_table(X, known, method=method)["feature"][:2]) == {"heat", "cold"}

@@ -180,7 +180,7 @@ def test_the_command_writes_tables_and_plots(tmp_path: Path, monkeypatch: pytest
     ("method", "sentence", "message"),
     [
         ("norm", SENTENCE, "got 'norm': it needs the value projections"),
-        ("knockout", SENTENCE, "got 'knockout': it needs a target"),
+        ("swap", SENTENCE, "got 'swap': it needs a target"),
         ("magic", SENTENCE, "must be 'mean', 'rollout' or 'gradient' for text, got 'magic'"),
         ("mean", "  ", "sentence must have at least one word"),
     ],

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from tabattn.arrays import Array
-from tabattn.choices import FdrControl
 from tabattn.fitted.costs import expected_shuffles
 from tabattn.fitted.model import FittedModel, HeldOutRows
-from tabattn.importance.conditional import conditional_draws
+from tabattn.importance.conditional import ConditionalDraws, conditional_draws
 from tabattn.importance.reader import Reader
 from tabattn.importance.significance import (
     RowLosses,
+    Selection,
     Significance,
     randomization_p_values,
     select,
@@ -27,7 +27,8 @@ from tabattn.importance.units import Units
 from tabattn.nn.losses import Target
 from tabattn.nn.tokens import Cells
 
-N_DRAWS, N_FOLDS, MAX_EVALUATED_ROWS = 8, 4, 4_096
+N_DRAWS, N_FOLDS = 8, 4
+MIN_ROWS, MAX_ROWS, MAX_DRAWN_CELLS = 256, 4_096, 2_500_000
 MANY_COLUMNS = 1_000
 TEST_SHARE = 0.5
 
@@ -75,75 +76,153 @@ def cross_fitted_rows(fitted: FittedModel) -> EvaluatedRows | None:
     return EvaluatedRows(rows.cells, rows.target, rows.sample.numpy(), rows.row_weight.numpy(), models)
 
 
-def significance_of(
-    parts: Sequence[EvaluatedRows],
-    units: Units,
-    *,
-    are_linked: bool,
-    rate: float,
-    control: FdrControl,
-    is_trusted: bool,
-    max_rows: int,
-    random_state: int,
-) -> Significance:
+@dataclass(frozen=True, eq=False)
+class DrawnRows:
+    """Rows to evaluate, with draws of the cells of each unit given those of the others.
+
+    Args:
+        cells: The rows.
+        target: Their target, as the loss takes it.
+        sample: Number of the independent unit of each row, different for different parts.
+        weight: Weight of each row, 1 in the mean.
+        fold: Number of the fold of each row, from which no cell of it was drawn.
+        models: Models, each with the positions of the rows that it is evaluated on.
+        draws: The draws.
+        random_state: Seed of further draws.
+    """
+
+    cells: Cells
+    target: Target
+    sample: Array
+    weight: Array
+    fold: Array
+    models: Sequence[tuple[Reader, Array]]
+    draws: ConditionalDraws
+    random_state: int
+
+    @classmethod
+    def of(
+        cls, parts: Sequence[EvaluatedRows], columns: Sequence[Sequence[int]], max_rows: int, random_state: int
+    ) -> "list[DrawnRows]":
+        """Choose rows, and draw.
+
+        Args:
+            parts: Rows and their models; the units of different parts are different.
+            columns: The columns of each unit, as places in the order of the model.
+            max_rows: Number of rows of each part at most.
+            random_state: Seed.
+        """
+        drawn, n_known = [], 0
+        for number, part in enumerate(parts):
+            drawn.append(_drawn(part, columns, max_rows, np.random.default_rng([random_state, number]), n_known))
+            n_known += int(drawn[-1].sample.max()) + 1
+        return drawn
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedUnits:
+    """Losses with each of some units drawn, and how much of each the others explain.
+
+    Args:
+        losses: The losses.
+        fit: See `ConditionalDraws`.
+        columns: The columns of each unit, as places in the order of the model.
+    """
+
+    losses: RowLosses
+    fit: Array
+    columns: Sequence[tuple[int, ...]]
+
+    @classmethod
+    def of(
+        cls, drawn: Sequence[DrawnRows], columns: Sequence[tuple[int, ...]], *, are_linked: bool
+    ) -> "EvaluatedUnits":
+        """Evaluate rows with draws of these units.
+
+        Args:
+            drawn: Rows, their models, and the draws.
+            columns: The units that were drawn.
+            are_linked: Whether the independent units of rows are lots or blocks of time.
+        """
+        losses = RowLosses.joined([replace(_evaluated(each, columns), are_linked=are_linked) for each in drawn])
+        return cls(losses, np.mean([each.draws.fit for each in drawn], axis=0), columns)
+
+    def taken(self, others: "EvaluatedUnits", columns: Sequence[tuple[int, ...]]) -> "EvaluatedUnits":
+        """Return some of these units and of those of others, for which the same rows were evaluated.
+
+        Args:
+            others: The others.
+            columns: The columns of each unit that is wanted.
+        """
+        place = {each: number for number, each in enumerate((*self.columns, *others.columns))}
+        chosen = [place[each] for each in columns]
+        with_draws = np.concatenate([self.losses.drawn, others.losses.drawn], axis=2)[:, :, chosen]
+        fit = np.concatenate([self.fit, others.fit])[chosen]
+        return EvaluatedUnits(replace(self.losses, drawn=with_draws), fit, columns)
+
+
+def significance_of(evaluated: EvaluatedUnits, units: Units, selection: Selection) -> Significance:
     """Test which units of columns add something given the others.
 
     Args:
-        parts: Rows and their models; the units of different parts are different.
+        evaluated: Losses with each unit drawn that the model reads.
         units: What is tested.
-        are_linked: Whether the units are lots or blocks of time.
-        rate: Bound of the false discovery rate.
-        control: Procedure that bounds it.
-        is_trusted: Whether the model beats a constant.
-        max_rows: Number of rows of each part at most.
-        random_state: Seed of the draws.
+        selection: What is selected.
     """
-    columns = [units.model_columns(unit) for unit in units.scored]
-    evaluated, fits = [], []
-    n_known = 0
-    for number, part in enumerate(parts):
-        losses, fit = _evaluated(part, columns, max_rows, [random_state, number])
-        evaluated.append(replace(losses, sample=losses.sample + n_known, are_linked=are_linked))
-        fits.append(fit)
-        n_known += int(part.sample.max()) + 1
-    losses = RowLosses.joined(evaluated)
+    losses = evaluated.losses
     p_values = randomization_p_values(losses)
-    q_values, selected = select(p_values, rate, control, is_trusted=is_trusted)
+    q_values, selected = select(p_values, selection)
     return Significance(
         increase=units.spread(losses.increase),
         p_value=units.spread(p_values, unread=1.0),
         q_value=units.spread(q_values, unread=1.0),
         selected=units.spread(selected) > 0,
-        sampler_fit=units.spread(np.mean(fits, axis=0), unread=np.nan),
+        sampler_fit=units.spread(evaluated.fit, unread=np.nan),
     )
 
 
-def _evaluated(
-    part: EvaluatedRows, columns: Sequence[Sequence[int]], max_rows: int, seed: Sequence[int]
-) -> tuple[RowLosses, Array]:
-    """Return the losses of the rows of one part, and how much of each unit the sampler explains."""
-    random = np.random.default_rng(list(seed))
+def _drawn(
+    part: EvaluatedRows,
+    columns: Sequence[Sequence[int]],
+    max_rows: int,
+    random: np.random.Generator,
+    n_known: int,
+) -> DrawnRows:
+    """Choose rows of one part, and draw."""
     positions = np.arange(len(part.cells))
     if len(positions) > max_rows:
         positions = np.sort(random.choice(positions, max_rows, replace=False))
     cells, sample = part.cells.take(torch.from_numpy(positions)), part.sample[positions]
-    target, place = part.target[torch.from_numpy(positions)], np.full(len(part.cells), -1)
+    place = np.full(len(part.cells), -1)
     place[positions] = np.arange(len(positions))
     numbers = np.unique(sample, return_inverse=True)[1]
     n_folds = N_FOLDS if len(columns) <= MANY_COLUMNS else 2
     fold = random.permutation(numbers.max() + 1)[numbers] % n_folds
     layout = part.models[0][0].model.shape.layout
-    draws = conditional_draws(cells, layout, columns, fold, N_DRAWS, int(random.integers(2**31)))
+    seed = int(random.integers(2**31))
+    weight = part.weight[positions]
+    return DrawnRows(
+        cells,
+        part.target[torch.from_numpy(positions)],
+        numbers + n_known,
+        weight / weight.mean(),
+        fold,
+        [(reader, kept) for reader, rows in part.models if len(kept := place[rows][place[rows] >= 0])],
+        conditional_draws(cells, layout, columns, fold, N_DRAWS, seed),
+        seed,
+    )
+
+
+def _evaluated(drawn: DrawnRows, columns: Sequence[Sequence[int]]) -> RowLosses:
+    """Return the losses of the rows of one part, with each unit drawn."""
     found = [
-        _losses_by(reader, cells, target, draws.cells, columns, kept)
-        for reader, rows in part.models
-        if len(kept := place[rows][place[rows] >= 0])
+        _losses_by(reader, drawn.cells, drawn.target, drawn.draws.cells, columns, rows) for reader, rows in drawn.models
     ]
-    losses, drawn, rows = (list(each) for each in zip(*found, strict=True))
+    losses, with_draws, rows = (list(each) for each in zip(*found, strict=True))
     row = np.concatenate(rows)
-    weight = part.weight[positions][row] / part.weight[positions][row].mean()
-    weighted = np.concatenate(losses) * weight, np.concatenate(drawn, axis=1) * weight[:, None]
-    return RowLosses(*weighted, numbers[row]), draws.fit
+    weight = drawn.weight[row]
+    weighted = np.concatenate(losses) * weight, np.concatenate(with_draws, axis=1) * weight[:, None]
+    return RowLosses(*weighted, drawn.sample[row])
 
 
 def _losses_by(
@@ -172,6 +251,15 @@ def _drawn_losses(
         n_units = predicted.shape[1]
         losses = loss.of_average(predicted.flatten(0, 1), known.repeat_interleave(n_units, dim=0))
         yield losses.reshape(-1, n_units).double().numpy()
+
+
+def n_evaluated_rows(n_units: int) -> int:
+    """Return how many rows of each part are evaluated at most: fewer where there are many units to draw.
+
+    Args:
+        n_units: Number of units of columns.
+    """
+    return int(np.clip(MAX_DRAWN_CELLS // (N_DRAWS * max(1, n_units)), MIN_ROWS, MAX_ROWS))
 
 
 def expected_tests(parts: Sequence[EvaluatedRows], max_rows: int) -> float:

@@ -94,16 +94,20 @@ def conditional_draws(
     fold: Array,
     n_draws: int,
     random_state: int,
+    *,
+    is_quick: bool = False,
 ) -> ConditionalDraws:
-    """Draw every cell given the others of its row.
+    """Draw cells given the others of their row.
 
     Args:
         cells: The rows.
         layout: Where the cells of each column stand.
-        units: The columns that are drawn as one, given those of the other units: each column in one unit.
+        units: The columns that are drawn as one, given all others: each column in one unit at most; those in none stay
+            as they are.
         fold: Number of the fold of each row, from 0 on; rows that belong together are in the same one.
         n_draws: Number of draws.
         random_state: Seed.
+        is_quick: Whether one regression of each column is enough, where many units are drawn one after another.
 
     Example:
         >>> z = torch.randn(400, 1, generator=torch.Generator().manual_seed(0))
@@ -117,11 +121,12 @@ def conditional_draws(
     features = _features(numeric, codes, missing, layout, has_bends=len(units) <= TOO_MANY_FOR_BENDS)
     drawn = [np.stack([each] * n_draws) for each in (numeric, codes, missing)]
     fit = np.zeros(len(units))
-    bends = BENDS if len(units) <= MANY_UNITS else BENDS[1:2]
+    bends = BENDS if len(units) <= MANY_UNITS and not is_quick else BENDS[1:2]
     features = replace(features, n_most=int(np.clip(MAX_FITTED // max(1, len(units)), *N_FEATURES)))
     for number, columns in enumerate(units):
         random = np.random.default_rng([random_state, number])
-        sampler = _Sampler(features, tuple(columns), fold, n_draws, random, bends)
+        penalties = PENALTIES[1:2] if is_quick else PENALTIES
+        sampler = _Sampler(features, tuple(columns), fold, n_draws, random, bends, penalties)
         fits = [_draw_column(sampler, column, layout, (numeric, codes, missing), drawn) for column in columns]
         fit[number] = min(fits)
     numbers, drawn_codes, drawn_missing = drawn
@@ -231,8 +236,10 @@ class _Sampler:
         random: Source of randomness.
         bends: Factors of bends that compete; one alone where there are so many columns that time is short: then
             residuals are as wide in all rows, too.
+        penalties: Penalties of logistic regressions that compete.
         near: For each fold whose numbers were drawn already, the rows that they were drawn near, so that the numbers of
             a unit come from the same rows.
+        ridges: Regressions that another column of the unit shares.
     """
 
     features: _Features
@@ -241,7 +248,9 @@ class _Sampler:
     n_draws: int
     random: np.random.Generator
     bends: tuple[float, ...]
+    penalties: tuple[float, ...]
     near: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    ridges: dict[tuple[float, bytes], "Ridge"] = field(default_factory=dict)
 
     def numbers(self, own: Array, absent: Array) -> tuple[Array, float]:
         """Draw numbers, or cells of several of them, and return how well the first number is predicted."""
@@ -277,8 +286,14 @@ class _Sampler:
         """Predict numbers fold by fold."""
         predicted = np.zeros(len(target))
         for fitted, held_out, _ in folds:
-            others = self.features.of_others(self.columns, target, fitted, bend)
-            predicted[held_out] = ridge_predictions(others[fitted], target[fitted, 0], others[held_out])
+            key = (bend, fitted.tobytes())
+            ridge = self.ridges.get(key)
+            if ridge is None:
+                others = self.features.of_others(self.columns, target, fitted, bend)
+                ridge = Ridge.of(others[fitted], others[held_out])
+                if others.shape[1] < self.features.n_most:  # then all targets are predicted from the same features
+                    self.ridges[key] = ridge
+            predicted[held_out] = ridge.predictions(target[fitted, 0])
         return predicted
 
     def _scale(self, residual: Array, present: Array, folds: Sequence["_Fold"]) -> Array:
@@ -310,7 +325,7 @@ class _Sampler:
         folds = [_LevelFold.of(levels, fold.fitted, fold.held_out) for fold in _folds(self.fold, every)]
         if any(len(fold.kinds) < 2 for fold in folds):
             return levels[self.random.integers(0, len(levels), drawn.shape)], 0.0
-        candidates = [[self._probabilities(levels, fold, penalty) for fold in folds] for penalty in PENALTIES]
+        candidates = [[self._probabilities(levels, fold, penalty) for fold in folds] for penalty in self.penalties]
         losses = [sum(fold.loss(found) for fold, found in zip(folds, each, strict=True)) for each in candidates]
         chosen, left = candidates[int(np.argmin(losses))], min(losses)
         for fold, probability in zip(folds, chosen, strict=True):
@@ -380,30 +395,55 @@ def _groups_of_levels(levels: Array) -> tuple[Array, Array]:
     return group, names
 
 
-def ridge_predictions(X: Array, y: Array, new: Array) -> Array:
-    """Predict by ridge regression, its penalty chosen by generalized cross-validation.
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """Ridge regressions of any target on the same features, each with the penalty of generalized cross-validation.
 
     Args:
-        X: Shape (row, feature).
-        y: Shape (row,).
-        new: Rows to predict, shape (other, feature).
+        centred: Features of the rows to fit, less their mean, shape (row, feature).
+        new: Those of the rows to predict, less the same mean.
+        eigenvalues: Of the features' products, shape (feature,).
+        vectors: Eigenvectors, shape (feature, feature).
 
     Source: Golub, Heath and Wahba 1979 (Generalized cross-validation as a method for choosing a good ridge parameter).
     """
-    n_rows, mean, centre = len(y), y.mean(), X.mean(axis=0)
-    centred, rest = X - centre, y - mean
-    eigenvalues, vectors = np.linalg.eigh(centred.T @ centred)
-    projected = vectors.T @ (centred.T @ rest)
-    best, smallest = np.zeros(len(projected)), np.inf
-    for alpha in ALPHAS:
-        shrunk = projected / (eigenvalues + alpha)
-        n_free = (eigenvalues / (eigenvalues + alpha)).sum() + 1
-        error = rest @ rest - 2 * shrunk @ projected + (eigenvalues * shrunk**2).sum()
-        criterion = error / max(n_rows - n_free, 1.0) ** 2
-        if criterion < smallest:
-            best, smallest = shrunk, criterion
-    predictions: Array = mean + (new - centre) @ (vectors @ best)
-    return predictions
+
+    centred: Array
+    new: Array
+    eigenvalues: Array
+    vectors: Array
+
+    @classmethod
+    def of(cls, X: Array, new: Array) -> "Ridge":
+        """Decompose the features.
+
+        Args:
+            X: Of the rows to fit, shape (row, feature).
+            new: Of the rows to predict.
+        """
+        centre = X.mean(axis=0)
+        centred = X - centre
+        return cls(centred, new - centre, *np.linalg.eigh(centred.T @ centred))
+
+    def predictions(self, y: Array) -> Array:
+        """Predict the other rows.
+
+        Args:
+            y: Target of the rows to fit.
+        """
+        n_rows, mean = len(y), y.mean()
+        rest = y - mean
+        projected = self.vectors.T @ (self.centred.T @ rest)
+        best, smallest = np.zeros(len(projected)), np.inf
+        for alpha in ALPHAS:
+            shrunk = projected / (self.eigenvalues + alpha)
+            n_free = (self.eigenvalues / (self.eigenvalues + alpha)).sum() + 1
+            error = rest @ rest - 2 * shrunk @ projected + (self.eigenvalues * shrunk**2).sum()
+            criterion = error / max(n_rows - n_free, 1.0) ** 2
+            if criterion < smallest:
+                best, smallest = shrunk, criterion
+        predictions: Array = mean + self.new @ (self.vectors @ best)
+        return predictions
 
 
 def near_rows(
@@ -450,6 +490,9 @@ def nearest(known: Array, values: Array) -> Array:
 
 
 def _probabilities(X: Array, classes: Array, new: Array, penalty: float) -> Array:
+    if X.shape[1] == 0:
+        frequency = np.bincount(classes) / len(classes)
+        return np.broadcast_to(frequency[frequency > 0], (len(new), int((frequency > 0).sum())))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         probability: Array = LogisticRegression(C=1 / penalty, max_iter=100).fit(X, classes).predict_proba(new)

@@ -15,8 +15,8 @@ from tabattn.choices import Method
 from tabattn.importance.aggregation import join
 from tabattn.importance.background import Background
 from tabattn.importance.contribution import contribution_scores
-from tabattn.importance.knockout import knockout_scores
 from tabattn.importance.probes import probe_of
+from tabattn.importance.swap import swap_scores
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -53,9 +53,9 @@ def _contribution(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
     return contribution_scores(model, inputs.background(), inputs.baseline_rows, *rest)
 
 
-def _knockout(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
+def _swap(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
     rest = (inputs.cells, inputs.target, inputs.member_weight, inputs.units)
-    return knockout_scores(model, inputs.background(), inputs.baseline_rows, *rest)
+    return swap_scores(model, inputs.background(), inputs.baseline_rows, *rest)
 
 
 def gradient_scores(model: TabAttnModel, inputs: ScoringInputs) -> Float[Tensor, "batch member unit"]:
@@ -98,7 +98,7 @@ def _rollout(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
 
 METHODS: Mapping[Method, Callable[[TabAttnModel, ScoringInputs], Tensor]] = {
     "contribution": _contribution,
-    "knockout": _knockout,
+    "swap": _swap,
     "gradient": gradient_scores,
     "norm": _norm,
     "mean": _mean,

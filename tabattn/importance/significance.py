@@ -106,19 +106,32 @@ def randomization_p_values(evaluated: RowLosses) -> Array:
     return p_values
 
 
-def select(p_values: Array, rate: float, control: FdrControl, *, is_trusted: bool) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class Selection:
+    """What is selected.
+
+    Args:
+        rate: Bound of the false discovery rate, in (0, 1).
+        control: "bh" if p-values depend on each other positively at most, "by" however they do.
+        is_trusted: Whether the model beats a constant: else nothing is selected.
+    """
+
+    rate: float
+    control: FdrControl
+    is_trusted: bool
+
+
+def select(p_values: Array, selection: Selection) -> tuple[Array, Array]:
     """Return q-values, and which units are selected with a bounded false discovery rate.
 
     Args:
         p_values: One for each unit.
-        rate: Bound of the false discovery rate, in (0, 1).
-        control: "bh" if p-values depend on each other positively at most, "by" however they do.
-        is_trusted: Whether the model beats a constant: else nothing is selected.
+        selection: What is selected.
 
     Source: Benjamini and Hochberg 1995; Benjamini and Yekutieli 2001.
     """
-    q_values: Array = false_discovery_control(p_values, method=control)
-    return q_values, (q_values <= rate) & is_trusted
+    q_values: Array = false_discovery_control(p_values, method=selection.control)
+    return q_values, (q_values <= selection.rate) & selection.is_trusted
 
 
 def exact_p_values(losses: Array, drawn: Array) -> Array:

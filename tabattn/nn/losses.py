@@ -30,6 +30,7 @@ ByColumn: TypeAlias = Float[Tensor, "batch column"]
 Natural: TypeAlias = Float[Tensor, "*axes output"]
 Errors: TypeAlias = Float[Tensor, "*axes"]
 MAX_CLASSES_FOLLOWED = 3
+LEAST_PROBABILITY = 1e-6
 
 
 class Loss(ABC):
@@ -71,6 +72,22 @@ class Loss(ABC):
             averaged: What `average` returned.
             followed: What `followed` returned for these rows.
         """
+
+    def additive(self, averaged: Natural) -> Natural:
+        """Return outputs on a scale on which parts of columns add up, all of them, unlike `canonical`.
+
+        Args:
+            averaged: What `average` returned.
+        """
+        return averaged
+
+    def of_additive(self, additive: Natural) -> Natural:
+        """Return the averaged outputs whose `additive` these are.
+
+        Args:
+            additive: Outputs on that scale; of classes, up to a number that is the same for all.
+        """
+        return additive
 
     @abstractmethod
     def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
@@ -253,6 +270,14 @@ class PoissonLoss(Loss):
         return _log(averaged)
 
     @override
+    def additive(self, averaged: Natural) -> Natural:
+        return _log(averaged)
+
+    @override
+    def of_additive(self, additive: Natural) -> Natural:
+        return additive.exp()
+
+    @override
     def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
         return (canonical.exp()[..., None] * (change.expm1() - change)).mean(dim=1)
 
@@ -287,6 +312,14 @@ class LabelLoss(Loss):
     @override
     def canonical(self, averaged: Averaged, followed: Followed) -> Canonical:
         return _log(averaged) - _log(1 - averaged)
+
+    @override
+    def additive(self, averaged: Natural) -> Natural:
+        return _log_odds(averaged)
+
+    @override
+    def of_additive(self, additive: Natural) -> Natural:
+        return additive.sigmoid()
 
     @override
     def divergence(self, canonical: Canonical, change: Changes, target: Target | None) -> ByColumn:
@@ -338,6 +371,14 @@ class ClassLoss(Loss):
             rest = averaged.scatter(1, followed, 0.0).sum(dim=1, keepdim=True)
             chosen = torch.cat([chosen, rest], dim=1)
         return _log(chosen)
+
+    @override
+    def additive(self, averaged: Natural) -> Natural:
+        return averaged.clamp_min(LEAST_PROBABILITY).log()
+
+    @override
+    def of_additive(self, additive: Natural) -> Natural:
+        return additive.softmax(dim=-1)
 
     @override
     def limits(self, others: Float[Tensor, "row output"], followed: Followed) -> tuple[Limit, Limit]:
@@ -401,6 +442,11 @@ def _by_member(target: Tensor) -> Tensor:
 
 def _divergence_of_odds(log_odds: Tensor, change: Tensor) -> Tensor:
     return softplus(log_odds + change) - softplus(log_odds) - log_odds.sigmoid() * change
+
+
+def _log_odds(probability: Tensor) -> Tensor:
+    clamped = probability.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    return clamped.log() - (1 - clamped).log()
 
 
 def _log(positive: Tensor) -> Tensor:

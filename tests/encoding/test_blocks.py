@@ -67,7 +67,7 @@ def test_a_model_finds_hours_words_and_durations(logbook: pd.DataFrame) -> None:
     X, y = logbook.drop(columns="y"), logbook["y"]
     est = TabAttnRegressor(**FAST | {"max_epochs": 60}, random_state=0).fit(X.iloc[:300], y[:300])
     assert est.score(X.iloc[300:], y[300:]) > 0.7
-    table = est.importance_table(X.iloc[300:], y[300:], method="knockout")
+    table = est.importance_table(X.iloc[300:], y[300:], method="swap")
     assert set(table["feature"][:3]) == {"when", "remark", "took"}
     assert table["importance"].sum() == pytest.approx(1.0)
     one = est.predict(X.iloc[300:301].assign(when=None, remark="words that nobody has seen"))

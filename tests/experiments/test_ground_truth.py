@@ -78,5 +78,5 @@ def test_drivers_of_real_tables_are_looked_for_in_the_catalog(tmp_path: Path) ->
     out = tmp_path / "cells.csv"
     command = f"--data {tmp_path} --parts real --tables fried --max-epochs 20 --out {out}"
     ground_truth.main(command.split())
-    assert read(out).set_index("method")["value"].to_dict()["knockout"] >= 0.8
+    assert read(out).set_index("method")["value"].to_dict()["swap"] >= 0.8
     assert read(out)["measure"].unique().tolist() == ["recall at k"]

@@ -13,7 +13,7 @@ def test_designs_are_what_they_say(design: str) -> None:
     table, drivers = significance.table_of(design, 4_000, 0)
     correlation = table.drop(columns="y").corr().to_numpy()
     assert len(drivers) == (0 if design == "null" else 5)
-    wanted = {"ar1": 0.6, "noisy": 0.6, "block": 0.8}.get(design, 0.0)
+    wanted = {"ar1": 0.6, "noisy": 0.6, "additive": 0.6, "block": 0.8}.get(design, 0.0)
     assert correlation[0, 1] == pytest.approx(wanted, abs=0.06)
     if design == "curve":
         assert np.corrcoef(table["x0"] ** 2, table["x1"])[0, 1] > 0.9
@@ -34,5 +34,6 @@ def test_a_table_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     found = significance.measure(table, drivers, 1, significance.table_of("ar1", 2_200, 2)[0])
     assert found["power"] > 0.5
     assert 0.4 < found["covered"] <= 1
+    assert {"pair_found", "any_other_pair", "drivers_in_set", "others_in_set"} < set(found)
     significance.main(["--designs", "ar1", "--n-rows", "60", "--n-seeds", "1", "--out", str(tmp_path / "s.csv")])
     assert read(tmp_path / "s.csv")["design"].tolist() == ["ar1"]

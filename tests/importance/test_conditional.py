@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from tabattn.importance.conditional import ConditionalDraws, conditional_draws, near_rows, nearest, ridge_predictions
+from tabattn.importance.conditional import ConditionalDraws, Ridge, conditional_draws, near_rows, nearest
 from tabattn.nn.tokens import CellLayout, Cells
 
 N, N_DRAWS = 600, 6
@@ -147,6 +147,6 @@ def test_the_nearest_known_number_is_taken() -> None:
 def test_ridge_predicts_a_line_and_shrinks_noise() -> None:
     X = normal(20)
     y = 3 * X[:, 0] + 1
-    np.testing.assert_allclose(ridge_predictions(X[:300], y[:300], X[300:]), y[300:], atol=0.05)
+    np.testing.assert_allclose(Ridge.of(X[:300], X[300:]).predictions(y[:300]), y[300:], atol=0.05)
     noise = np.random.default_rng(1).normal(size=N)
-    assert ridge_predictions(X[:300], noise[:300], X[300:]).std() < 0.2
+    assert Ridge.of(X[:300], X[300:]).predictions(noise[:300]).std() < 0.2

@@ -11,8 +11,8 @@ from torch import Tensor
 from tabattn.choices import Method
 from tabattn.importance.background import Background, read_background
 from tabattn.importance.contribution import divergence_parts
-from tabattn.importance.knockout import knockout_scores
 from tabattn.importance.methods import METHODS, ScoringInputs
+from tabattn.importance.swap import swap_scores
 from tabattn.nn.encoder import ClassAttentionEncoder, normalize
 from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.model import TabAttnModel
@@ -281,7 +281,7 @@ def test_contribution_is_its_definition(
 @pytest.mark.parametrize(("n_groups", "units"), [(1, None), (2, None), (2, IN_UNITS)])
 @pytest.mark.parametrize(("loss", "n_outputs"), EVERY_LOSS)
 @torch.no_grad()
-def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
+def test_swap_is_the_rise_of_the_loss_with_the_column_of_other_rows(
     loss: LossName,
     n_outputs: int,
     n_groups: int,
@@ -293,8 +293,8 @@ def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
     assert question.target is not None
     background = question.background()
     compared = (question.baseline_rows, question.cells, question.target, question.member_weight)
-    scores = knockout_scores(model, background, *compared, units, max_weights)
-    torch.testing.assert_close(METHODS["knockout"](model, question), scores)
+    scores = swap_scores(model, background, *compared, units, max_weights)
+    torch.testing.assert_close(METHODS["swap"](model, question), scores)
     tokens = model.embed(question.cells)
     for unit in range(scores.shape[2]):
         columns = columns_of(unit, units)
@@ -322,11 +322,11 @@ def test_knockout_is_the_rise_of_the_loss_with_the_column_of_other_rows(
 
 
 @torch.no_grad()
-def test_knockout_without_a_target_expects_what_the_model_predicts() -> None:
+def test_swap_without_a_target_expects_what_the_model_predicts() -> None:
     for loss, n_outputs in EVERY_LOSS:
         model = make_model(n_outputs, n_groups=1, loss=loss)
         question = make_question(model, with_target=False)
-        scores = METHODS["knockout"](model, question).sum(dim=1)
+        scores = METHODS["swap"](model, question).sum(dim=1)
         assert (scores > -1e-12).all(), "nothing predicts what a model says better than the model itself"
         assert (scores[:, :2] > 0).all(), "two rows may have the same level, but not the same number"
 
@@ -420,7 +420,7 @@ def test_only_attention_alone_pays_for_a_column_whose_token_never_varies(method:
     scores = METHODS[method](model, ScoringInputs(constant, None, member_weight, lambda: read, baseline_rows)).sum(
         dim=1
     )
-    if method in {"contribution", "knockout"}:
+    if method in {"contribution", "swap"}:
         np.testing.assert_allclose(scores[:, 0], 0.0, atol=1e-12)
         assert (scores[:, 1] > 1e-6).all()
     else:

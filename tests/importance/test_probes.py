@@ -53,7 +53,7 @@ def predicted(model: TabAttnModel, by_member: Tensor) -> float:
 
 @pytest.mark.parametrize(("kind", "order"), KINDS)
 @torch.no_grad()
-def test_contribution_and_knockout_exchange_tokens_at_the_entrance(kind: MixingKind, order: tuple[int, ...]) -> None:
+def test_contribution_and_swap_exchange_tokens_at_the_entrance(kind: MixingKind, order: tuple[int, ...]) -> None:
     model = make_model(kind, order)
     question = make_question(model)
     background = question.background()
@@ -61,7 +61,7 @@ def test_contribution_and_knockout_exchange_tokens_at_the_entrance(kind: MixingK
     own = model.embed(question.cells).repeat(2, 1, 1, 1)
     others = background.tokens.repeat(2, 1, 1, 1)
     everywhere = [predicted(model, others[:, i]) for i in range(4)]
-    contribution, knockout = (METHODS[name](model, question).sum(dim=1) for name in ("contribution", "knockout"))
+    contribution, swap = (METHODS[name](model, question).sum(dim=1) for name in ("contribution", "swap"))
     for row in range(N_ROWS):
         target, tokens = question.target[row], own[:, row]
         at = predicted(model, tokens)
@@ -87,7 +87,7 @@ def test_contribution_and_knockout_exchange_tokens_at_the_entrance(kind: MixingK
                 changed = tokens.clone()
                 changed[:, column] = others[:, partner, column]
                 rises.append(loss_of(model, changed, target) - loss_of(model, tokens, target) - tangents[partner])
-            np.testing.assert_allclose(knockout[row, column], np.mean(rises) + np.mean(tangents), rtol=1e-4, atol=1e-8)
+            np.testing.assert_allclose(swap[row, column], np.mean(rises) + np.mean(tangents), rtol=1e-4, atol=1e-8)
 
 
 @pytest.mark.parametrize(("kind", "order"), KINDS)

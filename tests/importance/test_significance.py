@@ -8,7 +8,7 @@ import torch
 from scipy.stats import false_discovery_control, kstest
 
 from tabattn.importance.conditional import conditional_draws
-from tabattn.importance.significance import RowLosses, exact_p_values, randomization_p_values, select
+from tabattn.importance.significance import RowLosses, Selection, exact_p_values, randomization_p_values, select
 from tabattn.nn.tokens import CellLayout, Cells
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -76,11 +76,11 @@ def test_what_changes_nothing_has_no_p_value_by_division() -> None:
 
 def test_selection_is_that_of_benjamini_and_hochberg_and_nothing_without_trust() -> None:
     p_values = np.array([0.001, 0.02, 0.04, 0.5, 1.0])
-    q_values, selected = select(p_values, 0.1, "bh", is_trusted=True)
+    q_values, selected = select(p_values, Selection(0.1, "bh", is_trusted=True))
     np.testing.assert_allclose(q_values, false_discovery_control(p_values))
     assert selected.tolist() == [True, True, True, False, False]
-    assert not select(p_values, 0.1, "bh", is_trusted=False)[1].any()
-    assert select(p_values, 0.1, "by", is_trusted=True)[1].tolist() == [True, False, False, False, False]
+    assert not select(p_values, Selection(0.1, "bh", is_trusted=False))[1].any()
+    assert select(p_values, Selection(0.1, "by", is_trusted=True))[1].tolist() == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.6])

@@ -60,7 +60,7 @@ def test_columns_that_say_the_same_count_together(
     assert joined.sum() == pytest.approx(1)
     assert joined["none"] == 0
     assert table["rank"]["none"] == 4
-    if method in {"contribution", "knockout"}:  # together they are worth as much as `cold`, the halves less than half
+    if method in {"contribution", "swap"}:  # together they are worth as much as `cold`, the halves less than half
         assert joined["twins"] == pytest.approx(joined["cold"], rel=0.35)
         assert alone["heat"] + alone["copy"] < 0.8 * joined["twins"]
     else:

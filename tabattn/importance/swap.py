@@ -25,7 +25,7 @@ from tabattn.nn.tokens import Cells
 MAX_WEIGHTS = 4_000_000
 
 
-def knockout_scores(
+def swap_scores(
     model: TabAttnModel,
     background: Background,
     baseline_rows: Int[Tensor, "batch baseline"],
@@ -95,7 +95,7 @@ def _member_parts(
     target: Target | None,
     member_weight: Float[Tensor, "batch member"],
 ) -> Float[Tensor, "batch member swap"]:
-    """Divide the increase in loss of the ensemble among members, see `knockout_scores`."""
+    """Divide the increase in loss of the ensemble among members, see `swap_scores`."""
     own, increase = _increases(loss, changed, unswapped, target, member_weight)
     fraction = (member_weight / member_weight.sum(dim=1, keepdim=True))[:, None]
     rest = increase - (own * fraction).sum(dim=2)

@@ -1,0 +1,204 @@
+"""What the command line prints: tables and sentences of a ranking."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tabattn.errors import quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tabattn.importance.table import ImportanceTable
+    from tabattn.ranking import Ranking
+
+N_SHOWN, N_FIRST, MAX_NAMED = 10, 3, 12
+LEAST_Q = 0.001
+
+
+def print_ranking(console: Console, ranking: "Ranking", target: str) -> None:
+    """Print scores, the first columns, and what else to know of a ranking.
+
+    Args:
+        console: Where to.
+        ranking: The ranking.
+        target: Name of the target.
+    """
+    problem = ranking.problem
+    n_values = problem.y.nunique()
+    how = f"classification, {n_values} classes" if problem.task == "classification" else "regression"
+    console.print(
+        f"Target {escape(repr(target))}: {how}; {ranking.n_train} rows fitted, {escape(ranking.held_out)} held out, "
+        f"{problem.X.shape[1]} columns. Best epoch {ranking.estimator.best_epoch_} of {ranking.estimator.n_iter_}."
+    )
+    if ranking.shortened:
+        console.print(f"The time limit allowed only: {'; '.join(ranking.shortened)}.")
+    console.print("\nDoes the model predict? Scores on held-out rows:")
+    console.print(numbers_table(ranking.models))
+    console.print("\nWhich columns drive the target?")
+    print_importance(console, ranking.table)
+    console.print(f"\nDo attention and permutation importance agree ({_shuffles(ranking)})?\n{_agreement(ranking)}")
+    for said in _joint_words(ranking):
+        console.print(escape(said))
+    print_notes(console, [each.message for each in ranking.findings if each.category is None])
+    if ranking.by_level is not None:
+        console.print("\nWhich columns matter where? More in importance_by_level.csv.")
+        console.print(_levels_table(ranking.by_level))
+
+
+def _joint_words(ranking: "Ranking") -> Iterator[str]:
+    """Say which columns suffice, and which act together."""
+    steps, names = ranking.sufficient_set, ranking.table["feature"]
+    dropped = steps[steps["is_sufficient"]]
+    if len(dropped) > 1:
+        kept = names[~names.isin(dropped["feature"])]
+        score = dropped["kept"].iloc[-1]
+        yield (
+            f"\nWhich suffice? {len(kept)} of {len(names)} predict as well as all ({score:.0%} of the gain): "
+            f"{quoted(list(kept), MAX_NAMED)}."
+        )
+    pairs = ranking.interactions
+    pairs = pairs[pairs["selected"].astype(bool)].head(N_FIRST)
+    if len(pairs):
+        said = (f"{one!r} with {other!r}" for one, other in zip(pairs["feature_1"], pairs["feature_2"], strict=True))
+        yield f"Which act together? {'; '.join(said)}."
+
+
+def _levels_table(by_level: "pd.DataFrame") -> Table:
+    """Return the first three columns of each level."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("column", "level", "rows", "first columns"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    for (column, level), group in list(by_level.groupby(["column", "level"], sort=False))[:N_SHOWN]:
+        first = ", ".join(f"{row.feature} {row.importance:.2f}" for row in group.head(N_FIRST).itertuples())
+        table.add_row(escape(str(column)), escape(str(level)), str(group["n_rows"].iloc[0]), escape(first))
+    return table
+
+
+def print_notes(console: Console, notes: Sequence[str]) -> None:
+    """Print findings, if there are any.
+
+    Args:
+        console: Where to.
+        notes: What to say.
+    """
+    if notes:
+        console.print("\nWhat else to know:")
+    for note in notes:
+        console.print(f"- {escape(note)}")
+
+
+def numbers_table(scores: "pd.DataFrame") -> Table:
+    """Return scores, one model or set of rows per line.
+
+    Args:
+        scores: A name, and numbers.
+    """
+    table = Table(box=None, pad_edge=False)
+    for place, name in enumerate(scores.columns):
+        table.add_column(name, justify="right" if place else "left")
+    for name, *values in scores.itertuples(index=False):
+        table.add_row(name, *(_number(value) for value in values))
+    return table
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"
+
+
+def print_importance(console: Console, importance: "ImportanceTable") -> None:
+    """Print the first columns of a ranking.
+
+    Args:
+        console: Where to.
+        importance: The ranking.
+    """
+    console.print(_importance_table(importance))
+    if len(importance) > N_SHOWN:
+        console.print(f" ... ({len(importance) - N_SHOWN} more in importance.csv)")
+
+
+def _importance_table(importance: "ImportanceTable") -> Table:
+    table = Table(box=None, pad_edge=False)
+    has_permutation = bool(importance["permutation_mean"].notna().any())
+    has_interval = bool(importance["ci_low"].notna().any())
+    has_direction = bool(importance["direction"].notna().any())
+    is_tested = bool(importance["q_value"].notna().any())
+    names = ["rank", "feature", "importance"] + ["95 %"] * has_interval + ["direction"] * has_direction
+    names += ["adds to others"] * is_tested + ["permutation (rank)"] * has_permutation
+    for name in names:
+        is_text = name in {"feature", "direction", "adds to others"}
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "feature")
+    for row in importance.head(N_SHOWN).itertuples():
+        cells = [str(row.rank), escape(str(row.feature)), f"{row.importance:.4f}"]
+        if has_interval:
+            cells.append(f"{row.ci_low:.3f}-{row.ci_high:.3f}")
+        if has_direction:
+            cells.append(escape(_direction(row)))
+        if is_tested:
+            cells.append(_selected(row))
+        if has_permutation:
+            cells.append(f"{row.permutation_mean:.3g} ({row.permutation_rank})")
+        table.add_row(*cells)
+    return table
+
+
+def _direction(row: Any) -> str:
+    """Say which way a column acts, and by how much."""
+    if not isinstance(row.direction, str):
+        return ""
+    if row.direction == "none":
+        return "none"
+    class_ = f" {row.effect_on}" if isinstance(row.effect_on, str) else ""
+    return f"{row.direction} {row.effect:+.2g}{class_}"
+
+
+def _selected(row: Any) -> str:
+    """Say whether a column is selected, and at which rate of false discoveries it is at least."""
+    q_value = f"= {row.q_value:.1g}" if row.q_value >= LEAST_Q else f"< {LEAST_Q}"
+    return f"{'yes' if row.selected else 'no'} (q {q_value})"
+
+
+def _shuffles(ranking: "Ranking") -> str:
+    """Say how permutation importance was measured, and how far its ranks would differ by other shuffles."""
+    counts = ranking.permutation.n_repeats
+    most, fewest = int(counts.max()), int(counts.min())
+    said = f"{most} shuffle{'s' * (most > 1)} per column"
+    if fewest < most:
+        said = f"{most} shuffles of the first {(counts == most).sum()} columns, {fewest} of the others"
+    if ranking.n_permuted < ranking.n_held_out:
+        said += f", {ranking.n_permuted} of the {ranking.n_held_out} rows"
+    error = ranking.permutation.rank_error
+    return said if math.isnan(error) else f"{said}, ranks ± {error:.1f}"
+
+
+def _agreement(ranking: "Ranking") -> str:
+    from tabattn.importance.comparison import top_k
+
+    agreement = ranking.agreement
+    k = top_k(len(ranking.units.scored))
+    return (
+        f"Spearman {agreement['spearman']:.2f} (p = {agreement['p_value']:.2g}), Kendall {agreement['kendall']:.2f}, "
+        f"weighted Kendall {agreement['weighted_kendall']:.2f}, NDCG {agreement['ndcg']:.2f}, "
+        f"{round(agreement['top_k_overlap'] * k)} of the top {k} in common."
+    )
+
+
+def drift_table(drift: "pd.DataFrame") -> Table:
+    """Return the columns whose attention has drifted, one per line.
+
+    Args:
+        drift: See `tabattn.importance.drift.attention_drift`.
+    """
+    table = Table(box=None, pad_edge=False)
+    for name in ("feature", "training", "inference", "adjusted p"):
+        table.add_column(name, justify="left" if name == "feature" else "right")
+    for row in drift[drift["drifted"]].head(N_SHOWN).itertuples():
+        table.add_row(escape(str(row.feature)), f"{row.training:.4f}", f"{row.inference:.4f}", f"{row.p_value:.2g}")
+    return table
