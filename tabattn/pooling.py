@@ -35,7 +35,7 @@ from tabattn.progress import Job
 from tabattn.table.links import RowLinks
 from tabattn.table.subsets import Subset
 
-EXPECTED_JOINT, JOINT_SHARE, MAX_ELIMINATED = 0.5, 0.3, 300
+EXPECTED_JOINT, JOINT_SHARE, MAX_ELIMINATED = 0.5, 0.3, 100
 SUBSET_COLUMNS = ("column", "level", "n_rows", "rank", "feature", "importance", "std")
 
 
@@ -71,11 +71,11 @@ def pooled_tests(
     """
     evaluated = [each for part in parts for each in part.evaluated]
     units, are_linked = parts[0].units, links.is_asked or links.time is not None
-    n_most = min(n_evaluated_rows(len(units.scored)), max(len(each.cells) for each in evaluated))
-    seconds = expected_tests(evaluated, n_most)
+    n_most = [n_evaluated_rows(each, len(units.scored)) for each in evaluated]
+    seconds = expected_tests(evaluated, n_most, len(units.scored))
     job.expect({"tests": seconds, "interactions": EXPECTED_JOINT * seconds, "sufficient set": EXPECTED_JOINT * seconds})
     with job.phase("tests", share=TEST_SHARE) as phase:
-        n_rows = n_affordable(n_most, phase.expected, phase.left)
+        n_rows = [n_affordable(n, phase.expected, phase.left) for n in n_most]
         columns = [units.model_columns(unit) for unit in units.scored]
         drawn = DrawnRows.of(evaluated, columns, n_rows, seed)
         found = EvaluatedUnits.of(drawn, columns, are_linked=are_linked)
@@ -86,7 +86,7 @@ def pooled_tests(
             wanted = [clusters.model_columns(unit) for unit in clusters.scored]
             of_clusters = significance_of(found.taken(also, wanted), clusters, selection)
     if n_rows < n_most:
-        job.shortened.append(f"{n_rows} of {n_most} tested rows")
+        job.shortened.append(f"{sum(n_rows)} of {sum(n_most)} tested rows")
     with job.phase("interactions", share=JOINT_SHARE) as phase:
         chosen = paired_units(parts[0].scores.importance, significance.selected)
         if phase.expected > phase.left:
@@ -98,7 +98,7 @@ def pooled_tests(
         if not has_time:
             job.shortened.append("no sufficient set")
         is_wanted = has_time and selection.is_trusted and len(units.scored) <= MAX_ELIMINATED
-        elimination = eliminate(drawn, units, significance.increase) if is_wanted else []
+        elimination = eliminate(drawn, units, significance) if is_wanted else []
     return Tests(significance, of_clusters, interactions, elimination)
 
 

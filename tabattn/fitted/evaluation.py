@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from tabattn.arrays import Array
-from tabattn.fitted.costs import expected_shuffles
+from tabattn.fitted.costs import REFERENCE_MEMBERS, expected_shuffles
 from tabattn.fitted.model import FittedModel, HeldOutRows
 from tabattn.importance.conditional import ConditionalDraws, conditional_draws
 from tabattn.importance.reader import Reader
@@ -27,8 +27,8 @@ from tabattn.importance.units import Units
 from tabattn.nn.losses import Target
 from tabattn.nn.tokens import Cells
 
-N_DRAWS, N_FOLDS = 8, 4
-MIN_ROWS, MAX_ROWS, MAX_DRAWN_CELLS = 256, 4_096, 2_500_000
+N_DRAWS, FEWER_DRAWS, MANY_UNITS, N_FOLDS = 8, 4, 60, 4
+MIN_ROWS, MAX_ROWS, MAX_SWAPS = 64, 4_096, 75_000
 MANY_COLUMNS = 1_000
 TEST_SHARE = 0.5
 
@@ -100,21 +100,31 @@ class DrawnRows:
     draws: ConditionalDraws
     random_state: int
 
+    def fewer_models(self, n_readings: int) -> Sequence[tuple[Reader, Array]]:
+        """Return the models with every so many-th of their rows.
+
+        Args:
+            n_readings: How often a member reads a row at most, about.
+        """
+        total = sum(len(rows) * reader.model.shape.n_members for reader, rows in self.models)
+        step = max(1, round(total / n_readings))
+        return [(reader, rows[::step]) for reader, rows in self.models]
+
     @classmethod
     def of(
-        cls, parts: Sequence[EvaluatedRows], columns: Sequence[Sequence[int]], max_rows: int, random_state: int
+        cls, parts: Sequence[EvaluatedRows], columns: Sequence[Sequence[int]], n_rows: Sequence[int], random_state: int
     ) -> "list[DrawnRows]":
         """Choose rows, and draw.
 
         Args:
             parts: Rows and their models; the units of different parts are different.
             columns: The columns of each unit, as places in the order of the model.
-            max_rows: Number of rows of each part at most.
+            n_rows: Number of rows of each part.
             random_state: Seed.
         """
         drawn, n_known = [], 0
-        for number, part in enumerate(parts):
-            drawn.append(_drawn(part, columns, max_rows, np.random.default_rng([random_state, number]), n_known))
+        for number, (part, n) in enumerate(zip(parts, n_rows, strict=True)):
+            drawn.append(_drawn(part, columns, n, np.random.default_rng([random_state, number]), n_known))
             n_known += int(drawn[-1].sample.max()) + 1
         return drawn
 
@@ -208,7 +218,7 @@ def _drawn(
         weight / weight.mean(),
         fold,
         [(reader, kept) for reader, rows in part.models if len(kept := place[rows][place[rows] >= 0])],
-        conditional_draws(cells, layout, columns, fold, N_DRAWS, seed),
+        conditional_draws(cells, layout, columns, fold, n_draws(len(columns)), seed),
         seed,
     )
 
@@ -253,24 +263,38 @@ def _drawn_losses(
         yield losses.reshape(-1, n_units).double().numpy()
 
 
-def n_evaluated_rows(n_units: int) -> int:
-    """Return how many rows of each part are evaluated at most: fewer where there are many units to draw.
+def n_draws(n_units: int) -> int:
+    """Return how often each unit is drawn.
 
     Args:
         n_units: Number of units of columns.
     """
-    return int(np.clip(MAX_DRAWN_CELLS // (N_DRAWS * max(1, n_units)), MIN_ROWS, MAX_ROWS))
+    return N_DRAWS if n_units <= MANY_UNITS else FEWER_DRAWS
 
 
-def expected_tests(parts: Sequence[EvaluatedRows], max_rows: int) -> float:
+def n_evaluated_rows(part: EvaluatedRows, n_units: int) -> int:
+    """Return how many rows of a part are evaluated: fewer where many units are drawn, or many members read each row.
+
+    Args:
+        part: The rows and their models.
+        n_units: Number of units of columns.
+    """
+    n_rows = len(part.cells)
+    n_members = sum(len(rows) * reader.model.shape.n_members for reader, rows in part.models) / n_rows
+    n_most = MAX_SWAPS * REFERENCE_MEMBERS / (n_draws(n_units) * max(1, n_units) * n_members)
+    return min(n_rows, int(np.clip(n_most, MIN_ROWS, MAX_ROWS)))
+
+
+def expected_tests(parts: Sequence[EvaluatedRows], n_rows: Sequence[int], n_units: int) -> float:
     """Return the seconds that the tests are expected to take.
 
     Args:
         parts: The rows and their models.
-        max_rows: Number of rows of each part at most.
+        n_rows: Number of rows of each part.
+        n_units: Number of units of columns.
     """
     return sum(
-        expected_shuffles(reader.model.shape, int(len(rows) * min(1.0, max_rows / len(part.cells))), N_DRAWS)
-        for part in parts
+        expected_shuffles(reader.model.shape, int(len(rows) * n / len(part.cells)), n_draws(n_units))
+        for part, n in zip(parts, n_rows, strict=True)
         for reader, rows in part.models
     )

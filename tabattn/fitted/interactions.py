@@ -28,7 +28,7 @@ from tabattn.importance.reader import Reader
 from tabattn.importance.significance import Selection, select
 from tabattn.importance.units import Units
 
-MAX_PAIRED, N_JOINT_DRAWS, MAX_INTERACTION_ROWS = 8, 4, 1_024
+MAX_PAIRED, N_JOINT_DRAWS, MAX_READINGS = 8, 4, 1_024
 INTERACTION_COLUMNS = ("rank", "feature_1", "feature_2", "gain", "p_value", "q_value", "selected")
 
 
@@ -100,8 +100,7 @@ def interactions_of(
         return Interactions((), nothing, nothing, nothing, nothing.astype(bool))
     gains, sample = [], []
     for part in drawn:
-        for reader, rows in part.models:
-            rows = rows[:: max(1, len(rows) * len(part.models) // MAX_INTERACTION_ROWS)]
+        for reader, rows in part.fewer_models(MAX_READINGS):
             gained = _gains(part, reader, rows, units, pairs)
             gains.append(gained * part.weight[rows][:, None])
             sample.append(part.sample[rows])

@@ -9,6 +9,7 @@ machines), with the best prediction from fewer columns, its conditional expectat
 Lundberg and Lee 2021, Explaining by removing, arXiv 2011.14878, section 4.2).
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,9 +22,11 @@ from tabattn.fitted.evaluation import DrawnRows
 from tabattn.importance.conditional import conditional_draws
 from tabattn.importance.gains import extrapolated, gain_p_values
 from tabattn.importance.reader import Reader
+from tabattn.importance.significance import Significance
 from tabattn.importance.units import Units
+from tabattn.nn.tokens import Cells
 
-N_DRAWS, MAX_ROWS, MAX_HARM_P, MAX_LAST_STEPS = 4, 1_024, 0.2, 12
+N_DRAWS, MAX_READINGS, MAX_HARM_P, MAX_LAST_STEPS = 4, 2_048, 0.2, 12
 SUFFICIENT_COLUMNS = ("step", "feature", "n_left", "loss", "kept", "p_value", "is_sufficient")
 
 
@@ -46,13 +49,13 @@ class Elimination:
     is_sufficient: bool
 
 
-def eliminate(drawn: Sequence[DrawnRows], units: Units, increase: Array) -> list[Elimination]:
+def eliminate(drawn: Sequence[DrawnRows], units: Units, significance: Significance) -> list[Elimination]:
     """Drop units of columns, those that add least first.
 
     Args:
         drawn: Rows and their models.
         units: The units.
-        increase: What each unit adds given the others.
+        significance: What each unit adds given the others. Those that are not selected are dropped together first.
 
     Returns:
         The steps, the first with all units left, the last with none.
@@ -60,7 +63,8 @@ def eliminate(drawn: Sequence[DrawnRows], units: Units, increase: Array) -> list
     scored = list(units.scored)
     rows = [_Rows.of(each) for each in drawn]
     full, sample = np.concatenate([each.losses(units, ()) for each in rows]), np.concatenate([r.sample for r in rows])
-    waiting = sorted(scored, key=lambda unit: increase[unit])
+    increase, selected = significance.increase, significance.selected
+    waiting = sorted(scored, key=lambda unit: (selected[unit], increase[unit]))
     steps = [Elimination((), len(scored), float(full.mean()), 1.0, True)]
     dropped: list[int] = []
     needed: list[int] = []
@@ -72,7 +76,7 @@ def eliminate(drawn: Sequence[DrawnRows], units: Units, increase: Array) -> list
         is_sufficient = p_value > MAX_HARM_P and len(gone) < len(scored)
         return Elimination(tuple(more), len(scored) - len(gone), float(losses.mean()), p_value, is_sufficient)
 
-    n = max(1, len(waiting) // 2)
+    n = max(1, int((~selected[scored]).sum()))
     while waiting:
         step = without(waiting[:n])
         if step.is_sufficient:
@@ -147,8 +151,7 @@ class _Rows:
     @classmethod
     def of(cls, drawn: DrawnRows) -> "_Rows":
         """Leave rows out where there are many."""
-        n_evaluations = sum(len(rows) for _, rows in drawn.models)
-        models = [(reader, rows[:: max(1, n_evaluations // MAX_ROWS)]) for reader, rows in drawn.models]
+        models = drawn.fewer_models(MAX_READINGS)
         return cls(drawn, models, np.concatenate([drawn.sample[rows] for _, rows in models]))
 
     def losses(self, units: Units, dropped: Sequence[int]) -> Array:
@@ -164,7 +167,8 @@ class _Rows:
         for reader, rows in self.models:
             chosen = torch.from_numpy(rows)
             loss = reader.model.loss
-            predicted = torch.stack([loss.average(reader.predict(each.take(chosen)).double()) for each in every])
+            joined = functools.reduce(Cells.joined, [each.take(chosen) for each in every])
+            predicted = loss.average(reader.predict(joined).double()).unflatten(0, (len(every), -1))
             known = drawn.target[chosen]
             of_means = [loss.of_average(each, known).numpy() for each in (predicted.mean(dim=0), *_halves(predicted))]
             losses = extrapolated(of_means[0], np.stack(of_means[1:])) if columns else of_means[0]
