@@ -124,7 +124,13 @@ def _score_alone(rows: SplitRows, position: int, place: slice) -> float:
     y = (rows.problem.y.rank() if is_regression else rows.problem.y).to_numpy()
     values = rows.design[:, place]
     model = single_column_model(rows.problem.task, len(train)).fit(values[train], y[train])
-    return _score(rows, held_out, model.predict(values[held_out]))
+    score = _score(rows, held_out, model.predict(values[held_out]))
+    if is_regression and values.shape[1] == 1 and rows.table.schema.columns[position].kind is Kind.NUMERIC:
+        is_known = ~np.isnan(values[held_out, 0])
+        own, target = values[held_out, 0][is_known], y[held_out][is_known]
+        if is_known.all() and np.ptp(own) > 0 and np.ptp(target) > 0:  # steps of trees lose a little of a line
+            score = max(score, float(spearmanr(own, target).statistic ** 2))
+    return score
 
 
 def _score(rows: SplitRows, held_out: Array, predicted: Array) -> float:
