@@ -325,7 +325,7 @@ def test_arguments_out_of_range_are_refused(arguments: dict[str, float], message
 
 @pytest.mark.slow
 def test_friedmans_five_drivers_lead_both_rankings() -> None:
-    table = rank(DATA / "friedman.csv", "y").table
+    table = rank(DATA / "friedman.csv", "y", n_members=4, d_token=16, n_layers=2, n_repeats=3).table
     drivers = {"x1", "x2", "x3", "x4", "x5"}
     assert set(table["feature"][:5]) == drivers
     assert set(table.sort_values("permutation_rank")["feature"][:5]) == drivers
@@ -333,7 +333,7 @@ def test_friedmans_five_drivers_lead_both_rankings() -> None:
 
 @pytest.mark.slow
 def test_the_true_drivers_of_the_process_lead_both_rankings() -> None:
-    ranking = rank(DATA / "process.csv", "thickness_um")
+    ranking = rank(DATA / "process.csv", "thickness_um", n_members=4, d_token=16, n_layers=2, n_repeats=3)
     drivers = {
         "line_speed_m_min", "oven_temperature_c", "pump_pressure_bar", "viscosity_mpas", "resin_supplier",
         "nozzle_age_h",

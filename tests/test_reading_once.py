@@ -80,7 +80,7 @@ def test_rank_parses_all_rows_once_and_transforms_each_part_once(
 ) -> None:
     rank(table, "y", max_epochs=1, n_repeats=2, n_members=1, n_layers=1, d_token=4)
     X = table.drop(columns="y")
-    parts = {96: 1, 24: 1}
+    parts = {96: 1, 24: 1, N_ROWS: 1}  # fitted, held out, and for effects
     expected = parses(X, N_ROWS) | {("transform", n): once for n, once in parts.items()}
     assert counts == expected | {("encode", n): 2 for n in parts}, "a date and a text"
 

@@ -64,15 +64,14 @@ def column_effects(
     chosen = np.arange(len(table))
     if len(chosen) > n_rows:
         chosen = np.sort(random.choice(chosen, n_rows, replace=False))
-    cells = fitted.encoder.encode(table.take(chosen)).cells
-    donors, place_of = np.unique(np.concatenate([grid.rows for grid in found.values()]), return_inverse=True)
-    donor_cells = fitted.encoder.encode(table.take(donors)).cells
-    starts = np.cumsum([0, *(len(grid.rows) for grid in found.values())])
-    sources = {place: place_of[start:] for place, start in zip(found, starts, strict=False)}
+    read = np.unique(np.concatenate([chosen, *(grid.rows for grid in found.values())]))
+    every = fitted.encoder.encode(table.take(read)).cells
+    cells = every.take(torch.from_numpy(np.searchsorted(read, chosen)))
+    sources = {place: np.searchsorted(read, grid.rows) for place, grid in found.items()}
     predictions: dict[int, list[Array]] = {place: [] for place in found}
     for number in range(max(len(grid.values) for grid in found.values())):
         places = [place for place, grid in found.items() if number < len(grid.values)]
-        values = _with_columns(cells, donor_cells, {place: int(sources[place][number]) for place in places}, fitted)
+        values = _with_columns(cells, every, {place: int(sources[place][number]) for place in places}, fitted)
         swapped = fitted.reader.predict_swapped(cells, values, [(place,) for place in places])
         columns = (column for block in swapped for column in block.transpose(0, 1).numpy())
         for place, averaged in zip(places, columns, strict=True):

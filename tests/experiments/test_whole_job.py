@@ -31,7 +31,8 @@ def test_phases_add_up(tmp_path: Path) -> None:
     out = tmp_path / "phases.csv"
     run_twice(phases.main, f"--data {tmp_path} --tables wine --out {out}".split(), out)
     (cell,) = read(out).to_dict("records")
-    parts = ["import", "import of Lightning", "training", "shuffles", "scores", "gradient boosting", "tests", "write"]
+    parts = ["import", "import of Lightning", "training", "shuffles", "scores", "gradient boosting", "tests"]
+    parts += ["interactions", "sufficient set", "effects", "write"]
     parts.append("else")
     assert all(cell[name] >= 0 for name in parts)
     assert sum(cell[name] for name in parts) == pytest.approx(cell["all"], abs=0.1)
