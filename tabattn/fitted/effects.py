@@ -12,7 +12,7 @@ from tabattn.importance.effects import Effect, effect_of
 from tabattn.nn.tokens import Cells
 from tabattn.table.schema import TypedTable
 
-N_EFFECT_ROWS, MIN_EFFECT_ROWS, MAX_CELLS, MANY_COLUMNS = 300, 30, 30_000, 100
+N_EFFECT_ROWS, MIN_EFFECT_ROWS, MAX_CELLS, MANY_COLUMNS = 150, 30, 15_000, 100
 
 
 def n_effect_rows(n_columns: int) -> int:

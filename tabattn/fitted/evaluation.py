@@ -28,7 +28,7 @@ from tabattn.nn.losses import Target
 from tabattn.nn.tokens import Cells
 
 N_DRAWS, FEWER_DRAWS, MANY_UNITS, N_FOLDS = 8, 4, 60, 4
-MIN_ROWS, MAX_ROWS, MAX_SWAPS = 64, 4_096, 75_000
+MIN_ROWS, MAX_ROWS, MAX_SWAPS = 64, 4_096, 40_000
 MANY_COLUMNS = 1_000
 TEST_SHARE = 0.5
 

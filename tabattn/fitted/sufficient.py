@@ -26,7 +26,7 @@ from tabattn.importance.significance import Significance
 from tabattn.importance.units import Units
 from tabattn.nn.tokens import Cells
 
-N_DRAWS, MAX_READINGS, MAX_HARM_P, MAX_LAST_STEPS = 4, 2_048, 0.2, 12
+N_DRAWS, MAX_READINGS, MAX_HARM_P, MAX_LAST_STEPS = 4, 1_024, 0.2, 12
 SUFFICIENT_COLUMNS = ("step", "feature", "n_left", "loss", "kept", "p_value", "is_sufficient")
 
 
