@@ -9,7 +9,7 @@ demo: $(INSTALLED)  ## Rank the columns of a real table.
 	$(BIN)/tabattn rank data/diabetes.csv --target progression --out demo
 
 test: $(INSTALLED)  ## All tests.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --durations=30
 
 fast: $(INSTALLED)  ## The tests that take seconds.
 	$(BIN)/pytest -m "not slow"

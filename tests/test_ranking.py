@@ -355,6 +355,8 @@ def test_a_quantile_and_groups_go_through_the_whole_job(tmp_path: Path) -> None:
         quantile=0.9,
         max_epochs=10,
         n_repeats=1,
+        n_members=4,
+        d_token=16,
     )
     assert found.table["feature"][0] == "product"
     assert found.table["permutation_rank"][0] == 1
@@ -373,13 +375,21 @@ def test_other_losses_are_compared_with_their_own_constants(loss: Literal["absol
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(200, 2)), columns=["heat", "dust"])
     table = X.assign(count=rng.poisson(np.exp(X["heat"])) + 0.5)
-    found = rank(table, "count", loss=loss, max_epochs=15, n_repeats=1)
+    found = rank(table, "count", loss=loss, max_epochs=15, n_repeats=1, n_members=4, d_token=32)
     scores = found.models.set_index("model")[f"d2_{loss}"]
     assert scores["tabattn"] > 0.15
     assert abs(scores["dummy"]) < 0.1
     table["count"] = rng.permutation(table["count"])
     with pytest.warns(UntrustedRankingWarning, match=f"d2_{loss}"):
-        rank(table.assign(count=rng.exponential(size=200)), "count", loss=loss, max_epochs=40, n_repeats=1)
+        rank(
+            table.assign(count=rng.exponential(size=200)),
+            "count",
+            loss=loss,
+            max_epochs=40,
+            n_repeats=1,
+            n_members=4,
+            d_token=32,
+        )
 
 
 def test_a_loss_for_numbers_is_refused_for_classes() -> None:
@@ -481,7 +491,7 @@ def test_the_last_rows_are_held_out_in_time() -> None:
     table["y"] = table["heat"] + 0.6 * table["dust"] + 0.3 * random.normal(size=100)
     table["day"] = pd.date_range("2024-01-01", periods=100)
     table = table.sample(frac=1, random_state=0, ignore_index=True)
-    found = rank(table, "y", order_by="day", gap=10, max_epochs=15, n_repeats=1)
+    found = rank(table, "y", order_by="day", gap=10, max_epochs=15, n_repeats=1, n_members=4)
     assert (found.n_train, found.n_held_out, found.held_out) == (70, 20, "the last 20 rows by 'day'")
     assert found.table["feature"].tolist() == ["heat", "dust"]
 
@@ -508,12 +518,12 @@ def test_a_second_measurement_of_the_target_is_suspected_and_the_rest_ranked_wit
     table["y"] = table["heat"] + 0.6 * table["dust"] + 0.8 * random.normal(size=300)
     table["gauge"] = table["y"] + 0.15 * random.normal(size=300)
     with pytest.warns(LeakWarning, match="'gauge': alone as good as all columns together"):
-        found = rank(table, "y", max_epochs=30, n_repeats=2)
+        found = rank(table, "y", max_epochs=30, n_repeats=2, n_members=4)
     assert found.table["feature"][0] == "gauge"
     assert found.without_leaks is not None
     assert found.without_leaks["feature"].tolist()[:2] == ["heat", "dust"]
     assert len(found.without_leaks) == 4
-    honest = rank(table.drop(columns="gauge"), "y", max_epochs=10, n_repeats=1)
+    honest = rank(table.drop(columns="gauge"), "y", max_epochs=10, n_repeats=1, n_members=4)
     assert honest.without_leaks is None
     assert honest.diagnostics["code"].tolist() == []
 

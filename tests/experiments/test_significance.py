@@ -30,8 +30,10 @@ def test_shares_are_means_over_tables() -> None:
 def test_a_table_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(significance, "SMALL", significance.SMALL | {"max_epochs": 20})
     monkeypatch.setattr(significance, "DESIGNS", ("ar1",))
+    monkeypatch.setattr(significance, "N_OTHERS", 200)
+    monkeypatch.setattr(significance, "N_FRESH", 300)
     table, drivers = significance.table_of("ar1", 300, 1)
-    found = significance.measure(table, drivers, 1, significance.table_of("ar1", 2_200, 2)[0])
+    found = significance.measure(table, drivers, 1, significance.table_of("ar1", 700, 2)[0])
     assert found["power"] > 0.5
     assert 0.4 < found["covered"] <= 1
     assert {"pair_found", "any_other_pair", "drivers_in_set", "others_in_set"} < set(found)
