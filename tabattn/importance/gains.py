@@ -19,7 +19,7 @@ def extrapolated(all_draws: Array, halves: Array) -> Array:
     Source: Richardson's extrapolation; for means of draws, the jackknife of Quenouille 1956.
 
     Example:
-        >>> float(extrapolated(np.array(1.1), np.array([1.25, 1.15])))
+        >>> round(float(extrapolated(np.array(1.1), np.array([1.25, 1.15]))), 6)
         1.0
     """
     limit: Array = 2 * all_draws - halves.mean(axis=0)
