@@ -32,6 +32,7 @@ EFFECT_COLUMNS = (
 )
 MIN_MONOTONE, MIN_EFFECT = 0.9, 0.1
 ROWS_BAND = (0.1, 0.9)
+FLAT, N_DECIMALS = 1e-9, 6
 MISSING = ""
 
 
@@ -144,10 +145,11 @@ def direction_of(curve: Array, weight: Array) -> Direction:
         >>> direction_of(np.array([1.0, 0.0, 1.0]), np.ones(3))
         'valley'
     """
-    weight = weight.astype(np.float64)
-    total = float((weight * (curve - np.average(curve, weights=weight)) ** 2).sum())
-    if total == 0:
+    weight, height = weight.astype(np.float64), float(np.ptp(curve))
+    if height <= FLAT * float(np.abs(curve).max()):
         return "none"
+    curve = np.round((curve - curve.min()) / height, N_DECIMALS)  # so that units and rounding decide nothing
+    total = float((weight * (curve - np.average(curve, weights=weight)) ** 2).sum())
     left = {way: _left_over(curve, weight, increasing=way == "up") for way in ("up", "down")}
     best: Direction = "up" if left["up"] <= left["down"] else "down"
     if 1 - left[best] / total >= MIN_MONOTONE:

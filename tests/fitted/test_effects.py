@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.inspection import partial_dependence
 
@@ -20,6 +20,7 @@ def grids(cells: "pd.Series[Any]", **settings: Any) -> Grid | None:
     return value_grid(table.schema.columns[0], table.cells[0])
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=5, max_size=60))
 def test_values_of_a_grid_are_values_of_the_column(values: list[float | None]) -> None:
     cells = pd.Series(values, dtype=float)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabattn.importance.gains import extrapolated, gain_p_values
@@ -14,6 +14,7 @@ def test_the_limit_of_endlessly_many_draws_is_met_for_squared_errors() -> None:
     assert (extrapolated(every, halves) - truth**2).mean() == pytest.approx(0.0, abs=0.02)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(2, 6))
 def test_units_that_are_copies_count_once(seed: int, n_copies: int) -> None:
     gains = np.random.default_rng(seed).normal(0.1, 1, size=(30, 2))

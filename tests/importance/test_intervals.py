@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabattn.arrays import Array
@@ -31,6 +31,7 @@ def test_several_fits_are_counted_together() -> None:
     assert (widths[1] < 0.6 * widths[0]).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1_000), st.floats(0.1, 100))
 def test_intervals_hold_the_importance_whatever_the_unit_of_the_scores(seed: int, scale: float) -> None:
     blocks = blocks_of([1.0, 0.5, 0.0], 1.0, seed, 7)
