@@ -29,6 +29,7 @@ from experiments.result_file import ResultFile, add_result_arguments
 from tabattn import rank
 from tabattn.choices import DEFAULT_METHOD
 from tabattn.errors import TabAttnWarning
+from tabattn.fitted.sufficient import sufficient_features
 from tabattn.ranking import Ranking
 
 COMMAND = "python -m experiments.significance"
@@ -111,7 +112,7 @@ def _of_sufficient_set(ranking: Ranking, drivers: Sequence[str]) -> dict[str, fl
     steps = ranking.sufficient_set
     if steps.empty:
         return {"drivers_in_set": float("nan"), "others_in_set": float("nan")}
-    kept = set(ranking.table["feature"]) - set(steps.loc[steps["is_sufficient"], "feature"])
+    kept = set(sufficient_features(steps))
     share = len(kept & set(drivers)) / len(drivers) if len(drivers) else float("nan")
     return {"drivers_in_set": share, "others_in_set": float(len(kept - set(drivers)))}
 

@@ -18,6 +18,7 @@ from tabattn.fitted.evaluation import (
     EvaluatedUnits,
     expected_tests,
     n_evaluated_rows,
+    n_unit_draws,
     significance_of,
 )
 from tabattn.fitted.interactions import Interactions, interactions_of, paired_units
@@ -77,18 +78,20 @@ def pooled_tests(
     with job.phase("tests", share=TEST_SHARE) as phase:
         n_rows = [n_affordable(n, phase.expected, phase.left) for n in n_most]
         columns = [units.model_columns(unit) for unit in units.scored]
-        drawn = DrawnRows.of(evaluated, columns, n_rows, seed)
+        n_draws = n_unit_draws(len(columns))
+        drawn = DrawnRows.of(evaluated, columns, n_rows, n_draws, seed)
         found = EvaluatedUnits.of(drawn, columns, are_linked=are_linked)
         significance, of_clusters = significance_of(found, units, selection), None
         if clusters is not None:
             joint = [each for unit in clusters.scored if len(each := clusters.model_columns(unit)) > 1]
-            also = EvaluatedUnits.of(DrawnRows.of(evaluated, joint, n_rows, seed), joint, are_linked=are_linked)
+            joint_rows = DrawnRows.of(evaluated, joint, n_rows, n_draws, seed)
+            also = EvaluatedUnits.of(joint_rows, joint, are_linked=are_linked)
             wanted = [clusters.model_columns(unit) for unit in clusters.scored]
             of_clusters = significance_of(found.taken(also, wanted), clusters, selection)
-    if n_rows < n_most:
+    if sum(n_rows) < sum(n_most):
         job.shortened.append(f"{sum(n_rows)} of {sum(n_most)} tested rows")
     with job.phase("interactions", share=JOINT_SHARE) as phase:
-        chosen = paired_units(parts[0].scores.importance, significance.selected)
+        chosen = paired_units(pooled_scores(parts).importance, significance.selected)
         if phase.expected > phase.left:
             chosen = []
             job.shortened.append("no interactions")

@@ -112,7 +112,12 @@ class DrawnRows:
 
     @classmethod
     def of(
-        cls, parts: Sequence[EvaluatedRows], columns: Sequence[Sequence[int]], n_rows: Sequence[int], random_state: int
+        cls,
+        parts: Sequence[EvaluatedRows],
+        columns: Sequence[Sequence[int]],
+        n_rows: Sequence[int],
+        n_draws: int,
+        random_state: int,
     ) -> "list[DrawnRows]":
         """Choose rows, and draw.
 
@@ -120,11 +125,12 @@ class DrawnRows:
             parts: Rows and their models; the units of different parts are different.
             columns: The columns of each unit, as places in the order of the model.
             n_rows: Number of rows of each part.
+            n_draws: Number of draws.
             random_state: Seed.
         """
         drawn, n_known = [], 0
         for number, (part, n) in enumerate(zip(parts, n_rows, strict=True)):
-            drawn.append(_drawn(part, columns, n, np.random.default_rng([random_state, number]), n_known))
+            drawn.append(_drawn(part, columns, n, n_draws, np.random.default_rng([random_state, number]), n_known))
             n_known += int(drawn[-1].sample.max()) + 1
         return drawn
 
@@ -195,6 +201,7 @@ def _drawn(
     part: EvaluatedRows,
     columns: Sequence[Sequence[int]],
     max_rows: int,
+    n_draws: int,
     random: np.random.Generator,
     n_known: int,
 ) -> DrawnRows:
@@ -218,7 +225,7 @@ def _drawn(
         weight / weight.mean(),
         fold,
         [(reader, kept) for reader, rows in part.models if len(kept := place[rows][place[rows] >= 0])],
-        conditional_draws(cells, layout, columns, fold, n_draws(len(columns)), seed),
+        conditional_draws(cells, layout, columns, fold, n_draws, seed),
         seed,
     )
 
@@ -263,7 +270,7 @@ def _drawn_losses(
         yield losses.reshape(-1, n_units).double().numpy()
 
 
-def n_draws(n_units: int) -> int:
+def n_unit_draws(n_units: int) -> int:
     """Return how often each unit is drawn.
 
     Args:
@@ -281,7 +288,7 @@ def n_evaluated_rows(part: EvaluatedRows, n_units: int) -> int:
     """
     n_rows = len(part.cells)
     n_members = sum(len(rows) * reader.model.shape.n_members for reader, rows in part.models) / n_rows
-    n_most = MAX_SWAPS * REFERENCE_MEMBERS / (n_draws(n_units) * max(1, n_units) * n_members)
+    n_most = MAX_SWAPS * REFERENCE_MEMBERS / (n_unit_draws(n_units) * max(1, n_units) * n_members)
     return min(n_rows, int(np.clip(n_most, MIN_ROWS, MAX_ROWS)))
 
 
@@ -294,7 +301,7 @@ def expected_tests(parts: Sequence[EvaluatedRows], n_rows: Sequence[int], n_unit
         n_units: Number of units of columns.
     """
     return sum(
-        expected_shuffles(reader.model.shape, int(len(rows) * n / len(part.cells)), n_draws(n_units))
+        expected_shuffles(reader.model.shape, int(len(rows) * n / len(part.cells)), n_unit_draws(n_units))
         for part, n in zip(parts, n_rows, strict=True)
         for reader, rows in part.models
     )

@@ -11,7 +11,7 @@ Lundberg and Lee 2021, Explaining by removing, arXiv 2011.14878, section 4.2).
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -93,8 +93,7 @@ def eliminate(drawn: Sequence[DrawnRows], units: Units, significance: Significan
     else:
         rest = [[unit] for unit in sorted(needed, key=lambda unit: increase[unit])]
     for more in rest:
-        step = without(more)
-        steps.append(step)
+        steps.append(replace(without(more), is_sufficient=False))
         dropped += more
     return steps
 
@@ -113,15 +112,13 @@ def elimination_table(steps: Sequence[Elimination], names: Sequence[str]) -> pd.
     return pd.DataFrame(list(_rows_of(steps, names)), columns=list(SUFFICIENT_COLUMNS)).astype({"feature": "str"})
 
 
-def sufficient_units(steps: Sequence[Elimination], units: Units) -> list[int]:
-    """Return the numbers of the units of the smallest sufficient set, in the order of the table.
+def sufficient_features(table: pd.DataFrame) -> list[str]:
+    """Return the columns of the smallest sufficient set, the one that is needed least first.
 
     Args:
-        steps: The steps.
-        units: The units.
+        table: What `elimination_table` returned.
     """
-    dropped = {unit for step in steps if step.is_sufficient for unit in step.dropped}
-    return sorted(set(units.scored) - dropped)
+    return [str(name) for name in table.loc[~table["is_sufficient"].astype(bool), "feature"]]
 
 
 def _rows_of(steps: Sequence[Elimination], names: Sequence[str]) -> Iterator[tuple[object, ...]]:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tabattn.errors import quoted
+from tabattn.fitted.sufficient import sufficient_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,14 +53,13 @@ def print_ranking(console: Console, ranking: "Ranking", target: str) -> None:
 
 def _joint_words(ranking: "Ranking") -> Iterator[str]:
     """Say which columns suffice, and which act together."""
-    steps, names = ranking.sufficient_set, ranking.table["feature"]
-    dropped = steps[steps["is_sufficient"]]
-    if len(dropped) > 1:
-        kept = names[~names.isin(dropped["feature"])]
-        score = dropped["kept"].iloc[-1]
+    steps = ranking.sufficient_set
+    needed = sufficient_features(steps)
+    if 0 < len(needed) < len(steps) - 1:
+        kept = steps.loc[steps["is_sufficient"], "kept"].iloc[-1]
         yield (
-            f"\nWhich suffice? {len(kept)} of {len(names)} predict as well as all ({score:.0%} of the gain): "
-            f"{quoted(list(kept), MAX_NAMED)}."
+            f"\nWhich suffice? {len(needed)} of {len(steps) - 1} predict as well as all ({kept:.0%} of the gain): "
+            f"{quoted(needed[::-1], MAX_NAMED)}."
         )
     pairs = ranking.interactions
     pairs = pairs[pairs["selected"].astype(bool)].head(N_FIRST)

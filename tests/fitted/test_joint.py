@@ -1,5 +1,6 @@
 """Pairs that act together, and the smallest set of columns that predicts as well as all."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ import pandas as pd
 import pytest
 
 from tabattn import Ranking, rank
+from tabattn.errors import TabAttnWarning
+from tabattn.fitted.evaluation import MANY_UNITS
 from tabattn.fitted.interactions import INTERACTION_COLUMNS, MAX_PAIRED, paired_units
-from tabattn.fitted.sufficient import SUFFICIENT_COLUMNS, Elimination, elimination_table
+from tabattn.fitted.sufficient import SUFFICIENT_COLUMNS, Elimination, elimination_table, sufficient_features
 
 SMALL: dict[str, Any] = {"n_members": 4, "d_token": 16, "n_layers": 2, "n_repeats": 1, "random_state": 0}
 
@@ -39,7 +42,7 @@ def test_the_pair_that_acts_together_is_the_only_one(ranking: Ranking) -> None:
 def test_one_of_two_copies_and_all_other_drivers_are_needed(ranking: Ranking) -> None:
     steps = ranking.sufficient_set
     assert tuple(steps) == SUFFICIENT_COLUMNS
-    kept = set(ranking.table["feature"]) - set(steps.loc[steps["is_sufficient"], "feature"])
+    kept = set(sufficient_features(steps))
     assert {"heat", "flow", "line"} < kept
     assert len(kept & {"dose", "copy"}) == 1
     assert "idle" not in kept
@@ -96,4 +99,20 @@ def test_steps_become_rows_of_the_table() -> None:
     table = elimination_table(steps, ["a", "b", "c"])
     assert table["feature"].tolist() == ["", "c", "a", "b"]
     assert table["kept"].tolist() == pytest.approx([1.0, 0.9, 0.9, 0.0])
+    assert sufficient_features(table) == ["b"]
     assert elimination_table([], ["a"]).empty
+    assert sufficient_features(elimination_table([], ["a"])) == []
+
+
+def test_wide_tables_with_copies_are_drawn_as_often_alone_as_together() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(150, MANY_UNITS + 5))).add_prefix("x")
+    table["copy"], table["same"] = table["x0"] * 2, 1.0
+    table["y"] = 3 * table["x0"] + table["x1"] + 0.3 * rng.normal(size=150)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TabAttnWarning)
+        found = rank(table, "y", **(SMALL | {"max_epochs": 25}))
+    assert found.clusters is not None
+    assert found.clusters["p_value"].notna().all()
+    assert found.clusters.set_index("kind").loc["group", "selected"]
+    assert "same" not in sufficient_features(found.sufficient_set), "the model does not read it"
