@@ -125,10 +125,9 @@ def _score_alone(rows: SplitRows, position: int, place: slice) -> float:
     values = rows.design[:, place]
     model = single_column_model(rows.problem.task, len(train)).fit(values[train], y[train])
     score = _score(rows, held_out, model.predict(values[held_out]))
-    if is_regression and values.shape[1] == 1 and rows.table.schema.columns[position].kind is Kind.NUMERIC:
-        is_known = ~np.isnan(values[held_out, 0])
-        own, target = values[held_out, 0][is_known], y[held_out][is_known]
-        if is_known.all() and np.ptp(own) > 0 and np.ptp(target) > 0:  # steps of trees lose a little of a line
+    if is_regression and rows.table.schema.columns[position].kind is Kind.NUMERIC:
+        own, target = values[held_out, 0], y[held_out]
+        if not np.isnan(own).any() and np.ptp(own) > 0 and np.ptp(target) > 0:  # steps of trees lose a bit of a line
             score = max(score, float(spearmanr(own, target).statistic ** 2))
     return score
 

@@ -61,6 +61,9 @@ class Overstated:
         return is_overstated and self.p_value < MAX_OVERSTATED_P
 
 
+NOT_OVERSTATED = Overstated(0.0, 0.0, 1.0)
+
+
 def linked_row_findings(rows: SplitRows, layout: CellLayout, links: RowLinks, random_state: int) -> list[Finding]:
     """Find blocks of rows, near copies and order in time that the split does not respect.
 
@@ -80,9 +83,6 @@ def linked_row_findings(rows: SplitRows, layout: CellLayout, links: RowLinks, ra
     if links.time is None and not found:
         found += check.time()
     return found
-
-
-NOT_OVERSTATED = Overstated(0.0, 0.0, 1.0)
 
 
 class _Check:
@@ -107,13 +107,10 @@ class _Check:
         if self.design.shape[1] > MAX_COLUMNS:
             self.design = self.design[:, _strongest(self.design[self.known], self.y[self.known])]
             self.model = make_pipeline(single_column_model(task, self.n_rows))
-        n_classes = self.y.shape[1]
+        boosting, n_classes = self.model.steps[-1][1], self.y.shape[1]
+        boosting.set_params(max_iter=MAX_TREES, early_stopping=False)
         if n_classes > MANY_CLASSES:  # one tree for each class in each step: fewer steps, and larger ones
-            n_trees = max(MIN_TREES, 2 * MAX_TREES // n_classes)
-            self.model.steps[-1][1].set_params(learning_rate=SINGLE_RATE)
-        else:
-            n_trees = MAX_TREES
-        self.model.steps[-1][1].set_params(max_iter=n_trees, early_stopping=False)
+            boosting.set_params(max_iter=max(MIN_TREES, 2 * MAX_TREES // n_classes), learning_rate=SINGLE_RATE)
         self.losses_at_random: dict[bytes, Array] = {}
 
     def blocks(self) -> Iterator[Finding]:

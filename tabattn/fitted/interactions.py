@@ -124,7 +124,8 @@ def _gains(part: DrawnRows, reader: Reader, rows: Array, units: Units, pairs: Se
     together = torch.zeros(2, len(rows), len(pairs), before.shape[1], dtype=torch.float64)
     for number in range(N_JOINT_DRAWS):
         others = part.draws.cells[number].take(chosen)
-        swapped = loss.additive(torch.cat(list(reader.predict_swapped(own, others, columns)), dim=1))
+        predicted = torch.cat(list(reader.predict_swapped(own, others, columns)), dim=1)
+        swapped = loss.additive(predicted.flatten(0, 1)).unflatten(0, predicted.shape[:2])
         single, both = swapped[:, : len(paired)], swapped[:, len(paired) :]
         mixed = before[:, None] - single[:, first] - single[:, second] + both
         together[number % 2] += mixed / (N_JOINT_DRAWS / 2)

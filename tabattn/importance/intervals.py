@@ -38,19 +38,19 @@ def importance_intervals(raw: Array, by_block: Sequence[Array]) -> tuple[Array, 
     sums = [np.nan_to_num(each.sum(axis=1), neginf=0.0) for each in by_block]
     if min(len(each) for each in sums) < 2:
         return np.full_like(raw, np.nan), np.full_like(raw, np.nan)
-    share = _shares(np.where(np.isneginf(raw), 0.0, raw))
+    center = _fractions(np.where(np.isneginf(raw), 0.0, raw))
     total = np.sum([each.sum(axis=0) for each in sums], axis=0)
-    variance = np.zeros_like(share)
+    variance = np.zeros_like(center)
     for each in sums:
-        without = _shares(total - each)
+        without = _fractions(total - each)
         variance += (len(each) - 1) * without.var(axis=0)
     n_free = sum(len(each) - 1 for each in sums)
     reach = t_distribution.ppf((1 + LEVEL) / 2, n_free) * np.sqrt(variance)
-    return (share - reach).clip(0.0, 1.0), (share + reach).clip(0.0, 1.0)
+    return (center - reach).clip(0.0, 1.0), (center + reach).clip(0.0, 1.0)
 
 
-def _shares(raw: Array) -> Array:
-    """Divide scores by the sum of the positive ones, on the last axis; equal shares where there are none."""
+def _fractions(raw: Array) -> Array:
+    """Divide scores by the sum of the positive ones, on the last axis; equal ones where there are none."""
     total = raw.clip(0.0).sum(axis=-1, keepdims=True)
-    shares: Array = np.divide(raw, total, out=np.full_like(raw, 1 / raw.shape[-1]), where=total > 0)
-    return shares
+    fractions: Array = np.divide(raw, total, out=np.full_like(raw, 1 / raw.shape[-1]), where=total > 0)
+    return fractions

@@ -73,15 +73,15 @@ class Loss(ABC):
             followed: What `followed` returned for these rows.
         """
 
-    def additive(self, averaged: Natural) -> Natural:
-        """Return outputs on a scale on which parts of columns add up, all of them, unlike `canonical`.
+    def additive(self, averaged: Averaged) -> Averaged:
+        """Return all outputs on a scale on which parts of columns add up: `canonical`, but for classes.
 
         Args:
             averaged: What `average` returned.
         """
-        return averaged
+        return self.canonical(averaged, self.followed(averaged))
 
-    def of_additive(self, additive: Natural) -> Natural:
+    def of_additive(self, additive: Averaged) -> Averaged:
         """Return the averaged outputs whose `additive` these are.
 
         Args:
@@ -270,11 +270,7 @@ class PoissonLoss(Loss):
         return _log(averaged)
 
     @override
-    def additive(self, averaged: Natural) -> Natural:
-        return _log(averaged)
-
-    @override
-    def of_additive(self, additive: Natural) -> Natural:
+    def of_additive(self, additive: Averaged) -> Averaged:
         return additive.exp()
 
     @override
@@ -314,11 +310,7 @@ class LabelLoss(Loss):
         return _log(averaged) - _log(1 - averaged)
 
     @override
-    def additive(self, averaged: Natural) -> Natural:
-        return _log_odds(averaged)
-
-    @override
-    def of_additive(self, additive: Natural) -> Natural:
+    def of_additive(self, additive: Averaged) -> Averaged:
         return additive.sigmoid()
 
     @override
@@ -373,11 +365,11 @@ class ClassLoss(Loss):
         return _log(chosen)
 
     @override
-    def additive(self, averaged: Natural) -> Natural:
+    def additive(self, averaged: Averaged) -> Averaged:
         return averaged.clamp_min(LEAST_PROBABILITY).log()
 
     @override
-    def of_additive(self, additive: Natural) -> Natural:
+    def of_additive(self, additive: Averaged) -> Averaged:
         return additive.softmax(dim=-1)
 
     @override
@@ -442,11 +434,6 @@ def _by_member(target: Tensor) -> Tensor:
 
 def _divergence_of_odds(log_odds: Tensor, change: Tensor) -> Tensor:
     return softplus(log_odds + change) - softplus(log_odds) - log_odds.sigmoid() * change
-
-
-def _log_odds(probability: Tensor) -> Tensor:
-    clamped = probability.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    return clamped.log() - (1 - clamped).log()
 
 
 def _log(positive: Tensor) -> Tensor:
