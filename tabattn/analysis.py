@@ -16,6 +16,7 @@ from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding, check_classes, check_numbers
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.costs import expected_scores, expected_shuffles
+from tabattn.fitted.effects import column_effects, expected_effects, n_effect_rows
 from tabattn.fitted.evaluation import (
     EvaluatedRows,
     cross_fitted_rows,
@@ -23,6 +24,7 @@ from tabattn.fitted.evaluation import (
 from tabattn.fitted.fit import FitRows, fit_model, model_shape
 from tabattn.fitted.model import FittedModel
 from tabattn.importance.aggregation import Scores
+from tabattn.importance.effects import Effect
 from tabattn.importance.permutation import (
     SHUFFLES_SHARE,
     PermutationScores,
@@ -40,8 +42,8 @@ from tabattn.table.schema import TypedTable
 from tabattn.table.splits import Split
 from tabattn.table.subsets import Subset
 
-SCORES_SHARE, BOOSTING_SHARE = 0.5, 0.7
-MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS = 50, 1_000
+SCORES_SHARE, BOOSTING_SHARE, EFFECTS_SHARE = 0.5, 0.7, 0.5
+MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS, MIN_AFFORDED_EFFECT_ROWS = 50, 1_000, 20
 SECONDS_OF_BOOSTING, SECONDS_PER_MILLION_CELLS = 2.0, 5.0
 SubsetScores: TypeAlias = Mapping[int, tuple[float, Scores]]
 OURS, BOOSTING = "tabattn", "hist_gradient_boosting"
@@ -233,6 +235,25 @@ def _scores(plan: Analysis, fitted: FittedModel, rows: Rows, units: Units) -> tu
         {number: (n, each) for number, n, each in of_subsets},
         np.stack([n * each.by_member for n, each in of_blocks]),
     )
+
+
+def effects_of(plan: Analysis, estimator: TabAttnRegressor | TabAttnClassifier, job: Job) -> tuple[Effect, ...]:
+    """Compute the effects of all columns, over fewer rows where time is short.
+
+    Args:
+        plan: What was fitted.
+        estimator: The fitted estimator.
+        job: The job that this is a part of.
+    """
+    fitted = estimator.fitted_model_
+    n_most = min(len(plan.table), n_effect_rows(fitted.model.shape.n_columns))
+    job.expect({"effects": expected_effects(fitted, n_most)})
+    with job.phase("effects", share=EFFECTS_SHARE) as phase:
+        n_rows = n_affordable(n_most, phase.expected, phase.left, MIN_AFFORDED_EFFECT_ROWS)
+        effects = column_effects(fitted, plan.table, plan.y(estimator), plan.problem.weight, n_rows, plan.random_state)
+    if n_rows < n_most:
+        job.shortened.append(f"effects over {n_rows} of {n_most} rows")
+    return effects
 
 
 def n_affordable(n_rows: int, expected: float, left: float, at_least: int = MIN_AFFORDED_ROWS) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from tabattn.analysis import Analysis, HeldOutPart, analyse, fit_rows, n_affordable
+from tabattn.analysis import Analysis, HeldOutPart, analyse, effects_of, fit_rows
 from tabattn.choices import (
     DEFAULT_METHOD,
     Censored,
@@ -36,12 +36,12 @@ from tabattn.errors import (
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_atomic
-from tabattn.fitted.effects import column_effects, expected_effects, n_effect_rows, shown_outputs
+from tabattn.fitted.effects import shown_outputs
 from tabattn.fitted.interactions import INTERACTION_COLUMNS
 from tabattn.fitted.sufficient import elimination_table
 from tabattn.held_out import HoldOutRule
 from tabattn.importance.comparison import Agreement, compare_rankings
-from tabattn.importance.effects import Effect, effects_table
+from tabattn.importance.effects import effects_table
 from tabattn.importance.intervals import importance_intervals
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import PermutationScores, Repeats
@@ -73,8 +73,6 @@ from tabattn.table.subsets import class_subsets, level_subsets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-EFFECTS_SHARE, MIN_AFFORDED_EFFECT_ROWS = 0.5, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,7 +400,7 @@ def rank(
         selection = Selection(fdr, fdr_control, is_trusted=p_value <= MAX_P_VALUE)
         in_clusters = units_of(estimator.schema_, clusters) if clusters else None
         tests = pooled_tests(parts, links, in_clusters, selection, job, random_state)
-        effects = _effects(plan, estimator, job)
+        effects = effects_of(plan, estimator, job)
     estimator.fitted_model_ = replace(estimator.fitted_model_, recorded=pooled_record(parts))
     permutation, scores, models = pooled_permutation(parts), pooled_scores(parts), model_scores(parts)
     outputs = shown_outputs(estimator.fitted_model_)
@@ -474,19 +472,6 @@ def _analysed(
     """Fit and read all folds; where a last fit follows, time is kept for it."""
     n_fits = len(splits) + (len(splits) > 1)
     return [analyse(plan, split, clone(estimator), job.part(n_fits - number)) for number, split in enumerate(splits)]
-
-
-def _effects(plan: Analysis, estimator: TabAttnRegressor | TabAttnClassifier, job: Job) -> tuple[Effect, ...]:
-    """Compute the effects of all columns, over fewer rows where time is short."""
-    fitted = estimator.fitted_model_
-    n_most = min(len(plan.table), n_effect_rows(fitted.model.shape.n_columns))
-    job.expect({"effects": expected_effects(fitted, n_most)})
-    with job.phase("effects", share=EFFECTS_SHARE) as phase:
-        n_rows = n_affordable(n_most, phase.expected, phase.left, MIN_AFFORDED_EFFECT_ROWS)
-        effects = column_effects(fitted, plan.table, plan.y(estimator), n_rows, plan.random_state)
-    if n_rows < n_most:
-        job.shortened.append(f"effects over {n_rows} of {n_most} rows")
-    return effects
 
 
 def _without(

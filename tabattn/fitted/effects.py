@@ -36,7 +36,7 @@ def expected_effects(fitted: FittedModel, n_rows: int) -> float:
 
 
 def column_effects(
-    fitted: FittedModel, table: TypedTable, y: Array, n_rows: int, random_state: int
+    fitted: FittedModel, table: TypedTable, y: Array, weight: Array | None, n_rows: int, random_state: int
 ) -> tuple[Effect, ...]:
     """Predict rows with one value of a column after another, all columns of a place on their grids together.
 
@@ -44,6 +44,7 @@ def column_effects(
         fitted: The model.
         table: Rows; values are chosen from all of them.
         y: Their target, checked.
+        weight: Weight of each row; None where all count the same.
         n_rows: Number of rows to average over.
         random_state: Seed of the rows.
 
@@ -61,9 +62,10 @@ def column_effects(
     if not found:
         return ()
     random = np.random.default_rng(random_state)
-    chosen = np.arange(len(table))
+    weight = np.ones(len(table)) if weight is None else weight
+    chosen = np.flatnonzero(weight > 0)
     if len(chosen) > n_rows:
-        chosen = np.sort(random.choice(chosen, n_rows, replace=False))
+        chosen = np.sort(random.choice(len(table), n_rows, replace=False, p=weight / weight.sum()))
     read = np.unique(np.concatenate([chosen, *(grid.rows for grid in found.values())]))
     every = fitted.encoder.encode(table.take(read)).cells
     cells = every.take(torch.from_numpy(np.searchsorted(read, chosen)))
@@ -79,7 +81,12 @@ def column_effects(
     targets, outputs = _targets(fitted, y), [number for number, _ in shown_outputs(fitted)]
     effects = {
         schema.model_positions[place]: effect_of(
-            schema.columns[schema.model_positions[place]].name, grid, np.stack(predictions[place]), targets, outputs
+            schema.columns[schema.model_positions[place]].name,
+            grid,
+            np.stack(predictions[place]),
+            targets,
+            weight,
+            outputs,
         )
         for place, grid in found.items()
     }

@@ -28,7 +28,7 @@ from tabattn.nn.tokens import LIMIT, CellLayout, Cells
 KNOTS = (-1.28, -0.67, 0.0, 0.67, 1.28)
 MAX_FITTED, N_FEATURES, MAX_LEVELS = 16_000, (40, 160), 20
 MIN_LEVEL_ROWS = 8
-FEW_NUMBERS = 10
+FEW_NUMBERS, MIN_OF_NUMBER = 10, 3
 MIN_NEAR, NEAR_FRACTION = 10, 0.1
 ALPHAS = (0.3, 3.0, 30.0, 300.0, 3000.0)
 BENDS = (0.0, 0.3, 1.0)
@@ -121,11 +121,11 @@ def conditional_draws(
     features = _features(numeric, codes, missing, layout, has_bends=len(units) <= TOO_MANY_FOR_BENDS)
     drawn = [np.stack([each] * n_draws) for each in (numeric, codes, missing)]
     fit = np.zeros(len(units))
-    bends = BENDS if len(units) <= MANY_UNITS and not is_quick else BENDS[1:2]
+    is_quick |= len(units) > MANY_UNITS
+    bends, penalties = (BENDS[1:2], PENALTIES[1:2]) if is_quick else (BENDS, PENALTIES)
     features = replace(features, n_most=int(np.clip(MAX_FITTED // max(1, len(units)), *N_FEATURES)))
     for number, columns in enumerate(units):
         random = np.random.default_rng([random_state, number])
-        penalties = PENALTIES[1:2] if is_quick else PENALTIES
         sampler = _Sampler(features, tuple(columns), fold, n_draws, random, bends, penalties)
         fits = [_draw_column(sampler, column, layout, (numeric, codes, missing), drawn) for column in columns]
         fit[number] = min(fits)
@@ -157,7 +157,8 @@ def _draw_column(
         return fit
     places = layout.numbers_of(column)
     own = numeric[:, places]
-    if own.shape[1] == 1 and len(np.unique(own[~absent])) <= FEW_NUMBERS:
+    n_values, n_present = len(np.unique(own[~absent])), int((~absent).sum())
+    if own.shape[1] == 1 and n_values <= min(FEW_NUMBERS, n_present // MIN_OF_NUMBER):
         values, position = np.unique(own[:, 0], return_inverse=True)
         levels, fit = sampler.levels(np.where(absent, -1, position))
         drawn_numbers[:, :, places.start] = np.where(levels < 0, 0.0, values[np.maximum(levels, 0)])

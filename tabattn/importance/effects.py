@@ -92,7 +92,9 @@ class Effect:
     output: int
 
 
-def effect_of(feature: str, grid: Grid, predictions: Array, targets: Array, outputs: Sequence[int]) -> Effect:
+def effect_of(
+    feature: str, grid: Grid, predictions: Array, targets: Array, weight: Array, outputs: Sequence[int]
+) -> Effect:
     """Sum up predictions of rows with each value of a column.
 
     Args:
@@ -100,6 +102,7 @@ def effect_of(feature: str, grid: Grid, predictions: Array, targets: Array, outp
         grid: The values.
         predictions: Shape (value, row, output).
         targets: The target of all rows of the table, or whether they are of each class, shape (row, output).
+        weight: Weight of each of these rows, in `target_mean`.
         outputs: Numbers of the outputs whose direction is of interest.
 
     Returns:
@@ -112,9 +115,9 @@ def effect_of(feature: str, grid: Grid, predictions: Array, targets: Array, outp
     n_values = len(grid.values)
     known = grid.nearest >= 0
     n_rows = np.bincount(grid.nearest[known], minlength=n_values)
-    sums = np.zeros((n_values, targets.shape[1]))
-    np.add.at(sums, grid.nearest[known], targets[known])
-    target_mean = np.divide(sums, n_rows[:, None], out=np.full_like(sums, np.nan), where=n_rows[:, None] > 0)
+    sums, total = np.zeros((n_values, targets.shape[1])), np.bincount(grid.nearest[known], weight[known], n_values)
+    np.add.at(sums, grid.nearest[known], (targets * weight[:, None])[known])
+    target_mean = np.divide(sums, total[:, None], out=np.full_like(sums, np.nan), where=total[:, None] > 0)
     scale = np.maximum(targets.std(axis=0), np.finfo(float).tiny)
     moved = np.ptp(mean, axis=0) / scale
     output = max(outputs, key=lambda each: moved[each])

@@ -66,10 +66,10 @@ def test_dates_durations_and_booleans_are_written_as_people_do_and_texts_have_no
     assert grids(pd.Series([1.0] * 5), kinds={"x": "numeric"}) is None
 
 
-def effects(X: pd.DataFrame, y: Any, estimator: Any, n_rows: int = 300) -> dict[str, Effect]:
+def effects(X: pd.DataFrame, y: Any, estimator: Any, n_rows: int = 300, weight: Any = None) -> dict[str, Effect]:
     fitted = estimator.fit(X, y).fitted_model_
     table = infer_table(X)
-    return {each.feature: each for each in column_effects(fitted, table, np.asarray(y), n_rows, 0)}
+    return {each.feature: each for each in column_effects(fitted, table, np.asarray(y), weight, n_rows, 0)}
 
 
 def test_effects_are_the_partial_dependence_of_scikit_learn(mixed: pd.DataFrame) -> None:
@@ -119,3 +119,14 @@ def test_the_same_seed_gives_the_same_effects_and_few_rows_are_enough(mixed: pd.
     first, again = (effects(X, y, estimator, 50)["heat"] for _ in range(2))
     assert (first.prediction == again.prediction).all()
     assert first.direction == "up"
+
+
+def test_rows_without_weight_do_not_count(mixed: pd.DataFrame) -> None:
+    X, y = mixed.drop(columns="y"), mixed["y"].to_numpy()
+    estimator = TabAttnRegressor(**FAST, random_state=0)
+    weight = np.where(X["flag"], 0.5, 0.0)
+    found = effects(X, y, estimator, weight=weight)["flag"]
+    assert np.isnan(found.target_mean[0, 0])
+    assert found.target_mean[1, 0] == pytest.approx(y[X["flag"]].mean())
+    theirs = partial_dependence(estimator, X[X["flag"]], ["flag"], custom_values={"flag": np.array([False, True])})
+    assert found.prediction[:, 0] == pytest.approx(theirs["average"][0], abs=1e-5)
