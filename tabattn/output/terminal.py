@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from tabattn.errors import quoted
-from tabattn.fitted.sufficient import sufficient_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +52,8 @@ def print_ranking(console: Console, ranking: "Ranking", target: str) -> None:
 
 def _joint_words(ranking: "Ranking") -> Iterator[str]:
     """Say which columns suffice, and which act together."""
+    from tabattn.fitted.sufficient import sufficient_features
+
     steps = ranking.sufficient_set
     needed = sufficient_features(steps)
     if 0 < len(needed) < len(steps) - 1:
