@@ -15,7 +15,7 @@ from tabattn.encoding.ordering import OrderedRows, in_order
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding, check_classes, check_numbers
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.fitted.costs import expected_scores, expected_shuffles
+from tabattn.fitted.costs import expected_scores, expected_shuffles, n_scored_rows
 from tabattn.fitted.effects import column_effects, expected_effects, n_effect_rows
 from tabattn.fitted.evaluation import (
     EvaluatedRows,
@@ -163,8 +163,9 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
     job.expect({"shuffles": job.expected("shuffles") * n_permuted / n_most})
     permutation = fitted.permutation(permuted, units, plan.n_repeats, random_state, job)
     with job.phase("scores", share=SCORES_SHARE) as phase:
-        n_scored = n_affordable(len(held_out_rows), phase.expected, phase.left)
-        phase.expected *= n_scored / len(held_out_rows)
+        n_wanted = n_scored_rows(fitted.model.shape, len(held_out_rows), plan.method)
+        n_scored = n_affordable(n_wanted, phase.expected, phase.left)
+        phase.expected *= n_scored / n_wanted
         scored = held_out_rows.sample(n_scored, random_state)
         scores, subset_scores, block_scores = _scores(plan, fitted, scored, units)
         clusters = units_of(fitted.schema, plan.clusters)
@@ -308,7 +309,7 @@ def fit_rows(
     job.expect(
         {
             "shuffles": expected_shuffles(shape, min(n_held_out, enough_rows(shape.n_columns)), plan.mean_repeats),
-            "scores": expected_scores(shape, n_held_out),
+            "scores": expected_scores(shape, n_scored_rows(shape, n_held_out, plan.method), plan.method),
             "gradient boosting": SECONDS_OF_BOOSTING,
         }
     )

@@ -3,7 +3,7 @@
 from typing import Literal
 
 EncoderKind = Literal["class", "bert", "roberta", "gpt", "xlnet", "t5"]
-Method = Literal["contribution", "swap", "gradient", "norm", "mean", "rollout"]
+Method = Literal["contribution", "swap", "conditional", "shapley", "gradient", "norm", "mean", "rollout"]
 TextMethod = Literal["mean", "rollout", "gradient"]
 Pretrain = Literal["none", "auto"]
 RegressionLoss = Literal["squared", "squared_log", "absolute", "poisson", "pinball"]

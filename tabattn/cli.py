@@ -251,6 +251,12 @@ def explain_command(
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Score a column as part of a group; repeat for its other columns."),
     ] = None,
+    additive: Annotated[
+        bool,
+        typer.Option(
+            "--additive", help="Also divide each prediction, less the mean, among the columns (Shapley values)."
+        ),
+    ] = False,
     sheet: Sheet = None,
     header_row: HeaderRow = None,
     units_row: UnitsRow = None,
@@ -258,8 +264,8 @@ def explain_command(
 ) -> None:
     """Explain the predictions of a saved MODEL for the new rows of TABLE, and compare its attention with training.
 
-    Writes predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv and
-    plots/ to the output directory.
+    Writes predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv,
+    with --additive also additive.csv, and plots/ to the output directory.
     """
 
     def job() -> "Explanation":
@@ -273,6 +279,7 @@ def explain_command(
             target=target,
             method=method,
             groups=_groups(group or []),
+            additive=additive,
             sheet=sheet,
             header_row=header_row,
             units_row=units_row,
@@ -299,7 +306,7 @@ def explain_command(
     print_notes(console, [each.message for each in found.findings])
     files = (
         "predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv, "
-        "plots/"
+        f"{'additive.csv, ' if additive else ''}plots/"
     )
     console.print(f"\nFiles: {escape(str(out))}/ ({files})")
 

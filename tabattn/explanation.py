@@ -12,13 +12,16 @@ from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
 from tabattn.diagnostics.findings import Finding, findings_table
 from tabattn.diagnostics.new_rows import empty_rows, new_row_findings, outside_shares
+from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding
 from tabattn.errors import TableError, TargetError, quoted, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.fitted.costs import expected_scores
+from tabattn.fitted.costs import expected_additive, expected_scores
+from tabattn.fitted.effects import shown_outputs
+from tabattn.fitted.model import FittedModel
 from tabattn.fitted.record import HeldOutRecord, scores_of
 from tabattn.importance.table import ImportanceTable, importance_table
-from tabattn.importance.units import Groups, units_of
+from tabattn.importance.units import Groups, Units, units_of
 from tabattn.loading import load
 from tabattn.output.results import write_results
 from tabattn.progress import Job
@@ -50,6 +53,9 @@ class Explanation:
             the levels of training, or `missing`, see `outside_shares`.
         scores: Scores of the predictions of held-out rows in training and of these rows, where they are known.
         findings: What a reader should know of these rows.
+        additive: Asked for by `additive=True`, else None: for each row and output (the number, or the probability of a
+            class; of two classes, the second) `mean`, the mean prediction of 64 rows of training, one column for each
+            feature or group with its Shapley value, and `prediction`, which is `mean` and all values added up.
     """
 
     predictions: pd.DataFrame
@@ -61,6 +67,7 @@ class Explanation:
     drift: pd.DataFrame
     scores: pd.DataFrame
     findings: tuple[Finding, ...]
+    additive: pd.DataFrame | None = None
 
     @property
     def diagnostics(self) -> pd.DataFrame:
@@ -88,6 +95,8 @@ class Explanation:
             "scores": self.scores,
             "diagnostics": self.diagnostics,
         }
+        if self.additive is not None:
+            tables["additive"] = self.additive
         plots: dict[str, Callable[[], Axes]] = {
             "importance": lambda: plot_importance(self.importance),
             "attention": lambda: plot_attention(self.by_head),
@@ -106,6 +115,7 @@ def explain(
     target: str | None = None,
     method: Method = DEFAULT_METHOD,
     groups: Groups = None,
+    additive: bool = False,
     sheet: str | int | None = None,
     header_row: int | None = None,
     units_row: int | None = None,
@@ -120,6 +130,8 @@ def explain(
         target: Name of the column with the true target, if it is known; None to score what moves the predictions.
         method: How attention becomes scores, see `TabAttnRegressor.importance_table`.
         groups: Columns scored as one, as for `TabAttnRegressor.importance_table`.
+        additive: Whether to divide each prediction, less the mean of those of training rows, among the columns too: in
+            units of the target, or of probability. As slow as `method="shapley"` on a few rows.
         sheet: Name or number of the sheet of a workbook; None for the first that holds a table. This and the next three
             are for files, see `tabattn.table.reading.read_table`.
         header_row: Number of the row of names, from 1 on; None to find it.
@@ -161,12 +173,19 @@ def explain(
     encoding, record = fitted.encoder.target, fitted.record
     shares = outside_shares(fitted.encoder.preprocessor, rows.raw)
     job = Job(is_shown=verbose)
-    job.expect(dict.fromkeys(("scores of rows", "scores"), expected_scores(fitted.model.shape, len(rows))))
+    job.expect(dict.fromkeys(("scores of rows", "scores"), expected_scores(fitted.model.shape, len(rows), method)))
+    if additive:
+        n_background = len(fitted.reader.additive_background)
+        job.expect({"additive values": expected_additive(fitted.model.shape, len(rows), n_background)})
     with job.shown():
         with job.phase("scores of rows"):
             local = fitted.local_scores(rows, method, units).reset_index(drop=True)
         with job.phase("scores"):
             scores = fitted.scores(rows, method, units)
+        divided = None
+        if additive:
+            with job.phase("additive values"):
+                divided = _additive(fitted, rows, units)
         with job.phase("attention"):
             output = fitted.predict(rows)
             findings = new_row_findings(shares, empty_rows(rows.raw), encoding, record, output, rows.y)
@@ -180,7 +199,26 @@ def explain(
                 drift=fitted.drift(rows).merge(shares, on="feature", validate="one_to_one"),
                 scores=_scores(encoding, record, output, rows.y),
                 findings=tuple(findings),
+                additive=divided,
             )
+
+
+def _additive(fitted: FittedModel, rows: Rows, units: Units) -> pd.DataFrame:
+    """Return the mean, the value of each unit and the prediction, for each row and output."""
+    values, mean = fitted.additive_values(rows, units)
+    n_outputs = values.shape[1]
+    names = {number: f"prediction_{number}" if n_outputs > 1 else "prediction" for number in range(n_outputs)}
+    if isinstance(fitted.encoder.target, ClassEncoding):
+        names = {number: f"probability of {name}" for number, name in shown_outputs(fitted)}
+    parts = []
+    for number, name in names.items():
+        own = values[:, number]
+        known = pd.DataFrame({"row": np.arange(1, len(own) + 1), "of": name, "mean": mean[number]})
+        taken = {*known.columns, "prediction"}
+        features = [f"{each} (feature)" if each in taken else each for each in units.names]
+        total = pd.DataFrame({"prediction": mean[number] + own.sum(axis=1)})
+        parts.append(pd.concat([known, pd.DataFrame(own, columns=features), total], axis=1))
+    return pd.concat(parts, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
 
 
 def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame, target: str) -> Any:

@@ -30,6 +30,8 @@ REFUSED: Mapping[str, str] = {
     "norm": "it needs the value projections, which models of this library do not return",
     "contribution": "it needs a target and other sentences to compare with",
     "swap": "it needs a target and other sentences to compare with",
+    "conditional": "it needs a target and other sentences to compare with",
+    "shapley": "it needs a target and other sentences to compare with",
 }
 
 

@@ -119,7 +119,7 @@ def test_explanations_average_to_the_global_importance(regressor: TabAttnRegress
             table = regressor.importance_table(X, y, method=method).set_index("feature")["importance"]
             assert (local.index.tolist(), local.columns.tolist()) == (X.index.tolist(), X.columns.tolist())
             np.testing.assert_allclose(local.mean().clip(0), table[local.columns], rtol=1e-6, atol=1e-9)
-            assert y is not None or method == "swap" or (local.to_numpy() >= 0).all()
+            assert y is not None or method in {"swap", "shapley"} or (local.to_numpy() >= 0).all()
 
 
 def test_what_is_added_to_the_target_adds_to_no_score_of_attention_alone(
@@ -129,7 +129,7 @@ def test_what_is_added_to_the_target_adds_to_no_score_of_attention_alone(
     for method in METHODS:
         with_target, without = (regressor.importance_table(X, y, method=method) for y in (mixed["y"], None))
         looks_at_it = not with_target["importance"].equals(without["importance"])
-        assert looks_at_it == (method in {"contribution", "swap", "gradient"})
+        assert looks_at_it == (method in {"contribution", "swap", "conditional", "shapley", "gradient"})
 
 
 def test_a_few_rows_can_be_explained(regressor: TabAttnRegressor, mixed: pd.DataFrame) -> None:

@@ -252,3 +252,33 @@ def test_nine_tenths_of_targets_lie_within_their_range(loss: Any) -> None:
     inside = found["y"].between(found["low"] - 1e-6, found["high"] + 1e-6).mean()
     assert 0.84 < inside < 0.97
     assert (found["low"] >= 0).all() or loss not in {"poisson", "squared_log"}
+
+
+def test_additive_values_add_up_to_each_prediction(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    X, y = mixed.drop(columns="y").rename(columns={"noise": "mean"}), mixed["y"]
+    levels = np.select([y > 1, y < -1], ["high", "low"], "middle")
+    for estimator, target in ((TabAttnRegressor, y), (TabAttnClassifier, levels), (TabAttnClassifier, levels == "low")):
+        est = estimator(**FAST, random_state=0).fit(X, target)
+        found = explain(est, X[:20], additive=True, groups={"idle": ["mean", "flag"]})
+        table = found.additive
+        assert table is not None
+        assert list(table) == ["row", "of", "mean", "heat", "line", "idle", "prediction"]
+        np.testing.assert_allclose(table[["mean", "heat", "line", "idle"]].sum(axis=1), table["prediction"])
+        if estimator is TabAttnRegressor:
+            np.testing.assert_allclose(table["prediction"], found.predictions["prediction"], rtol=1e-5, atol=1e-6)
+            assert set(table["of"]) == {"prediction"}
+        for name in set(table["of"]) - {"prediction"}:
+            own = table[table["of"] == name]
+            predicted = found.predictions[f"probability_{name.removeprefix('probability of ')}"]
+            np.testing.assert_allclose(own["prediction"], predicted, atol=1e-6)
+    alone = explain(est, X[:5], additive=True).additive
+    assert alone is not None
+    assert "mean (feature)" in alone
+    assert explain(est, X[:5]).additive is None
+    est.save(tmp_path / "model.tabattn")
+    X[:5].to_csv(tmp_path / "new.csv", index=False)
+    command = ["explain", str(tmp_path / "model.tabattn"), str(tmp_path / "new.csv"), "--out", str(tmp_path / "out")]
+    done = run(*command, "--additive", "--method", "shapley")
+    assert done.code == 0, done.err
+    assert "additive.csv" in done.out
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "out" / "additive.csv")["prediction"], alone["prediction"])

@@ -3,13 +3,16 @@
 Rough: seconds of one core of the machine that `experiments.phases` was measured on. `Job` corrects them as it runs.
 """
 
-from tabattn.importance.reader import N_PAIRS
+from tabattn.choices import Method
+from tabattn.importance.reader import N_PAIRS, n_draws_of, n_orders_of
+from tabattn.importance.shapley import N_DONORS
 from tabattn.nn.model import ModelShape
 from tabattn.training.settings import EXPECTED_EPOCHS
 
 MILLISECONDS_PER_ROW, MILLISECONDS_PER_TOKEN = 0.014, 0.00125
 MICROSECONDS_PER_SWAP, MICROSECONDS_PER_SWAPPED_TOKEN = 60.0, 0.45
-SCORES_PER_SWAP = 7.0
+SCORES_PER_SWAP, SHAPLEY_PER_SWAP = 7.0, 1.5
+MAX_SHAPLEY_STEPS, MIN_SHAPLEY_ROWS = 50_000, 100
 REFERENCE_MEMBERS, REFERENCE_WIDTH, REFERENCE_LAYERS = 8, 64, 3
 MIXING_FACTOR = 6.0
 
@@ -42,13 +45,44 @@ def expected_shuffles(shape: ModelShape, n_rows: int, n_repeats: float) -> float
     return n_rows * n_repeats * shape.n_columns * per_swap * _size(shape) / 1e6
 
 
-def expected_scores(shape: ModelShape, n_rows: int) -> float:
-    """Return the seconds that the scores of attention are expected to take.
+def n_scored_rows(shape: ModelShape, n_rows: int, method: Method) -> int:
+    """Return how many of some rows are scored for a ranking: for Shapley values fewer where there are many columns.
+
+    Args:
+        shape: Sizes of the model.
+        n_rows: Number of rows.
+        method: How to score.
+    """
+    if method != "shapley":
+        return n_rows
+    return min(n_rows, max(MIN_SHAPLEY_ROWS, MAX_SHAPLEY_STEPS // max(1, shape.n_columns)))
+
+
+def expected_additive(shape: ModelShape, n_rows: int, n_background: int) -> float:
+    """Return the seconds that values that add up to the predictions are expected to take.
+
+    Args:
+        shape: Sizes of the model.
+        n_rows: Number of rows.
+        n_background: Number of background rows that each is compared with.
+    """
+    return SHAPLEY_PER_SWAP * expected_shuffles(shape, n_rows, n_background)
+
+
+def expected_scores(shape: ModelShape, n_rows: int, method: Method) -> float:
+    """Return the seconds that scores are expected to take.
 
     Args:
         shape: Sizes of the model.
         n_rows: Number of rows that are scored.
+        method: How to score.
     """
+    if method == "shapley":
+        return SHAPLEY_PER_SWAP * expected_shuffles(shape, n_rows, 2 * N_DONORS * n_orders_of(n_rows))
+    if method == "conditional":
+        return expected_shuffles(shape, n_rows, n_draws_of(n_rows))
+    if method == "swap":
+        return expected_shuffles(shape, max(n_rows, N_PAIRS), 1)
     return SCORES_PER_SWAP * expected_shuffles(shape, max(n_rows, N_PAIRS), 1) / max(shape.n_columns, 1)
 
 

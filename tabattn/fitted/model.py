@@ -275,6 +275,24 @@ class FittedModel:
         scores = normalize_rows(torch.cat([each.sum(dim=1) for each in parts]).numpy())
         return pd.DataFrame(units.spread(scores), rows.index, _named(units.names))
 
+    def additive_values(self, rows: Rows, units: Units) -> tuple[Array, Array]:
+        """Divide predictions, less the mean of those of 64 background rows, among units of columns.
+
+        Args:
+            rows: The rows.
+            units: What it is divided among.
+
+        Returns:
+            Shapley values, shape (row, output, unit), and that mean, shape (output,): numbers, or probabilities.
+        """
+
+        def decode(averaged: Array) -> Array:
+            return self.encoder.target.decode(averaged).reshape(len(averaged), -1)
+
+        parts = torch.cat(list(self.reader.additive_values(rows.cells, decode, units.joined)))
+        mean: Array = self._decoded(self.reader.predict(self.reader.additive_background)).mean(axis=0)
+        return units.spread(parts.transpose(1, 2).numpy()), np.atleast_1d(mean)
+
     def permutation(
         self,
         rows: Rows,

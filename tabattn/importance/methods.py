@@ -4,7 +4,7 @@ All return the part of each member in the score of each row and column, or unit 
 is the local score of the row, its mean over rows the global one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,8 @@ from tabattn.importance.aggregation import join
 from tabattn.importance.background import Background
 from tabattn.importance.contribution import contribution_scores
 from tabattn.importance.probes import probe_of
-from tabattn.importance.swap import swap_scores
+from tabattn.importance.shapley import shapley_scores
+from tabattn.importance.swap import conditional_scores, swap_scores
 from tabattn.nn.losses import Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
@@ -32,6 +33,8 @@ class ScoringInputs:
         member_weight: Weight of each member in each row, not all zero in any row.
         background: Returns the background rows; called only by the methods that compare.
         baseline_rows: Indices of the background rows that each row is compared with.
+        draws: Returns draws of the rows' cells, each given the others of its row; called by "conditional" only.
+        orders: Returns for each row the places of its units in some orders; called by "shapley" only.
         units: The unit of each column, from 0 on, where some are scored as one; None where every column is a unit.
     """
 
@@ -40,6 +43,8 @@ class ScoringInputs:
     member_weight: Float[Tensor, "batch member"]
     background: Callable[[], Background]
     baseline_rows: Int[Tensor, "batch baseline"]
+    draws: Callable[[], Sequence[Cells]]
+    orders: Callable[[], Int[Tensor, "batch order unit"]]
     units: Int[Tensor, " column"] | None = None
 
 
@@ -56,6 +61,15 @@ def _contribution(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
 def _swap(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
     rest = (inputs.cells, inputs.target, inputs.member_weight, inputs.units)
     return swap_scores(model, inputs.background(), inputs.baseline_rows, *rest)
+
+
+def _conditional(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
+    return conditional_scores(model, inputs.draws(), inputs.cells, inputs.target, inputs.member_weight, inputs.units)
+
+
+def _shapley(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
+    rest = (inputs.cells, inputs.target, inputs.member_weight, inputs.units)
+    return shapley_scores(model, inputs.background(), inputs.baseline_rows, inputs.orders(), *rest)
 
 
 def gradient_scores(model: TabAttnModel, inputs: ScoringInputs) -> Float[Tensor, "batch member unit"]:
@@ -99,6 +113,8 @@ def _rollout(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
 METHODS: Mapping[Method, Callable[[TabAttnModel, ScoringInputs], Tensor]] = {
     "contribution": _contribution,
     "swap": _swap,
+    "conditional": _conditional,
+    "shapley": _shapley,
     "gradient": gradient_scores,
     "norm": _norm,
     "mean": _mean,

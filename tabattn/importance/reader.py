@@ -1,6 +1,7 @@
 """Read a fitted model: batch after batch of rows, in memory that does not grow with their number."""
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -9,12 +10,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tabattn.arrays import Array
 from tabattn.choices import Method
 from tabattn.errors import ParameterError
 from tabattn.importance.aggregation import Scores, normalize_scores
 from tabattn.importance.background import Background, read_background
+from tabattn.importance.conditional import conditional_draws
 from tabattn.importance.limits import ReadLimits
 from tabattn.importance.methods import METHODS, ScoringInputs
+from tabattn.importance.shapley import N_DONORS, additive_values
 from tabattn.importance.swapping import predict_swapped
 from tabattn.importance.units import Units
 from tabattn.nn.losses import Target
@@ -23,6 +27,8 @@ from tabattn.nn.tokens import Cells
 
 BLOCK_ROWS = 32
 N_PAIRS, MAX_BASELINE_ROWS = 1_024, 64
+N_DRAWN_ROWS, MIN_DRAWS, MAX_DRAWS, N_FOLDS = 4_096, 2, 64, 4
+MAX_ORDERS = 16
 MIN_BLOCKS, MAX_BLOCKS = 5, 20
 MAX_BACKGROUND_ELEMENTS = 32_000_000
 
@@ -64,7 +70,7 @@ class Reader:
     ) -> Iterator[Tensor]:
         n_rows = self._n_read_rows()
         for start in range(0, len(cells), n_rows):
-            rows = slice(start, start + n_rows)
+            rows = slice(start, min(start + n_rows, len(cells)))
             with torch.inference_mode(mode=False), torch.no_grad():
                 values = function(model, cells.take(rows).to(self.device), rows)
             yield values
@@ -110,7 +116,9 @@ class Reader:
         """Score units of columns, for each row by each member.
 
         Each row is compared with one background row, with up to 64 of them where there are fewer than 1,024 rows. Rows
-        of different blocks are compared with different ones.
+        of different blocks are compared with different ones. By "conditional" each row is drawn twice, up to 64 times
+        where there are fewer rows, from what up to 4,096 of the rows and the background rows say of each other; by
+        "shapley" its columns become known in one order and its reverse, in up to 16 of these where there are fewer.
 
         Args:
             cells: The rows.
@@ -133,7 +141,11 @@ class Reader:
         n_background = self._n_background()
         if block is None:
             block = torch.zeros(len(cells), dtype=torch.long)
-        baseline_rows = _baseline_rows(block, self._n_baseline_rows(len(cells)), n_background)
+        n_baseline_rows = self._n_baseline_rows(len(cells))
+        if method == "shapley":
+            n_baseline_rows = N_DONORS * n_orders_of(len(cells))
+        baseline_rows = _baseline_rows(block, n_baseline_rows, n_background)
+        drawn = _Draws(self, cells, block, _unit_columns(units, self.model.shape.n_columns))
         background: Background | None = None
 
         def read(model: TabAttnModel, batch: Cells, rows: slice) -> Tensor:
@@ -151,6 +163,8 @@ class Reader:
                 member_weight=member_weight[rows].to(device),
                 background=compare_with,
                 baseline_rows=baseline_rows[rows].to(device),
+                draws=lambda: [each.to(device) for each in drawn.of(rows)],
+                orders=lambda: _orders(rows, max(1, baseline_rows.shape[1] // N_DONORS), drawn.n_units).to(device),
                 units=None if units is None else units.to(device),
             )
             return METHODS[method](model, inputs).double()
@@ -222,6 +236,38 @@ class Reader:
         means = sums / row_weights.double().sum(dim=0)[:, None, None]
         return [_spread(normalize_scores(part), units) for part in means.numpy()]
 
+    def additive_values(
+        self, cells: Cells, decode: Callable[[Array], Array], units: Int[Tensor, " column"] | None
+    ) -> Iterator[Float[Tensor, "batch unit output"]]:
+        """Divide predictions, less the mean of those of the first 64 background rows, among units of columns.
+
+        Args:
+            cells: The rows.
+            decode: Makes predictions of averaged outputs, shape (row, output).
+            units: The unit of each column, from 0 on; None where every column is a unit.
+
+        Yields:
+            Shapley values, batch by batch, which add up over units.
+        """
+        n_units = self.model.shape.n_columns if units is None else int(units.max()) + 1
+        read_before: Background | None = None
+
+        def read(model: TabAttnModel, batch: Cells, rows: slice) -> Tensor:
+            nonlocal read_before
+            device = batch.numeric.device
+            if read_before is None:
+                read_before = read_background(model, self.additive_background.to(device))
+            orders = _orders(rows, (len(read_before) + 1) // 2, n_units).to(device)
+            own = None if units is None else units.to(device)
+            return additive_values(model, read_before, orders, batch, decode, own)
+
+        return self.read(cells, read)
+
+    @property
+    def additive_background(self) -> Cells:
+        """The background rows whose mean prediction additive values start from."""
+        return self.background.take(slice(min(MAX_BASELINE_ROWS, self._n_background())))
+
     def n_blocks(self, n_rows: int) -> int:
         """Return how many blocks rows can be in, so that each is compared with background rows of its own.
 
@@ -251,6 +297,91 @@ class Reader:
         """Numbers in the tokens of one row."""
         shape = self.model.shape
         return shape.n_columns * shape.n_groups * shape.d_token
+
+
+@dataclass(eq=False)
+class _Draws:
+    """Draws of some rows, made when they are asked for and kept for those asked for last.
+
+    Args:
+        reader: The model and its background rows, which are learned from too.
+        cells: The rows.
+        block: Number of the block of each row; cells are drawn from other rows of the same block.
+        units: Columns of each unit.
+    """
+
+    reader: Reader
+    cells: Cells
+    block: Int[Tensor, " row"]
+    units: Sequence[Sequence[int]]
+    kept: dict[int, tuple[Cells, ...]] = field(default_factory=dict)
+
+    @property
+    def n_units(self) -> int:
+        """Number of units of columns."""
+        return len(self.units)
+
+    def of(self, rows: slice) -> list[Cells]:
+        """Return the draws of some rows.
+
+        Args:
+            rows: The rows.
+        """
+        start, stop = rows.start, rows.stop
+        numbers = range(start // N_DRAWN_ROWS, (stop - 1) // N_DRAWN_ROWS + 1)
+        self.kept = {number: self.kept.get(number) or self._drawn(number) for number in numbers}
+        first = numbers.start * N_DRAWN_ROWS
+        return [
+            functools.reduce(Cells.joined, parts).take(slice(start - first, stop - first))
+            for parts in zip(*self.kept.values(), strict=True)
+        ]
+
+    def _drawn(self, number: int) -> tuple[Cells, ...]:
+        some = slice(number * N_DRAWN_ROWS, (number + 1) * N_DRAWN_ROWS)
+        cells, block = self.cells.take(some), self.block[some]
+        n_blocks = int(self.block.max()) + 1
+        n_folds = n_blocks if n_blocks > 1 else N_FOLDS
+        random = np.random.default_rng(number)
+        if n_blocks == 1:
+            block = torch.from_numpy(random.permutation(len(cells)) % n_folds)
+        known = self.reader.background
+        fold = torch.cat([block, torch.arange(len(known)) % n_folds]).numpy()
+        layout = self.reader.model.shape.layout
+        joined, n_draws = Cells.joined(cells, known), n_draws_of(len(self.cells))
+        draws = conditional_draws(joined, layout, self.units, fold, n_draws, number)
+        return tuple(each.take(slice(len(cells))) for each in draws.cells)
+
+
+def n_draws_of(n_rows: int) -> int:
+    """Return how often each of some rows is drawn by "conditional".
+
+    Args:
+        n_rows: Number of rows.
+    """
+    return int(np.clip(N_PAIRS // n_rows, MIN_DRAWS, MAX_DRAWS))
+
+
+def n_orders_of(n_rows: int) -> int:
+    """Return in how many orders, and as many reverse ones, the columns of each of some rows become known by "shapley".
+
+    Args:
+        n_rows: Number of rows.
+    """
+    return int(np.clip(N_PAIRS // n_rows, 1, MAX_ORDERS))
+
+
+def _unit_columns(units: Int[Tensor, " column"] | None, n_columns: int) -> list[list[int]]:
+    """Return the columns of each unit."""
+    if units is None:
+        return [[column] for column in range(n_columns)]
+    return [(units == unit).nonzero().flatten().tolist() for unit in range(int(units.max()) + 1)]
+
+
+def _orders(rows: slice, n_orders: int, n_units: int) -> Int[Tensor, "row order unit"]:
+    """Return the places of units in random orders, which depend on the row's number alone."""
+    unordered = np.tile(np.arange(n_units), (n_orders, 1))
+    places = [np.random.default_rng(row).permuted(unordered, axis=1) for row in range(rows.start, rows.stop)]
+    return torch.from_numpy(np.stack(places))
 
 
 def _spread(scores: Scores, units: Units) -> Scores:

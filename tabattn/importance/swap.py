@@ -9,7 +9,7 @@ next it does not. To first order that is known for all of them at once, so it is
 with the one row, and its mean over all background rows is added instead. A few comparisons are enough then.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -78,6 +78,48 @@ def swap_scores(
                 _member_parts(model.loss, changed, unswapped, target, member_weight) / baseline_rows.shape[1]
             )
     return scores
+
+
+def conditional_scores(
+    model: TabAttnModel,
+    draws: Sequence[Cells],
+    cells: Cells,
+    target: Target | None,
+    member_weight: Float[Tensor, "batch member"],
+    units: Int[Tensor, " column"] | None = None,
+    max_weights: int = MAX_WEIGHTS,
+) -> Float[Tensor, "batch member unit"]:
+    """Score columns by the increase in loss when they are drawn anew, given the other columns of their row.
+
+    A column is worth what the others do not say already: to be the copy of another one makes it worth nothing.
+
+    Args:
+        model: The model.
+        draws: Some draws of all cells of the rows, each given the others of its row, see `conditional_draws`.
+        cells: Rows to read.
+        target: As the loss takes it; None to take the prediction as the target.
+        member_weight: Weight of each member in the average of a row, not all zero in any row.
+        units: The unit of each column, from 0 on, where some are scored as one: they were drawn together.
+        max_weights: Largest number of elements of the swaps that are computed together.
+
+    Returns:
+        The part of each member in the score of each row and unit, as `swap_scores` divides it.
+
+    Source: conditional permutation importance, Strobl et al. 2008 (Conditional variable importance for random forests);
+        as a mean over draws, Chamma, Engemann and Thirion 2023 (arXiv 2309.07593).
+    """
+    tokens = model.embed(cells)
+    unswapped = model.predict(tokens).prediction
+    units = torch.arange(model.shape.n_columns, device=tokens.device) if units is None else units
+    n_units = int(units.max()) + 1
+    scores = tokens.new_zeros(len(cells), model.shape.n_members, n_units)
+    for drawn in draws:
+        others = model.embed(drawn)
+        for start, stop in _blocks(model, len(cells), n_units, max_weights):
+            columns = ((units >= start) & (units < stop)).nonzero().flatten()
+            changed = model.swap_columns(tokens, others, ColumnSwaps(columns, units[columns] - start, stop - start))
+            scores[:, :, start:stop] += _member_parts(model.loss, changed, unswapped, target, member_weight)
+    return scores / len(draws)
 
 
 def _blocks(model: TabAttnModel, n_rows: int, n_units: int, max_weights: int) -> Iterator[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """The methods against slow and obvious computations, row by row and column by column, in double precision."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -12,7 +13,8 @@ from tabattn.choices import Method
 from tabattn.importance.background import Background, read_background
 from tabattn.importance.contribution import divergence_parts
 from tabattn.importance.methods import METHODS, ScoringInputs
-from tabattn.importance.swap import swap_scores
+from tabattn.importance.shapley import additive_values, shapley_scores
+from tabattn.importance.swap import conditional_scores, swap_scores
 from tabattn.nn.encoder import ClassAttentionEncoder, normalize
 from tabattn.nn.losses import LossName, loss_of
 from tabattn.nn.model import TabAttnModel
@@ -78,8 +80,18 @@ def make_question(model: TabAttnModel, with_target: bool, units: Tensor | None =
     baseline_rows = torch.tensor([[0, 1, 4, 2, 3], [2, 3, 0, 1, 4], [4, 0, 2, 1, 3], [1, 2, 3, 4, 0]])
     with torch.no_grad():
         read = read_background(model, background)
+    cells, draws = make_cells(N_ROWS), [make_cells(N_ROWS) for _ in range(2)]
+    n_units = N_COLUMNS if units is None else int(units.max()) + 1
+    orders = torch.rand(N_ROWS, 1, n_units).argsort(dim=2)
     return ScoringInputs(
-        make_cells(N_ROWS), target if with_target else None, member_weight, lambda: read, baseline_rows, units
+        cells,
+        target if with_target else None,
+        member_weight,
+        lambda: read,
+        baseline_rows,
+        lambda: draws,
+        lambda: orders,
+        units,
     )
 
 
@@ -110,6 +122,28 @@ def run_row(model: TabAttnModel, tokens: Tensor, edit: Edit) -> tuple[Tensor, li
             state = state + (value * gate.relu()) @ layer.ffn_out.weight[member] + layer.ffn_out.bias[member, 0]
         predictions.append(normalize(state).relu() @ model.head.weight[member] + model.head.bias[member, 0])
     return torch.stack(predictions), weights_of
+
+
+def mixed(cells: Cells, others: Cells, columns: list[int]) -> Cells:
+    """Return rows in which some columns are those of other rows."""
+    numeric, codes = cells.numeric.clone(), cells.codes.clone()
+    assert cells.missing is not None
+    assert others.missing is not None
+    missing = cells.missing.clone()
+    for column in columns:
+        if column < numeric.shape[1]:
+            numeric[:, column] = others.numeric[:, column]
+        else:
+            codes[:, column - numeric.shape[1]] = others.codes[:, column - numeric.shape[1]]
+        missing[:, column] = others.missing[:, column]
+    return Cells(numeric, codes, missing)
+
+
+def loss_of_cells(model: TabAttnModel, question: ScoringInputs, cells: Cells) -> Tensor:
+    """Return the loss of the ensemble for each row."""
+    assert question.target is not None
+    averaged_rows = model.loss.average(model(cells).prediction, question.member_weight)
+    return model.loss.of_average(averaged_rows, question.target)
 
 
 def plain(layer: int, member: int, head: int, weights: Tensor, tokens: Tensor) -> Tensor:
@@ -321,6 +355,84 @@ def test_swap_is_the_rise_of_the_loss_with_the_column_of_other_rows(
             np.testing.assert_allclose(scores[row, :, unit].sum(), expected, rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("max_weights", [1, 4_000_000])
+@pytest.mark.parametrize("units", [None, IN_UNITS])
+@pytest.mark.parametrize(("loss", "n_outputs"), EVERY_LOSS)
+@torch.no_grad()
+def test_conditional_is_the_mean_rise_of_the_loss_over_draws(
+    loss: LossName, n_outputs: int, units: Tensor | None, max_weights: int
+) -> None:
+    model = make_model(n_outputs, 2, loss)
+    question = make_question(model, with_target=True, units=units)
+    assert question.target is not None
+    draws = question.draws()
+    scores = conditional_scores(
+        model, draws, question.cells, question.target, question.member_weight, units, max_weights
+    )
+    torch.testing.assert_close(METHODS["conditional"](model, question), scores)
+    whole = loss_of_cells(model, question, question.cells)
+    for unit in range(scores.shape[2]):
+        columns = columns_of(unit, units)
+        rises = [loss_of_cells(model, question, mixed(question.cells, drawn, columns)) - whole for drawn in draws]
+        torch.testing.assert_close(scores[:, :, unit].sum(dim=1), torch.stack(rises).mean(dim=0))
+
+
+@pytest.mark.parametrize("max_elements", [1, 8_000_000])
+@pytest.mark.parametrize("units", [None, IN_UNITS])
+@pytest.mark.parametrize(("loss", "n_outputs"), EVERY_LOSS)
+@torch.no_grad()
+def test_all_orders_give_the_shapley_values_of_the_loss(
+    loss: LossName, n_outputs: int, units: Tensor | None, max_elements: int
+) -> None:
+    """Against the formula with binomial coefficients, over all sets of units."""
+    model = make_model(n_outputs, 2, loss)
+    question = make_question(model, with_target=True, units=units)
+    assert question.target is not None
+    background = question.background()
+    n_units = N_COLUMNS if units is None else 2
+    every = torch.tensor(list(itertools.permutations(range(n_units)))).expand(N_ROWS, -1, -1)
+    donors = question.baseline_rows[:, :4].repeat(1, every.shape[1])
+    scores = shapley_scores(
+        model, background, donors, every, question.cells, question.target, question.member_weight, units, max_elements
+    ).sum(dim=1)
+    worth: dict[frozenset[int], Tensor] = {}
+    for size in range(n_units + 1):
+        for known in itertools.combinations(range(n_units), size):
+            unknown = [column for unit in set(range(n_units)) - set(known) for column in columns_of(unit, units)]
+            predicted = []
+            for donor in question.baseline_rows[:, :4].T:
+                tokens = model.embed(question.cells).clone()
+                tokens[:, :, unknown] = background.tokens[:, donor][:, :, unknown]
+                predicted.append(model.loss.average(model.predict(tokens).prediction, question.member_weight))
+            averaged_by_donor = torch.stack(predicted)
+            whole, first, second = (
+                model.loss.of_average(part.mean(dim=0), question.target)
+                for part in (averaged_by_donor, averaged_by_donor[:2], averaged_by_donor[2:])
+            )
+            worth[frozenset(known)] = -(2 * whole - (first + second) / 2)
+    for unit in range(n_units):
+        value = torch.zeros(N_ROWS).double()
+        for present, before in worth.items():
+            if unit not in present:
+                n_orders = math.factorial(len(present)) * math.factorial(n_units - len(present) - 1)
+                value += (worth[present | {unit}] - before) * n_orders / math.factorial(n_units)
+        torch.testing.assert_close(scores[:, unit], value)
+    torch.testing.assert_close(scores.sum(dim=1), worth[frozenset(range(n_units))] - worth[frozenset()])
+
+
+@pytest.mark.parametrize("units", [None, IN_UNITS])
+@torch.no_grad()
+def test_additive_values_add_up_to_the_prediction_less_the_mean(units: Tensor | None) -> None:
+    for loss, n_outputs in EVERY_LOSS:
+        model = make_model(n_outputs, 2, loss)
+        question = make_question(model, with_target=False, units=units)
+        background = question.background()
+        values = additive_values(model, background, question.orders(), question.cells, np.exp, units)
+        predicted = model.loss.average(model(question.cells).prediction).exp()
+        expected = predicted - background.averaged.exp().mean(dim=0)
+        torch.testing.assert_close(values.sum(dim=1), expected)
+
+
 @torch.no_grad()
 def test_swap_without_a_target_expects_what_the_model_predicts() -> None:
     for loss, n_outputs in EVERY_LOSS:
@@ -417,10 +529,11 @@ def test_only_attention_alone_pays_for_a_column_whose_token_never_varies(method:
         layer.query.bias.zero_()
     read = read_background(model, constant)
     member_weight, baseline_rows = torch.ones(N_ROWS, N_MEMBERS).double(), torch.tensor([[1], [2], [3], [0]])
-    scores = METHODS[method](model, ScoringInputs(constant, None, member_weight, lambda: read, baseline_rows)).sum(
-        dim=1
-    )
-    if method in {"contribution", "swap"}:
+    orders = torch.rand(N_ROWS, 1, N_COLUMNS).argsort(dim=2)
+    draws = [constant.take(torch.tensor([1, 2, 3, 0]))]
+    question = ScoringInputs(constant, None, member_weight, lambda: read, baseline_rows, lambda: draws, lambda: orders)
+    scores = METHODS[method](model, question).sum(dim=1)
+    if method in {"contribution", "swap", "conditional", "shapley"}:
         np.testing.assert_allclose(scores[:, 0], 0.0, atol=1e-12)
         assert (scores[:, 1] > 1e-6).all()
     else:

@@ -34,9 +34,10 @@ def make_question(model: TabAttnModel) -> ScoringInputs:
     with torch.no_grad():
         read = read_background(model, make_cells(4))
     baseline_rows = torch.tensor([[0, 1], [2, 3], [3, 0]])
-    return ScoringInputs(
-        make_cells(N_ROWS), torch.randn(N_ROWS, 1).double(), torch.ones(N_ROWS, 2).double(), lambda: read, baseline_rows
-    )
+    cells, target = make_cells(N_ROWS), torch.randn(N_ROWS, 1).double()
+    drawn, orders = [make_cells(N_ROWS)], torch.rand(N_ROWS, 1, 3).argsort(dim=2)
+    member_weight = torch.ones(N_ROWS, 2).double()
+    return ScoringInputs(cells, target, member_weight, lambda: read, baseline_rows, lambda: drawn, lambda: orders)
 
 
 def loss_of(model: TabAttnModel, by_member: Tensor, target: Tensor) -> float:
