@@ -1,10 +1,10 @@
 """Draws of each column given all others: what a cell might have been, if the rest of its row is as it is.
 
-Numbers: a ridge regression of the number on linear or piecewise-linear features of the other columns, whichever
-predicts rows better that it has not seen, and the residual of another row, wider or narrower where the size of
-residuals can be predicted. Categories: multinomial logistic regression. Whether a cell is missing: ridge regression.
-Dates and texts, which are several numbers: the whole cell of a row whose prediction is near. The regressions of a fold
-of rows have not seen it, and residuals come from the same fold.
+Numbers: a ridge regression of the number on features of the other columns, linear or piecewise linear, or of the one or
+the few that go with it best, with many bends, whichever predicts rows better that it has not seen; and the residual of
+another row, wider or narrower where the size of residuals can be predicted. Categories: multinomial logistic
+regression. Whether a cell is missing: ridge regression. Dates and texts, which are several numbers: the whole cell of a
+row whose prediction is near. The regressions of a fold of rows have not seen it, and residuals come from the same fold.
 
 Everything happens on the scale of `Cells`, on which numbers are normal scores.
 
@@ -26,12 +26,12 @@ from tabattn.arrays import Array
 from tabattn.nn.tokens import LIMIT, CellLayout, Cells
 
 KNOTS = (-1.28, -0.67, 0.0, 0.67, 1.28)
+MANY_KNOTS = (-1.38, -0.97, -0.67, -0.43, -0.21, 0.0, 0.21, 0.43, 0.67, 0.97, 1.38)
 MAX_FITTED, N_FEATURES, MAX_LEVELS = 16_000, (40, 160), 20
 MIN_LEVEL_ROWS = 8
 FEW_NUMBERS, MIN_OF_NUMBER = 10, 3
 MIN_NEAR, NEAR_FRACTION = 10, 0.1
 ALPHAS = (0.3, 3.0, 30.0, 300.0, 3000.0)
-BENDS = (0.0, 0.3, 1.0)
 PENALTIES = (3.0, 30.0, 300.0)
 MIN_DONORS, MANY_UNITS, TOO_MANY_FOR_BENDS = 5, 60, 300
 MIN_EXPLAINED_SIZE, MAX_SCALE = 0.01, 4.0
@@ -60,31 +60,74 @@ class _Features:
         values: Standardized, shape (row, feature).
         column: The column that each comes from.
         is_bend: Which of them are bends of a line, not the number, level or gap itself.
+        numbers: The number in each column that holds one, else 0; shape (row, column).
         n_most: How many of them a regression reads at most.
     """
 
     values: Array
     column: Array
     is_bend: Array
+    numbers: Array
     n_most: int = 0
 
-    def of_others(self, columns: Sequence[int], target: Array, train: Array, bend: float = 1.0) -> Array:
+    def of_others(self, columns: Sequence[int], target: Array, train: Array, form: "_Form") -> Array:
         """Return those of all other columns, or of those of them that go with a target best.
 
         Args:
             columns: The columns to leave out.
             target: Shape (row, output).
             train: Positions of the rows to choose by.
-            bend: Factor of the bends: the smaller, the straighter are the lines that a penalty prefers.
+            form: What a regression reads of them.
         """
-        chosen = np.flatnonzero(~np.isin(self.column, columns) & ((bend > 0) | ~self.is_bend))
-        if len(chosen) > self.n_most:
+        is_read = ~np.isin(self.column, columns)
+        chosen = np.flatnonzero(is_read & ((form.bend > 0) | ~self.is_bend))
+        if len(chosen) > self.n_most or form.n_curved:
             centred = np.zeros(target.shape)
             centred[train] = target[train] - target[train].mean(axis=0)
-            correlation = np.abs(self.values.T @ centred).max(axis=1)[chosen]
-            chosen = chosen[np.sort(np.argsort(-correlation, kind="stable")[: self.n_most])]
-        values: Array = self.values[:, chosen] * np.where(self.is_bend[chosen], bend, 1.0)
+            correlation = np.abs(self.values.T @ centred).max(axis=1)
+            if form.n_curved:
+                return self._with_curves(np.where(is_read, correlation, -1.0), form)
+            chosen = chosen[np.sort(np.argsort(-correlation[chosen], kind="stable")[: self.n_most])]
+        values: Array = self.values[:, chosen] * np.where(self.is_bend[chosen], form.bend, 1.0)
         return values
+
+    def _with_curves(self, correlation: Array, form: "_Form") -> Array:
+        """Return many bends of the numbers that go with a target best, and the features without bends.
+
+        Args:
+            correlation: How much each feature goes with the target, below 0 for those that are left out.
+            form: What a regression reads.
+        """
+        of_column = np.full(self.numbers.shape[1], -1.0)
+        np.maximum.at(of_column, self.column, correlation)
+        best = np.argsort(-of_column, kind="stable")[: form.n_curved]
+        best = best[of_column[best] > 0]
+        is_read = (correlation >= 0) & ~self.is_bend & (form.has_others | np.isin(self.column, best))
+        chosen = np.flatnonzero(is_read)
+        chosen = chosen[np.sort(np.argsort(-correlation[chosen], kind="stable")[: self.n_most])]
+        bends = [np.maximum(self.numbers[:, column] - knot, 0.0) for column in best for knot in MANY_KNOTS]
+        varied = [(each - each.mean()) / each.std() for each in bends if each.min() < each.max()]
+        return np.column_stack([self.values[:, chosen], *varied])
+
+
+class _Form(NamedTuple):
+    """What a regression reads of the other columns.
+
+    Args:
+        bend: Factor of their bends: the smaller, the straighter are the lines that a penalty prefers; 0 for none.
+        n_curved: How many numbers, those that go with the target best, are read with many bends.
+        has_others: Whether the other columns are read too.
+    """
+
+    bend: float = 0.0
+    n_curved: int = 0
+    has_others: bool = True
+
+
+STRAIGHT, BENT = _Form(), _Form(bend=0.3)
+CURVED = _Form(n_curved=1, has_others=False)
+QUICK_FORMS = (BENT, CURVED)
+FORMS = (STRAIGHT, BENT, _Form(bend=1.0), CURVED, _Form(n_curved=1), _Form(n_curved=3, has_others=False))
 
 
 def conditional_draws(
@@ -122,11 +165,11 @@ def conditional_draws(
     drawn = [np.stack([each] * n_draws) for each in (numeric, codes, missing)]
     fit = np.zeros(len(units))
     is_quick |= len(units) > MANY_UNITS
-    bends, penalties = (BENDS[1:2], PENALTIES[1:2]) if is_quick else (BENDS, PENALTIES)
+    forms, penalties = (QUICK_FORMS, PENALTIES[1:2]) if is_quick else (FORMS, PENALTIES)
     features = replace(features, n_most=int(np.clip(MAX_FITTED // max(1, len(units)), *N_FEATURES)))
     for number, columns in enumerate(units):
         random = np.random.default_rng([random_state, number])
-        sampler = _Sampler(features, tuple(columns), fold, n_draws, random, bends, penalties)
+        sampler = _Sampler(features, tuple(columns), fold, n_draws, random, forms, penalties, not is_quick)
         fits = [_draw_column(sampler, column, layout, (numeric, codes, missing), drawn) for column in columns]
         fit[number] = min(fits)
     numbers, drawn_codes, drawn_missing = drawn
@@ -197,10 +240,16 @@ def _features(numeric: Array, codes: Array, missing: Array, layout: CellLayout, 
                 columns.append(column)
                 are_bends.append(is_bend)
     n_rows = len(missing)
+    own_numbers = np.zeros((n_rows, layout.n_columns))
+    for column in range(layout.n_numbered):
+        numbers = numeric[:, layout.numbers_of(column)]
+        if numbers.shape[1] == 1:
+            own_numbers[:, column] = numbers[:, 0]
     return _Features(
         np.array(values, dtype=np.float64).reshape(len(columns), n_rows).T,
         np.array(columns),
         np.array(are_bends, dtype=bool),
+        own_numbers,
     )
 
 
@@ -235,9 +284,9 @@ class _Sampler:
         fold: Number of the fold of each row.
         n_draws: Number of draws.
         random: Source of randomness.
-        bends: Factors of bends that compete; one alone where there are so many columns that time is short: then
-            residuals are as wide in all rows, too.
+        forms: What regressions read that compete.
         penalties: Penalties of logistic regressions that compete.
+        has_scale: Whether residuals may be wider in some rows than in others.
         near: For each fold whose numbers were drawn already, the rows that they were drawn near, so that the numbers of
             a unit come from the same rows.
         ridges: Regressions that another column of the unit shares.
@@ -248,10 +297,11 @@ class _Sampler:
     fold: Array
     n_draws: int
     random: np.random.Generator
-    bends: tuple[float, ...]
+    forms: tuple[_Form, ...]
     penalties: tuple[float, ...]
+    has_scale: bool
     near: dict[int, tuple[Array, Array]] = field(default_factory=dict)
-    ridges: dict[tuple[float, bytes], "Ridge"] = field(default_factory=dict)
+    ridges: dict[tuple[_Form, bytes], "Ridge"] = field(default_factory=dict)
 
     def numbers(self, own: Array, absent: Array) -> tuple[Array, float]:
         """Draw numbers, or cells of several of them, and return how well the first number is predicted."""
@@ -261,7 +311,7 @@ class _Sampler:
         folds = list(_folds(self.fold, present))
         if min(min(len(fitted), len(donors)) for fitted, _, donors in folds) < MIN_DONORS:
             return own[self.random.choice(present, draws.shape[:2])], 0.0
-        candidates = [self._predictions(target, folds, bend) for bend in self.bends]
+        candidates = [self._predictions(target, folds, form) for form in self.forms]
         errors = [((target[present, 0] - each[present]) ** 2).sum() for each in candidates]
         predicted, left = candidates[int(np.argmin(errors))], min(errors)
         scale = self._scale(target - predicted[:, None], present, folds)
@@ -283,16 +333,17 @@ class _Sampler:
         total = ((target[present, 0] - target[present, 0].mean()) ** 2).sum()
         return draws, float(1 - left / max(total, TINY))
 
-    def _predictions(self, target: Array, folds: Sequence["_Fold"], bend: float) -> Array:
+    def _predictions(self, target: Array, folds: Sequence["_Fold"], form: _Form) -> Array:
         """Predict numbers fold by fold."""
         predicted = np.zeros(len(target))
         for fitted, held_out, _ in folds:
-            key = (bend, fitted.tobytes())
+            key = (form, fitted.tobytes())
             ridge = self.ridges.get(key)
             if ridge is None:
-                others = self.features.of_others(self.columns, target, fitted, bend)
+                others = self.features.of_others(self.columns, target, fitted, form)
                 ridge = Ridge.of(others[fitted], others[held_out])
-                if others.shape[1] < self.features.n_most:  # then all targets are predicted from the same features
+                are_all = others.shape[1] < self.features.n_most and not form.n_curved
+                if are_all:  # then all targets are predicted from the same features
                     self.ridges[key] = ridge
             predicted[held_out] = ridge.predictions(target[fitted, 0])
         return predicted
@@ -301,9 +352,9 @@ class _Sampler:
         """Return how wide residuals are in each row, where that can be predicted; else 1."""
         size = np.abs(residual)
         mean = float(size[present].mean())
-        if mean == 0 or len(self.bends) == 1:
+        if mean == 0 or not self.has_scale:
             return np.ones(len(size))
-        candidates = [self._predictions(size, folds, bend) for bend in self.bends]
+        candidates = [self._predictions(size, folds, form) for form in self.forms]
         errors = [((size[present, 0] - each[present]) ** 2).sum() for each in candidates]
         explained = 1 - min(errors) / max(((size[present] - mean) ** 2).sum(), TINY)
         if explained < MIN_EXPLAINED_SIZE:
@@ -316,7 +367,7 @@ class _Sampler:
         Not by logistic regression, as levels are: on a table of 207 columns with gaps that took minutes.
         """
         target = absent.astype(np.float64)[:, None]
-        chance = self._predictions(target, list(_folds(self.fold, np.arange(len(absent)))), BENDS[0])
+        chance = self._predictions(target, list(_folds(self.fold, np.arange(len(absent)))), STRAIGHT)
         return self.random.random((self.n_draws, len(absent))) < chance
 
     def levels(self, levels: Array) -> tuple[Array, float]:
@@ -342,7 +393,7 @@ class _Sampler:
     def _probabilities(self, levels: Array, fold: "_LevelFold", penalty: float) -> Array:
         wanted = np.zeros((len(levels), len(fold.kinds)))
         wanted[fold.train, fold.kind_of_row] = 1
-        others = self.features.of_others(self.columns, wanted, fold.train)
+        others = self.features.of_others(self.columns, wanted, fold.train, FORMS[2])
         return _probabilities(others[fold.train], fold.kind_of_row, others[fold.held_out], penalty)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tabattn import TabAttnRegressor
+from tabattn.choices import Method
 from tabattn.importance.units import units_of
 
 SLOPES, CORRELATION, N = np.array([1.0, 0.5, 0.0]), 0.8, 1_600
@@ -19,7 +20,7 @@ def scores() -> dict[str, np.ndarray]:
     assert est.score(X[800:], y[800:]) > 0.97
     fitted, rows = est.fitted_model_, est.read(X[800:], y[800:])
     units, squared = units_of(fitted.schema), float(np.var(y[:800]))
-    methods = ("swap", "conditional", "shapley")
+    methods: tuple[Method, ...] = ("swap", "conditional", "shapley")
     return {method: squared * fitted.scores(rows, method, units).raw for method in methods}
 
 

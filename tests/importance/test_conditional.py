@@ -150,3 +150,12 @@ def test_ridge_predicts_a_line_and_shrinks_noise() -> None:
     np.testing.assert_allclose(Ridge.of(X[:300], X[300:]).predictions(y[:300]), y[300:], atol=0.05)
     noise = np.random.default_rng(1).normal(size=N)
     assert Ridge.of(X[:300], X[300:]).predictions(noise[:300]).std() < 0.2
+
+
+def test_the_curve_of_one_column_among_many_is_followed() -> None:
+    X = normal(20)
+    X[:, 7] = np.abs(X[:, 6]) + 0.3 * X[:, 7]
+    X[:, 7] = (X[:, 7] - X[:, 7].mean()) / X[:, 7].std()
+    found = draws_of(X, units=[[7]])
+    known = np.var(np.abs(X[:, 6]))
+    assert found.fit[0] == pytest.approx(known / (known + 0.09), abs=0.03)
