@@ -26,7 +26,7 @@ from tabattn.importance.significance import Significance
 from tabattn.importance.units import Units
 from tabattn.nn.tokens import Cells
 
-N_DRAWS, MAX_READINGS, MAX_HARM_P, MAX_LAST_STEPS = 4, 1_024, 0.2, 12
+N_DRAWS, MAX_READINGS, MAX_HARM_P, MAX_STEPS, MAX_LAST_STEPS = 4, 1_024, 0.2, 30, 12
 SUFFICIENT_COLUMNS = ("step", "feature", "n_left", "loss", "kept", "p_value", "is_sufficient")
 
 
@@ -58,7 +58,8 @@ def eliminate(drawn: Sequence[DrawnRows], units: Units, significance: Significan
         significance: What each unit adds given the others. Those that are not selected are dropped together first.
 
     Returns:
-        The steps, the first with all units left, the last with none.
+        The steps, the first with all units left, the last with none. After 30 trials those that add most of what is
+        left are not tried any more, and count as needed.
     """
     scored = list(units.scored)
     rows = [_Rows.of(each) for each in drawn]
@@ -76,8 +77,9 @@ def eliminate(drawn: Sequence[DrawnRows], units: Units, significance: Significan
         is_sufficient = p_value > MAX_HARM_P and len(gone) < len(scored)
         return Elimination(tuple(more), len(scored) - len(gone), float(losses.mean()), p_value, is_sufficient)
 
-    n = max(1, int((~selected[scored]).sum()))
-    while waiting:
+    n, n_tried = max(1, int((~selected[scored]).sum())), 0
+    while waiting and n_tried < MAX_STEPS:
+        n_tried += 1
         step = without(waiting[:n])
         if step.is_sufficient:
             steps.append(step)
@@ -88,6 +90,7 @@ def eliminate(drawn: Sequence[DrawnRows], units: Units, significance: Significan
             n //= 2
         else:
             needed.append(waiting.pop(0))
+    needed += waiting
     if len(needed) > MAX_LAST_STEPS:
         rest = [needed]
     else:

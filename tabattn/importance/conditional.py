@@ -150,7 +150,8 @@ def conditional_draws(
         fold: Number of the fold of each row, from 0 on; rows that belong together are in the same one.
         n_draws: Number of draws.
         random_state: Seed.
-        is_quick: Whether one regression of each column is enough, where many units are drawn one after another.
+        is_quick: Whether linear regressions are enough for levels too, and residuals that are as wide in all rows,
+            where many units are drawn one after another.
 
     Example:
         >>> z = torch.randn(400, 1, generator=torch.Generator().manual_seed(0))
@@ -164,12 +165,13 @@ def conditional_draws(
     features = _features(numeric, codes, missing, layout, has_bends=len(units) <= TOO_MANY_FOR_BENDS)
     drawn = [np.stack([each] * n_draws) for each in (numeric, codes, missing)]
     fit = np.zeros(len(units))
-    is_quick |= len(units) > MANY_UNITS
-    forms, penalties = (QUICK_FORMS, PENALTIES[1:2]) if is_quick else (FORMS, PENALTIES)
+    has_few_forms = is_quick or len(units) > MANY_UNITS
+    forms = QUICK_FORMS if has_few_forms else FORMS
+    penalties: tuple[float, ...] = () if is_quick else PENALTIES[1:2] if has_few_forms else PENALTIES
     features = replace(features, n_most=int(np.clip(MAX_FITTED // max(1, len(units)), *N_FEATURES)))
     for number, columns in enumerate(units):
         random = np.random.default_rng([random_state, number])
-        sampler = _Sampler(features, tuple(columns), fold, n_draws, random, forms, penalties, not is_quick)
+        sampler = _Sampler(features, tuple(columns), fold, n_draws, random, forms, penalties, not has_few_forms)
         fits = [_draw_column(sampler, column, layout, (numeric, codes, missing), drawn) for column in columns]
         fit[number] = min(fits)
     numbers, drawn_codes, drawn_missing = drawn
@@ -285,7 +287,7 @@ class _Sampler:
         n_draws: Number of draws.
         random: Source of randomness.
         forms: What regressions read that compete.
-        penalties: Penalties of logistic regressions that compete.
+        penalties: Penalties of logistic regressions that compete; none where linear ones are enough.
         has_scale: Whether residuals may be wider in some rows than in others.
         near: For each fold whose numbers were drawn already, the rows that they were drawn near, so that the numbers of
             a unit come from the same rows.
@@ -337,16 +339,19 @@ class _Sampler:
         """Predict numbers fold by fold."""
         predicted = np.zeros(len(target))
         for fitted, held_out, _ in folds:
-            key = (form, fitted.tobytes())
-            ridge = self.ridges.get(key)
-            if ridge is None:
-                others = self.features.of_others(self.columns, target, fitted, form)
-                ridge = Ridge.of(others[fitted], others[held_out])
-                are_all = others.shape[1] < self.features.n_most and not form.n_curved
-                if are_all:  # then all targets are predicted from the same features
-                    self.ridges[key] = ridge
-            predicted[held_out] = ridge.predictions(target[fitted, 0])
+            predicted[held_out] = self._ridge(target, fitted, held_out, form).predictions(target[fitted, 0])
         return predicted
+
+    def _ridge(self, target: Array, fitted: Array, held_out: Array, form: _Form) -> "Ridge":
+        """Return the regression on what goes with a target, the same for all targets that go with the same."""
+        key = (form, fitted.tobytes())
+        ridge = self.ridges.get(key)
+        if ridge is None:
+            others = self.features.of_others(self.columns, target, fitted, form)
+            ridge = Ridge.of(others[fitted], others[held_out])
+            if others.shape[1] < self.features.n_most and not form.n_curved:
+                self.ridges[key] = ridge
+        return ridge
 
     def _scale(self, residual: Array, present: Array, folds: Sequence["_Fold"]) -> Array:
         """Return how wide residuals are in each row, where that can be predicted; else 1."""
@@ -378,6 +383,7 @@ class _Sampler:
         if any(len(fold.kinds) < 2 for fold in folds):
             return levels[self.random.integers(0, len(levels), drawn.shape)], 0.0
         candidates = [[self._probabilities(levels, fold, penalty) for fold in folds] for penalty in self.penalties]
+        candidates = candidates or [[self._linear_probabilities(fold) for fold in folds]]
         losses = [sum(fold.loss(found) for fold, found in zip(folds, each, strict=True)) for each in candidates]
         chosen, left = candidates[int(np.argmin(losses))], min(losses)
         for fold, probability in zip(folds, chosen, strict=True):
@@ -389,6 +395,16 @@ class _Sampler:
                 drawn[draw, fold.held_out[row]] = levels[self.random.choice(members, len(row))]
         total = sum(fold.loss(np.broadcast_to(fold.frequency, (len(fold.held_out), len(fold.kinds)))) for fold in folds)
         return drawn, float(1 - left / total) if total > 0 else 0.0
+
+    def _linear_probabilities(self, fold: "_LevelFold") -> Array:
+        wanted = fold.kind_of_row[:, None] == np.arange(len(fold.kinds))
+        target = np.zeros((len(self.fold), len(fold.kinds)))
+        target[fold.train] = wanted
+        ridge = self._ridge(target, fold.train, fold.held_out, STRAIGHT)
+        chances = np.column_stack([ridge.predictions(each) for each in wanted.T.astype(np.float64)])
+        chances = chances.clip(1 / len(fold.train))
+        probabilities: Array = chances / chances.sum(axis=1, keepdims=True)
+        return probabilities
 
     def _probabilities(self, levels: Array, fold: "_LevelFold", penalty: float) -> Array:
         wanted = np.zeros((len(levels), len(fold.kinds)))
