@@ -168,11 +168,14 @@ class _TabAttnEstimator(Parameters, AttentionReadings, FittedAttributes, BaseEst
             y: Their target. Without it the prediction is taken as the target: then the scores measure what moves the
                 prediction, right or wrong. "norm", "mean" and "rollout" do not use it.
             method: "contribution": increase in loss if what attention reads from the column came from another row;
-                "swap": increase in loss if the column's token came from another row; "gradient": attention times
-                its gradient; "norm": attention times the norm of what it carries; "mean": attention alone; "rollout":
-                attention, later layers counting more.
-            groups: Names of columns by the name of their group. A group is scored as one: for "contribution" and
-                "swap" all of its columns come from the other row, for the others their scores are added up.
+                "swap": increase in loss if the column's token came from another row; "conditional": increase in loss
+                if the column is drawn anew given the others, by what these rows and the background rows say together;
+                "shapley": Shapley value of the loss; "gradient": attention times its gradient; "norm": attention
+                times the norm of what it carries; "mean": attention alone; "rollout": attention, later layers counting
+                more.
+            groups: Names of columns by the name of their group. A group is scored as one: for "contribution"
+                and "swap" all of its columns come from the other row, for "conditional" they are drawn together, for
+                "shapley" they become known together, for the others their scores are added up.
             permutation: Permutation importance on the same rows and of the same groups, added to the table.
 
         Returns:
