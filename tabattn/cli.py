@@ -25,8 +25,9 @@ from tabattn.choices import (
     TextMethod,
 )
 from tabattn.errors import ParameterError, ReadingNote, TabAttnError, TabAttnWarning
-from tabattn.files import check_writable
+from tabattn.files import reserved
 from tabattn.output.terminal import drift_table, numbers_table, print_importance, print_notes, print_ranking
+from tabattn.signals import run_orderly
 from tabattn.version import __version__
 
 if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped options need not wait for torch
@@ -188,7 +189,6 @@ def rank_command(
     """
 
     def job() -> "Rankings":
-        check_writable(out)
         if log_target and loss not in {"squared", "squared_log"}:
             raise ParameterError(f"--log-target must stand without another --loss, got {loss!r}. Choose one of them.")
         from tabattn.rankings import rank_targets
@@ -234,7 +234,7 @@ def rank_command(
             rankings.write(out)
         return rankings
 
-    _report(run_job(job), out)
+    _report(_run_into(out, job), out)
 
 
 @app.command("explain")
@@ -269,7 +269,6 @@ def explain_command(
     """
 
     def job() -> "Explanation":
-        check_writable(out)
         from tabattn.explanation import explain
 
         shows = sys.stderr.isatty()
@@ -289,7 +288,7 @@ def explain_command(
         found.write(out)
         return found
 
-    found = run_job(job)
+    found = _run_into(out, job)
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
     n_drifted = int(found.drift["drifted"].sum())
     console.print(f"{len(found.local)} rows read, {found.local.shape[1]} columns.")
@@ -327,7 +326,6 @@ def text_command(
     """
 
     def job() -> "TextReading":
-        check_writable(out)
         from tabattn.text import load_text_model, text_attention
 
         read = text_attention(
@@ -340,7 +338,7 @@ def text_command(
         read.write(out)
         return read
 
-    read = run_job(job)
+    read = _run_into(out, job)
     console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
     print_importance(console, read.table)
     console.print(f"\nFiles: {escape(str(out))}/ (importance.csv, attention.csv, words.csv, plots/)")
@@ -364,6 +362,16 @@ def run_job(job: Callable[[], Result]) -> Result:
                 if issubclass(each.category, TabAttnWarning):
                     what = "note" if issubclass(each.category, ReadingNote) else "warning"
                     typer.echo(f"tabattn: {what}: {each.message}", err=True)
+
+
+def _run_into(out: Path, job: Callable[[], Result]) -> Result:
+    """Run a job that writes to a directory, to which no other run may write in the meantime."""
+
+    def run() -> Result:
+        with reserved(out):
+            return job()
+
+    return run_job(run)
 
 
 def _kinds(options: list[str]) -> dict[str, str]:
@@ -406,4 +414,4 @@ def _report(rankings: "Rankings", out: Path) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    run_orderly(app)

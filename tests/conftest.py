@@ -23,6 +23,7 @@ FAST: dict[str, Any] = {
 }
 DATA = Path(__file__).parents[1] / "data"
 FILES = {
+    "manifest.json",
     "importance.csv",
     "comparison.csv",
     "diagnostics.csv",

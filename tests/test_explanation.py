@@ -14,7 +14,7 @@ from tabattn.importance.drift import attention_drift
 from tests.conftest import FAST, files, run
 
 NAMES = ("predictions", "explanations", "importance", "attention", "drift", "scores", "diagnostics")
-TABLES = {f"{name}.csv" for name in NAMES}
+TABLES = {"manifest.json", *(f"{name}.csv" for name in NAMES)}
 PLOTS = {f"plots/{name}{suffix}" for name in ("importance", "attention", "drift") for suffix in (".png", ".svg")}
 
 

@@ -18,6 +18,7 @@ from tabattn.nn.losses import loss_of
 from tabattn.nn.model import ModelShape, TabAttnModel
 from tabattn.process_state import exclusive, loggers_quiet, warnings_ignored
 from tabattn.progress import Job
+from tabattn.signals import terminable
 from tabattn.training.callbacks import (
     AttentionHistory,
     AverageWeights,
@@ -193,10 +194,11 @@ def _validation_batch_size(shape: ModelShape) -> int:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt on Ctrl-C: Lightning turns it into SystemExit and ignores it from then on."""
+    """Raise KeyboardInterrupt on Ctrl-C, which Lightning turns into SystemExit and ignores then; end on SIGTERM."""
     handler = signal.getsignal(signal.SIGINT)
     try:
-        yield
+        with terminable():
+            yield
     except SystemExit as stop:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise

@@ -1,0 +1,64 @@
+"""Signals end what is going on, at any time, in one line, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tabattn.signals import Terminated, terminable
+from tests.conftest import DATA
+
+FIT = """
+import numpy as np
+from tabattn import TabAttnRegressor
+X = np.random.default_rng(0).normal(size=(3000, 8))
+TabAttnRegressor().fit(X, X[:, 0])
+"""
+
+
+def ended(command: list[str], number: signal.Signals, folder: Path, seconds: float = 12) -> tuple[int, str]:
+    """Send a signal after some seconds, by then a fit is under way; return the exit code and what was printed."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as job:
+        time.sleep(seconds)
+        job.send_signal(number)
+        _, printed = job.communicate(timeout=60)
+    return job.returncode, printed.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.4, 12])
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_command_ends_in_one_line(
+    tmp_path: Path, number: signal.Signals, code: int, said: str, seconds: float
+) -> None:
+    table = ["rank", str(DATA / "process.csv"), "--target", "thickness_um", "--out", "out"]
+    command = [sys.executable, "-m", "tabattn", *table]
+    assert ended(command, number, tmp_path, seconds) == (code, f"tabattn: {said}.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_fit_does_not_go_on_after_sigterm(tmp_path: Path) -> None:
+    assert ended([sys.executable, "-c", FIT], signal.SIGTERM, tmp_path)[0] == 143
+
+
+def test_the_handler_of_signals_is_as_it_was() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated) as stop, terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with terminable():
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
