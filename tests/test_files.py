@@ -11,6 +11,12 @@ import pytest
 from tabattn.errors import OutputError
 from tabattn.files import check_writable, reserved, unfinished, write_all, write_atomic
 
+HOLD = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], 0), fcntl.LOCK_EX)
+print(flush=True)
+input()
+"""
 OTHER_RUN = """
 import sys
 from pathlib import Path
@@ -114,7 +120,8 @@ def test_a_set_that_was_replaced_in_part_is_known(
     (tmp_path / "mine.txt").write_text("so that files are replaced one by one")
     writers = {name: text("old") for name in ("a.txt", "b.txt", "c.txt")}
     write_all(tmp_path, writers)
-    replace, done = os.replace, []
+    replace = os.replace
+    done: list[Path] = []
 
     def killed(source: Path, final: Path) -> None:
         if len(done) == n_replaced:
@@ -134,11 +141,8 @@ def test_a_set_that_was_replaced_in_part_is_known(
 def test_what_killed_runs_left_is_removed_and_what_others_are_writing_is_not(tmp_path: Path) -> None:
     (tmp_path / ".tabattn-abandoned").mkdir()
     (tmp_path / ".tabattn-abandoned" / "half.csv").write_text("")
-    hold = (
-        "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), fcntl.LOCK_EX); print('held', flush=True); input()"
-    )
     (tmp_path / ".tabattn-alive").mkdir()
-    command = [sys.executable, "-c", hold, str(tmp_path / ".tabattn-alive")]
+    command = [sys.executable, "-c", HOLD, str(tmp_path / ".tabattn-alive")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()

@@ -12,6 +12,7 @@ import pytest
 from tabattn.signals import Terminated, terminable
 from tests.conftest import DATA
 
+ENDS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 FIT = """
 import numpy as np
 from tabattn import TabAttnRegressor
@@ -32,9 +33,7 @@ def ended(command: list[str], number: signal.Signals, folder: Path, seconds: flo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.4, 12])
-@pytest.mark.parametrize(
-    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-)
+@pytest.mark.parametrize(("number", "code", "said"), ENDS)
 def test_a_command_ends_in_one_line(
     tmp_path: Path, number: signal.Signals, code: int, said: str, seconds: float
 ) -> None:
@@ -52,13 +51,12 @@ def test_a_fit_does_not_go_on_after_sigterm(tmp_path: Path) -> None:
 def test_the_handler_of_signals_is_as_it_was() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated) as stop, terminable():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1)
+        signal.raise_signal(signal.SIGTERM)
     assert stop.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         with terminable():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
