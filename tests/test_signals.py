@@ -16,8 +16,10 @@ ENDS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")
 FIT = """
 import numpy as np
 from tabattn import TabAttnRegressor
-X = np.random.default_rng(0).normal(size=(3000, 8))
-TabAttnRegressor().fit(X, X[:, 0])
+import tabattn.training.fitting
+print(flush=True)
+X = np.random.default_rng(0).normal(size=(6000, 8))
+TabAttnRegressor().fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
 """
 
 
@@ -45,7 +47,12 @@ def test_a_command_ends_in_one_line(
 
 @pytest.mark.slow
 def test_a_fit_does_not_go_on_after_sigterm(tmp_path: Path) -> None:
-    assert ended([sys.executable, "-c", FIT], signal.SIGTERM, tmp_path)[0] == 143
+    with subprocess.Popen([sys.executable, "-c", FIT], cwd=tmp_path, stdout=subprocess.PIPE) as job:
+        assert job.stdout is not None
+        job.stdout.readline()
+        time.sleep(4)
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(timeout=60) == 143
 
 
 def test_the_handler_of_signals_is_as_it_was() -> None:
