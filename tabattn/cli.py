@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from tabattn.choices import (
     DEFAULT_METHOD,
@@ -24,9 +22,16 @@ from tabattn.choices import (
     TaskChoice,
     TextMethod,
 )
-from tabattn.errors import ParameterError, ReadingNote, TabAttnError, TabAttnWarning
+from tabattn.errors import ParameterError, ReadingNote, TabAttnError, TabAttnWarning, printable
 from tabattn.files import reserved
-from tabattn.output.terminal import drift_table, numbers_table, print_importance, print_notes, print_ranking
+from tabattn.output.terminal import (
+    PlainConsole,
+    drift_table,
+    numbers_table,
+    print_importance,
+    print_notes,
+    print_ranking,
+)
 from tabattn.signals import run_orderly
 from tabattn.version import __version__
 
@@ -45,11 +50,14 @@ HeaderRow = Annotated[
 UnitsRow = Annotated[
     int | None, typer.Option(min=0, help="Number of the row of units, 0 for none.", show_default="found")
 ]
+ExcelSafe = Annotated[
+    bool,
+    typer.Option("--excel-safe", help="Write an apostrophe before text that a spreadsheet would take for a formula."),
+]
 MaxMemory = Annotated[
     float | None,
     typer.Option(metavar="GB", help="Memory that reading may take.", show_default="most of what is free"),
 ]
-LINE_WIDTH = 110
 
 app = typer.Typer(
     name="tabattn",
@@ -181,6 +189,7 @@ def rank_command(
         ),
     ] = False,
     quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
+    excel_safe: ExcelSafe = False,
 ) -> None:
     """Rank the columns of TABLE by how much they drive the target, next to their permutation importance.
 
@@ -229,9 +238,9 @@ def rank_command(
             verbose=sys.stderr.isatty(),
         )
         if len(target) == 1:
-            rankings.by_target[target[0]].write(out)
+            rankings.by_target[target[0]].write(out, excel_safe=excel_safe)
         else:
-            rankings.write(out)
+            rankings.write(out, excel_safe=excel_safe)
         return rankings
 
     _report(_run_into(out, job), out)
@@ -261,6 +270,7 @@ def explain_command(
     header_row: HeaderRow = None,
     units_row: UnitsRow = None,
     max_memory: MaxMemory = None,
+    excel_safe: ExcelSafe = False,
 ) -> None:
     """Explain the predictions of a saved MODEL for the new rows of TABLE, and compare its attention with training.
 
@@ -285,11 +295,11 @@ def explain_command(
             max_memory=max_memory,
             verbose=shows,
         )
-        found.write(out)
+        found.write(out, excel_safe=excel_safe)
         return found
 
     found = _run_into(out, job)
-    console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
+    console = PlainConsole()
     n_drifted = int(found.drift["drifted"].sum())
     console.print(f"{len(found.local)} rows read, {found.local.shape[1]} columns.")
     if len(found.scores):
@@ -307,7 +317,7 @@ def explain_command(
         "predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv, "
         f"{'additive.csv, ' if additive else ''}plots/"
     )
-    console.print(f"\nFiles: {escape(str(out))}/ ({files})")
+    console.print(f"\nFiles: {printable(str(out))}/ ({files})")
 
 
 @app.command("text")
@@ -319,6 +329,7 @@ def text_command(
     keep_special: Annotated[bool, typer.Option("--keep-special", help="Keep tokens that the tokenizer adds.")] = False,
     pieces: Annotated[bool, typer.Option("--pieces", help="Show word pieces instead of words.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Allow the model to be downloaded.")] = False,
+    excel_safe: ExcelSafe = False,
 ) -> None:
     """Show which words of SENTENCE a Hugging Face model pays attention to.
 
@@ -335,13 +346,13 @@ def text_command(
             keep_special=keep_special,
             merge_words=not pieces,
         )
-        read.write(out)
+        read.write(out, excel_safe=excel_safe)
         return read
 
     read = _run_into(out, job)
-    console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
+    console = PlainConsole()
     print_importance(console, read.table)
-    console.print(f"\nFiles: {escape(str(out))}/ (importance.csv, attention.csv, words.csv, plots/)")
+    console.print(f"\nFiles: {printable(str(out))}/ (importance.csv, attention.csv, words.csv, plots/)")
 
 
 def run_job(job: Callable[[], Result]) -> Result:
@@ -355,13 +366,13 @@ def run_job(job: Callable[[], Result]) -> Result:
         try:
             return job()
         except TabAttnError as error:
-            typer.echo(f"tabattn: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"tabattn: {printable(' '.join(str(error).split()))}", err=True)
             raise typer.Exit(2) from error
         finally:
             for each in caught:
                 if issubclass(each.category, TabAttnWarning):
                     what = "note" if issubclass(each.category, ReadingNote) else "warning"
-                    typer.echo(f"tabattn: {what}: {each.message}", err=True)
+                    typer.echo(f"tabattn: {what}: {printable(' '.join(str(each.message).split()))}", err=True)
 
 
 def _run_into(out: Path, job: Callable[[], Result]) -> Result:
@@ -403,14 +414,14 @@ def _groups(options: list[str]) -> dict[str, list[str]]:
 
 
 def _report(rankings: "Rankings", out: Path) -> None:
-    console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else LINE_WIDTH)
+    console = PlainConsole()
     for target, ranking in rankings.by_target.items():
         print_ranking(console, ranking, target)
         console.print()
     files = "importance.csv, effects.csv, comparison.csv, diagnostics.csv, model.tabattn, plots/"
     if len(rankings.by_target) > 1:
         files = f"importance_of_targets.csv, and in {', '.join(rankings.folders.values())}: {files}"
-    console.print(f"Files: {escape(str(out))}/ ({escape(files)})")
+    console.print(f"Files: {printable(str(out))}/ ({files})")
 
 
 if __name__ == "__main__":

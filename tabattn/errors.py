@@ -32,6 +32,23 @@ def quoted(names: Sequence[object], n_shown: int = N_SHOWN) -> str:
     return ", ".join(repr(name) for name in names[:n_shown]) + (", ..." if len(names) > n_shown else "")
 
 
+def printable(text: str, *, keeps: str = "") -> str:
+    r"""Return a text with what steers a terminal, or turns the direction of what follows, shown as escapes.
+
+    Control characters, directional marks, surrogates and other characters that cannot be seen may be part of any name,
+    level or file name.
+
+    Args:
+        text: The text.
+        keeps: Characters to leave as they are, such as the ends of lines of our own text.
+
+    Example:
+        >>> print(printable(chr(27) + "[31m" + chr(0x202E)))
+        \x1b[31m\u202e
+    """
+    return "".join(each if each in keeps or each == " " or each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def nearest(name: str, known: Iterable[str], what: str = "columns") -> str:
     """Return a hint: the known name most similar to an unknown one, or else the known names.
 

@@ -74,11 +74,12 @@ class Explanation:
         """What a reader of the predictions should know, one finding per row, see `findings_table`."""
         return findings_table(self.findings)
 
-    def write(self, directory: str | Path) -> None:
+    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
         """Write all tables and plots, or none of them.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
 
         Raises:
             OutputError: A file can't be written.
@@ -105,7 +106,7 @@ class Explanation:
         between = self.between
         if between is not None:
             plots["columns"] = lambda: plot_attention(between)
-        write_results(Path(directory), tables, plots)
+        write_results(Path(directory), tables, plots, excel_safe=excel_safe)
 
 
 def explain(

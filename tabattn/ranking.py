@@ -154,16 +154,17 @@ class Ranking:
             }
         )
 
-    def to_csv(self, path: str | Path) -> None:
+    def to_csv(self, path: str | Path, *, excel_safe: bool = False) -> None:
         """Write the table as UTF-8 CSV, atomically.
 
         Args:
             path: Where to.
+            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
 
         Raises:
             OutputError: The file can't be written.
         """
-        write_atomic(Path(path), csv_writer(self.table))
+        write_atomic(Path(path), csv_writer(self.table, excel_safe=excel_safe))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the ranking as bars.
@@ -178,19 +179,24 @@ class Ranking:
 
         return plot_importance(self.table, ax)
 
-    def write(self, directory: str | Path) -> None:
+    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
         """Write all tables and plots and the model, or none of them.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
 
         Raises:
             OutputError: A file can't be written.
         """
-        write_all(Path(directory), self.writers())
+        write_all(Path(directory), self.writers(excel_safe=excel_safe))
 
-    def writers(self) -> dict[str, Callable[[Path], None]]:
-        """Return what writes each file of `write`, by its name below the directory."""
+    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+        """Return what writes each file of `write`, by its name below the directory.
+
+        Args:
+            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
+        """
         from tabattn.output.plots import plot_attention, plot_history, warn_of_missing_glyphs
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
@@ -213,7 +219,7 @@ class Ranking:
             "attention": lambda: plot_attention(self.mean_attention),
             "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
         }
-        return result_writers(tables, plots) | {"model.tabattn": self.estimator.save}
+        return result_writers(tables, plots, excel_safe=excel_safe) | {"model.tabattn": self.estimator.save}
 
 
 def rank(

@@ -48,18 +48,20 @@ class Rankings:
             for number, (target, name) in enumerate(zip(self.by_target, names, strict=True), start=1)
         }
 
-    def write(self, directory: str | Path) -> None:
+    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
         """Write the results of each target to a folder of its own, and `importance_of_targets.csv`; all or nothing.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
 
         Raises:
             OutputError: A file can't be written.
         """
-        writers = {"importance_of_targets.csv": csv_writer(self.table)}
+        writers = {"importance_of_targets.csv": csv_writer(self.table, excel_safe=excel_safe)}
         for target, folder in self.folders.items():
-            writers |= {f"{folder}/{name}": write for name, write in self.by_target[target].writers().items()}
+            own = self.by_target[target].writers(excel_safe=excel_safe)
+            writers |= {f"{folder}/{name}": write for name, write in own.items()}
         write_all(Path(directory), writers)
 
 

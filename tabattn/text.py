@@ -47,11 +47,12 @@ class TextReading:
     maps: AttentionMaps
     table: ImportanceTable
 
-    def write(self, directory: str | Path) -> None:
+    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
         """Write the tables and plots, or none of them.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
 
         Raises:
             OutputError: A file can't be written.
@@ -66,7 +67,7 @@ class TextReading:
             "attention": lambda: _titled(plot_attention(by_head), "Attention of the state that reads to each word"),
             "words": lambda: _titled(plot_attention(between), "Attention of words (left) to words (below)"),
         }
-        write_results(Path(directory), tables, plots)
+        write_results(Path(directory), tables, plots, excel_safe=excel_safe)
 
 
 def text_attention(

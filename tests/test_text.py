@@ -163,7 +163,7 @@ def test_the_command_writes_tables_and_plots(tmp_path: Path, monkeypatch: pytest
     assert done.code == 0, done.err
     names = ("importance", "attention", "words")
     plots = {f"plots/{name}{suffix}" for name in names for suffix in (".png", ".svg")}
-    assert files(tmp_path / "out") == {f"{name}.csv" for name in names} | plots
+    assert files(tmp_path / "out") == {"manifest.json", *(f"{name}.csv" for name in names)} | plots
     importance, attention, words = (pd.read_csv(tmp_path / "out" / f"{name}.csv") for name in names)
     assert set(importance["feature"]) == set(WORDS)
     assert attention.shape == (72, 11)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
-from tabattn.errors import MissingGlyphWarning, warn_all
+from tabattn.errors import MissingGlyphWarning, printable, warn_all
 from tabattn.importance.table import ImportanceTable
 from tabattn.process_state import loggers_quiet, warnings_ignored
 
@@ -225,7 +225,7 @@ def warn_of_missing_glyphs(names: tuple[str, ...]) -> None:
 
 def _label(name: object) -> str:
     """Return a name on one line and short enough to leave room for the plot."""
-    words = " ".join(str(name).split())
+    words = printable(" ".join(str(name).split()))
     return words if len(words) <= MAX_LABEL_LENGTH else words[: MAX_LABEL_LENGTH - 3] + "..."
 
 

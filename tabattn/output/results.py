@@ -3,10 +3,12 @@
 Matplotlib is imported where something is drawn, here as in the jobs: it takes half a second.
 """
 
+import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from tabattn.files import write_all
@@ -15,12 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PLOT_SUFFIXES = (".png", ".svg")
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_results(
     directory: Path,
     tables: Mapping[str, pd.DataFrame],
     plots: Mapping[str, "Callable[[], Axes]"],
+    *,
+    excel_safe: bool = False,
 ) -> None:
     """Write tables as CSV and plots as PNG and SVG, all of them or none.
 
@@ -28,36 +33,71 @@ def write_results(
         directory: Where to; made if it does not exist. Files of an earlier run are replaced.
         tables: By the name of the file, without its suffix.
         plots: Functions that draw each, by the name of the file below plots/, without its suffix.
+        excel_safe: See `csv_writer`.
 
     Raises:
         OutputError: A file can't be written.
     """
-    write_all(directory, result_writers(tables, plots))
+    write_all(directory, result_writers(tables, plots, excel_safe=excel_safe))
 
 
 def result_writers(
-    tables: Mapping[str, pd.DataFrame], plots: Mapping[str, "Callable[[], Axes]"]
+    tables: Mapping[str, pd.DataFrame], plots: Mapping[str, "Callable[[], Axes]"], *, excel_safe: bool = False
 ) -> dict[str, Callable[[Path], None]]:
     """Return functions that write tables as CSV and plots as PNG and SVG, by the names of the files.
 
     Args:
         tables: By the name of the file, without its suffix.
         plots: Functions that draw each, by the name of the file below plots/, without its suffix.
+        excel_safe: See `csv_writer`.
     """
-    writers = {f"{name}.csv": csv_writer(table) for name, table in tables.items()}
+    writers = {f"{name}.csv": csv_writer(table, excel_safe=excel_safe) for name, table in tables.items()}
     for name, draw in plots.items():
         ax = draw()
         writers |= {f"plots/{name}{suffix}": _plot_writer(ax) for suffix in PLOT_SUFFIXES}
     return writers
 
 
-def csv_writer(table: pd.DataFrame) -> Callable[[Path], None]:
+def csv_writer(table: pd.DataFrame, *, excel_safe: bool = False) -> Callable[[Path], None]:
     """Return a function that writes a table as UTF-8 CSV, without its index.
+
+    A table with letters beyond ASCII begins with a byte order mark: without it Excel opens Korean names as garbage, and
+    pandas, Polars, R's readr and `read_table` read on behind it. Tables that are ASCII have none, as they need none.
 
     Args:
         table: The table.
+        excel_safe: Whether text cells and names of columns that begin with one of = + - @, a tab or a carriage return
+            get an apostrophe before them, so that no spreadsheet takes them for a formula. `read_table` reads them
+            with it.
     """
-    return lambda path: table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    written = _without_formulas(table) if excel_safe else table
+    names = [str(name) for name in written.columns]
+    texts = [*names, *(cell for place in range(written.shape[1]) for cell in _texts(written.iloc[:, place]))]
+    encoding = "utf-8" if all(text.isascii() for text in texts) else "utf-8-sig"
+    # the csv module leaves a carriage return without quotes where lines end with a line feed
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if any("\r" in text for text in texts) else csv.QUOTE_MINIMAL
+    return lambda path: written.to_csv(
+        path, index=False, encoding=encoding, lineterminator="\n", quoting=quoting, errors="backslashreplace"
+    )
+
+
+def _texts(column: "pd.Series[Any]") -> list[str]:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return []
+    return [cell for cell in column if isinstance(cell, str)]
+
+
+def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    safe = table.copy()
+    for place in range(table.shape[1]):
+        column = table.iloc[:, place]
+        if _texts(column):
+            safe.isetitem(place, np.array(column.map(_without_formula), dtype=object))
+    return safe.set_axis([_without_formula(name) for name in table.columns], axis=1)
+
+
+def _without_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_SIGNS) else cell
 
 
 def _plot_writer(ax: "Axes") -> Callable[[Path], None]:

@@ -1,14 +1,16 @@
 """What the command line prints: tables and sentences of a ranking."""
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+from typing_extensions import override
 
-from tabattn.errors import quoted
+from tabattn.errors import printable, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +20,24 @@ if TYPE_CHECKING:
 
 N_SHOWN, N_FIRST, MAX_NAMED = 10, 3, 12
 LEAST_Q = 0.001
+LINE_WIDTH = 110
+
+
+class PlainConsole(Console):
+    """A console that prints names as they are: no markup, no emoji, and nothing that steers the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            width=None if sys.stdout.isatty() else LINE_WIDTH,
+        )
+
+    @override
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(printable(text, keeps="\n"), **how)
 
 
 def print_ranking(console: Console, ranking: "Ranking", target: str) -> None:
@@ -32,7 +52,7 @@ def print_ranking(console: Console, ranking: "Ranking", target: str) -> None:
     n_values = problem.y.nunique()
     how = f"classification, {n_values} classes" if problem.task == "classification" else "regression"
     console.print(
-        f"Target {escape(repr(target))}: {how}; {ranking.n_train} rows fitted, {escape(ranking.held_out)} held out, "
+        f"Target {target!r}: {how}; {ranking.n_train} rows fitted, {ranking.held_out} held out, "
         f"{problem.X.shape[1]} columns. Best epoch {ranking.estimator.best_epoch_} of {ranking.estimator.n_iter_}."
     )
     if ranking.shortened:
@@ -43,7 +63,7 @@ def print_ranking(console: Console, ranking: "Ranking", target: str) -> None:
     print_importance(console, ranking.table)
     console.print(f"\nDo attention and permutation importance agree ({_shuffles(ranking)})?\n{_agreement(ranking)}")
     for said in _joint_words(ranking):
-        console.print(escape(said))
+        console.print(said)
     print_notes(console, [each.message for each in ranking.findings if each.category is None])
     if ranking.by_level is not None:
         console.print("\nWhich columns matter where? More in importance_by_level.csv.")
@@ -75,8 +95,8 @@ def _levels_table(by_level: "pd.DataFrame") -> Table:
     for name in ("column", "level", "rows", "first columns"):
         table.add_column(name, justify="right" if name == "rows" else "left")
     for (column, level), group in list(by_level.groupby(["column", "level"], sort=False))[:N_SHOWN]:
-        first = ", ".join(f"{row.feature} {row.importance:.2f}" for row in group.head(N_FIRST).itertuples())
-        table.add_row(escape(str(column)), escape(str(level)), str(group["n_rows"].iloc[0]), escape(first))
+        first = ", ".join(f"{_name(row.feature)} {row.importance:.2f}" for row in group.head(N_FIRST).itertuples())
+        table.add_row(_name(column), _name(level), str(group["n_rows"].iloc[0]), first)
     return table
 
 
@@ -90,7 +110,7 @@ def print_notes(console: Console, notes: Sequence[str]) -> None:
     if notes:
         console.print("\nWhat else to know:")
     for note in notes:
-        console.print(f"- {escape(note)}")
+        console.print(f"- {note}")
 
 
 def numbers_table(scores: "pd.DataFrame") -> Table:
@@ -101,10 +121,15 @@ def numbers_table(scores: "pd.DataFrame") -> Table:
     """
     table = Table(box=None, pad_edge=False)
     for place, name in enumerate(scores.columns):
-        table.add_column(name, justify="right" if place else "left")
+        table.add_column(_name(name), justify="right" if place else "left")
     for name, *values in scores.itertuples(index=False):
-        table.add_row(name, *(_number(value) for value in values))
+        table.add_row(_name(name), *(_number(value) for value in values))
     return table
+
+
+def _name(name: object) -> str:
+    """Return a name on one line."""
+    return printable(str(name))
 
 
 def _number(value: float) -> str:
@@ -137,11 +162,11 @@ def _importance_table(importance: "ImportanceTable") -> Table:
         is_text = name in {"feature", "direction", "adds to others"}
         table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "feature")
     for row in importance.head(N_SHOWN).itertuples():
-        cells = [str(row.rank), escape(str(row.feature)), f"{row.importance:.4f}"]
+        cells = [str(row.rank), _name(row.feature), f"{row.importance:.4f}"]
         if has_interval:
             cells.append(f"{row.ci_low:.3f}-{row.ci_high:.3f}")
         if has_direction:
-            cells.append(escape(_direction(row)))
+            cells.append(_direction(row))
         if is_tested:
             cells.append(_selected(row))
         if has_permutation:
@@ -156,7 +181,7 @@ def _direction(row: Any) -> str:
         return ""
     if row.direction == "none":
         return "none"
-    class_ = f" {row.effect_on}" if isinstance(row.effect_on, str) else ""
+    class_ = f" {_name(row.effect_on)}" if isinstance(row.effect_on, str) else ""
     return f"{row.direction} {row.effect:+.2g}{class_}"
 
 
@@ -201,5 +226,5 @@ def drift_table(drift: "pd.DataFrame") -> Table:
     for name in ("feature", "training", "inference", "adjusted p"):
         table.add_column(name, justify="left" if name == "feature" else "right")
     for row in drift[drift["drifted"]].head(N_SHOWN).itertuples():
-        table.add_row(escape(str(row.feature)), f"{row.training:.4f}", f"{row.inference:.4f}", f"{row.p_value:.2g}")
+        table.add_row(_name(row.feature), f"{row.training:.4f}", f"{row.inference:.4f}", f"{row.p_value:.2g}")
     return table
