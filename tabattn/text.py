@@ -1,6 +1,6 @@
 """The same for text: attention of Hugging Face's encoders, decoders and encoder-decoders, with words as columns.
 
-Needs `pip install 'tabattn[text]'`. Nothing is downloaded unless it is asked for, and only safetensors files are read.
+Needs `pip install 'tabattn[text]'`. `tabattn.text_models` loads a model, of which no code is run.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 
 from tabattn.choices import TextMethod
-from tabattn.errors import ParameterError
+from tabattn.errors import ParameterError, in_one_line
 from tabattn.importance.aggregation import normalize_scores, rollout_matrix
 from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units
 from tabattn.output.results import write_results
+from tabattn.text_models import load_text_model, refuse_other_attention
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+__all__ = ["TextReading", "load_text_model", "text_attention"]
+
 WORD_PREFIXES = ("▁", "Ġ")
+LEAST_DIFFERENCE = 1e-6
 REFUSED: Mapping[str, str] = {
     "norm": "it needs the value projections, which models of this library do not return",
     "contribution": "it needs a target and other sentences to compare with",
@@ -82,8 +85,9 @@ def text_attention(
     """Read the attention that a model pays to the words of a sentence.
 
     The state that reads is the one that stands for the sentence: that of the class token, where the tokenizer adds one
-    (BERT, RoBERTa, XLNet); that of the last token, which alone has seen all others, in a decoder (GPT-2); the first of
-    the decoder, through its attention to the encoder, in an encoder-decoder (T5).
+    (BERT, RoBERTa, XLNet); that of the last token, which alone has seen all others, where tokens attend to those before
+    them only (GPT-2), with a class token in front or without; the first of the decoder, through its attention to the
+    encoder, in an encoder-decoder (T5).
 
     Args:
         model: Any model of transformers that returns attention.
@@ -100,18 +104,21 @@ def text_attention(
         Maps and table. Attention to tokens that are left out is not given to others.
 
     Raises:
-        ParameterError: The method is unknown or not one for text, the tokenizer is slow, or the sentence has no
-            words.
+        ParameterError: The method is unknown or not one for text, the tokenizer is slow, the sentence has no words, or
+            the model returns no attention of tokens to tokens, or none that tells words apart.
 
     Source: as in `tabattn.importance`; merging of word pieces: Clark et al. 2019 (arXiv 1906.04341), section 4.1.
     """
     if method not in get_args(TextMethod):
         reason = f": {REFUSED[method]}" if method in REFUSED else ""
         raise ParameterError(f"method must be 'mean', 'rollout' or 'gradient' for text, got {method!r}{reason}.")
+    if not isinstance(sentence, str):
+        raise ParameterError(f"sentence must be one text, got {type(sentence).__name__}. Read one after another.")
     if not getattr(tokenizer, "is_fast", False):
         raise ParameterError(
             f"tokenizer must be a fast one, got {type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained."
         )
+    refuse_other_attention(model.config)
     encoded = tokenizer(sentence, return_tensors="pt", return_special_tokens_mask=True, return_offsets_mapping=True)
     is_special = encoded.pop("special_tokens_mask")[0].bool().numpy()
     offsets = encoded.pop("offset_mapping")[0].numpy()
@@ -129,6 +136,7 @@ def text_attention(
     groups = [positions for _, positions in tokens]
     names = _unique([name for name, _ in tokens])
     weights = _to_groups(torch.stack(read.attention, dim=1), groups)
+    _refuse_blind(torch.stack(read.attention))
     between = _from_groups(_to_groups(torch.stack(read.between, dim=1), groups), groups)
     maps = AttentionMaps(weights[:, None].numpy(), names, between[:, None].numpy())
     raw = {
@@ -140,56 +148,6 @@ def text_attention(
     places = tuple(range(len(names)))
     units = Units(names, ("word" if merge_words else "token",) * len(names), places, places, places)
     return TextReading(maps, importance_table(units, scores))
-
-
-def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, Any]:
-    """Load a model and its tokenizer; no code that comes with them is run.
-
-    Args:
-        name: A directory, or the name of a model on the Hugging Face Hub.
-        download: Whether it may be downloaded; else it must be on this machine.
-
-    Returns:
-        Model, in eval mode, with the head that it was saved with, and tokenizer.
-
-    Raises:
-        ParameterError: transformers is not installed, or the model does not exist.
-    """
-    try:
-        import transformers
-        from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
-    except ImportError as error:
-        raise ParameterError(
-            f"Reading text must have transformers, got {error}. Run: pip install 'tabattn[text]'"
-        ) from error
-    where: dict[str, Any] = {"local_files_only": not download, "trust_remote_code": False}
-    shows_progress = is_progress_bar_enabled()
-    disable_progress_bar()
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(name), **where)
-        config = transformers.AutoConfig.from_pretrained(str(name), **where)
-        model = _model_class(config).from_pretrained(str(name), use_safetensors=True, config=config, **where)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        hint = "Check the name." if download else "Check the name, or allow its download (--download)."
-        reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
-        raise ParameterError(f"The model must be one of transformers, got {str(name)!r}: {reason}. {hint}") from error
-    finally:
-        if shows_progress:
-            enable_progress_bar()
-    return model.eval(), tokenizer
-
-
-def _model_class(config: Any) -> Any:
-    """Return the class that a model was saved from, with its head, if transformers has it; else choose by the config.
-
-    The name comes out of a file, so nothing but a model class is accepted: it could name any object.
-    """
-    import transformers
-
-    names = config.architectures
-    found = getattr(transformers, str(names[0]), None) if isinstance(names, list) and names else None
-    is_model = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
-    return found if is_model else transformers.AutoModel
 
 
 @dataclass(frozen=True)
@@ -212,16 +170,17 @@ def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient
         first = model.config.pad_token_id if start is None else start
         inputs = inputs | {"decoder_input_ids": torch.tensor([[first]])}
     classes = [] if tokenizer.cls_token_id is None else (ids == tokenizer.cls_token_id).nonzero().flatten().tolist()
-    place = classes[0] if classes else len(ids) - 1
     # transformers has a public setter, but no public getter
     implementation, was_training = model.config._attn_implementation, model.training
     try:
         model.set_attn_implementation("eager")
         model.eval()
         with torch.set_grad_enabled(with_gradient):
-            output = model(**inputs, output_attentions=True)
-            own: tuple[Tensor, ...] = output.encoder_attentions if is_encoder_decoder else output.attentions
-            cross: tuple[Tensor, ...] = output.cross_attentions if is_encoder_decoder else ()
+            output = _output(model, inputs)
+            own = _matrices(output, "encoder_attentions" if is_encoder_decoder else "attentions", len(ids), len(ids))
+            cross = _matrices(output, "cross_attentions", 1, len(ids)) if is_encoder_decoder else ()
+            sees_all = all(each.detach().triu(1).any() for each in own) or len(ids) == 1
+            place = classes[0] if classes and sees_all else len(ids) - 1
             gradients: tuple[Tensor | None, ...] = ()
             if with_gradient:
                 objective = _objective(output, 0 if is_encoder_decoder else place)
@@ -232,6 +191,40 @@ def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient
     between, cross = (tuple(each.detach().float() for each in many) for many in (own, cross))
     attention = tuple(each[:, :, 0] for each in cross) if cross else tuple(each[:, :, place] for each in between)
     return _Read(attention, between, cross, place, gradients)
+
+
+def _output(model: Any, inputs: dict[str, Tensor]) -> Any:
+    """Run the model, whose forward pass is code that we do not know."""
+    try:
+        return model(**inputs, output_attentions=True)
+    except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
+        raise ParameterError(
+            f"model must be one of transformers that returns attention for one sentence, got {type(model).__name__}: "
+            f"{in_one_line(error)[:200]}."
+        ) from error
+
+
+def _matrices(output: Any, name: str, n_rows: int, n_columns: int) -> tuple[Tensor, ...]:
+    """Return attention layer by layer, of tokens to tokens."""
+    layers = getattr(output, name, None) or ()
+    shapes = [getattr(each, "shape", None) for each in layers]
+    if not layers or any(
+        shape is None or (len(shape), *shape[:1], *shape[2:]) != (4, 1, n_rows, n_columns) for shape in shapes
+    ):
+        raise ParameterError(
+            "model must return attention of every token to every other, which this one does not (windows, state spaces "
+            "and other mixers do not). Choose one such as BERT, RoBERTa, GPT-2, T5 or XLNet."
+        )
+    return tuple(layers)
+
+
+def _refuse_blind(weights: Float[Tensor, "layer 1 head token"]) -> None:
+    """Refuse attention that is the same for all tokens, or none: it ranks nothing."""
+    if weights.shape[-1] > 1 and (weights.amax(dim=-1) - weights.amin(dim=-1)).max() < LEAST_DIFFERENCE:
+        raise ParameterError(
+            "The attention of this model to all tokens of the sentence is the same, or 0, so that it tells no words "
+            "apart. Is it trained, and are its weights complete?"
+        )
 
 
 def _objective(output: Any, place: int) -> Float[Tensor, ""]:
@@ -293,7 +286,7 @@ def _tokens(
         )
         last = position
         if not merge_words:
-            found.append((piece, [position]))
+            found.append((_shown(piece, sentence[start:stop]), [position]))
         elif is_new:
             first = start
             found.append((sentence[start:stop].strip() or piece, [position]))
@@ -301,6 +294,13 @@ def _tokens(
             _, positions = found.pop()
             found.append((sentence[first:stop].strip() or piece, [*positions, position]))
     return found
+
+
+def _shown(piece: str, text: str) -> str:
+    """Return a piece as it stands in the text, where it is spelled in bytes or marks the space before it."""
+    known = piece.removeprefix("##").lstrip("".join(WORD_PREFIXES))
+    is_spelled = bool(known) and known.lower() in text.lower()
+    return piece if is_spelled and piece.startswith("##") else text.strip() or ("␣" if text else piece)
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
