@@ -33,6 +33,7 @@ from tabattn.fitted.state import parameters_as_json
 from tabattn.importance.permutation import N_REPEATS, PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, units_of
+from tabattn.nn.torch_state import torch_defaults
 from tabattn.parameters import Parameters, check_parameters
 from tabattn.progress import Job
 from tabattn.table.frames import checked_frame
@@ -45,6 +46,7 @@ from tabattn.table.rules import CellRules
 class _TabAttnEstimator(Parameters, AttentionReadings, FittedAttributes, BaseEstimator):
     """What regression and classification have in common: everything but the meaning of the target."""
 
+    @torch_defaults()
     def fit(
         self,
         X: Any,
@@ -152,6 +154,7 @@ class _TabAttnEstimator(Parameters, AttentionReadings, FittedAttributes, BaseEst
             raise TargetError("eval_set must be a pair of X and y, got None for y. Its rows validate by their target.")
         return encoder.read(frame, self._check_target(eval_set[1], len(frame)))
 
+    @torch_defaults()
     def importance_table(
         self,
         X: Any,
@@ -189,6 +192,7 @@ class _TabAttnEstimator(Parameters, AttentionReadings, FittedAttributes, BaseEst
         units = units_of(self.schema_, groups)
         return importance_table(units, self._model.scores(rows, method, units), permutation)
 
+    @torch_defaults()
     def permutation_scores(
         self, X: Any, y: Any, *, groups: Groups = None, n_repeats: int = N_REPEATS, random_state: int | None = 0
     ) -> PermutationScores:
@@ -216,6 +220,7 @@ class _TabAttnEstimator(Parameters, AttentionReadings, FittedAttributes, BaseEst
         with Job(is_shown=self.verbose).shown() as job:
             return self._model.permutation(rows, units, n_repeats, random_state, job)
 
+    @torch_defaults()
     def explain(self, X: Any, y: Any = None, *, method: Method = DEFAULT_METHOD, groups: Groups = None) -> pd.DataFrame:
         """Score every column for every row.
 
@@ -251,6 +256,7 @@ class _TabAttnEstimator(Parameters, AttentionReadings, FittedAttributes, BaseEst
         check_is_fitted(self)
         self.fitted_model_.save(Path(path), {"estimator": type(self).__name__, "parameters": parameters})
 
+    @torch_defaults()
     def to_onnx(self, path: str | Path) -> None:
         """Write the fitted model as an ONNX graph, see `tabattn.fitted.onnx`.
 
@@ -374,6 +380,7 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
     loss: RegressionLoss = "squared"
     quantile: float = 0.5
 
+    @torch_defaults()
     def predict(self, X: Any) -> Array:
         """Predict the target.
 
@@ -418,6 +425,7 @@ class TabAttnClassifier(ClassifierAttributes, ClassifierMixin, _TabAttnEstimator
 
     class_weight: ClassWeight = None
 
+    @torch_defaults()
     def predict(self, X: Any) -> Array:
         """Predict the most probable class, or which labels are more probable than not.
 
@@ -433,6 +441,7 @@ class TabAttnClassifier(ClassifierAttributes, ClassifierMixin, _TabAttnEstimator
         predicted: Array = self.classes_[probabilities.argmax(axis=1)]
         return predicted
 
+    @torch_defaults()
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of classes or labels, averaged over members.
 

@@ -23,6 +23,7 @@ from tabattn.fitted.record import HeldOutRecord, scores_of
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.loading import load
+from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.results import write_results
 from tabattn.progress import Job
 from tabattn.table.cells import AnySeries, level_name
@@ -109,6 +110,7 @@ class Explanation:
         write_results(Path(directory), tables, plots, excel_safe=excel_safe)
 
 
+@torch_defaults()
 def explain(
     model: str | Path | TabAttnRegressor | TabAttnClassifier,
     data: Any,

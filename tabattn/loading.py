@@ -9,9 +9,11 @@ from tabattn.errors import ModelFileError
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.model import FittedModel
 from tabattn.fitted.state import parameters_from_json
+from tabattn.nn.torch_state import torch_defaults
 from tabattn.parameters import check_parameters
 
 
+@torch_defaults()
 def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
     """Read an estimator that `save` wrote.
 

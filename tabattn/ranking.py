@@ -48,6 +48,7 @@ from tabattn.importance.permutation import PermutationScores, Repeats
 from tabattn.importance.significance import Selection
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
+from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.results import csv_writer, result_writers
 from tabattn.parameters import check_parameters
 from tabattn.pooling import (
@@ -222,6 +223,7 @@ class Ranking:
         return result_writers(tables, plots, excel_safe=excel_safe) | {"model.tabattn": self.estimator.save}
 
 
+@torch_defaults()
 def rank(
     data: Any,
     target: str,

@@ -19,6 +19,7 @@ from tabattn.importance.aggregation import normalize_scores, rollout_matrix
 from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units
+from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.results import write_results
 from tabattn.text_models import load_text_model, refuse_other_attention
 
@@ -73,6 +74,7 @@ class TextReading:
         write_results(Path(directory), tables, plots, excel_safe=excel_safe)
 
 
+@torch_defaults()
 def text_attention(
     model: Any,
     tokenizer: Any,

@@ -164,7 +164,7 @@ def refuse_other_attention(config: Any) -> None:
     """
     if getattr(config, "model_type", None) in NO_MATRIX:
         raise ParameterError(
-            f"model must attend from every token to every other, a {config.model_type!r} has no attention of that kind. "
+            f"model must attend from every token to every other, a {config.model_type!r} has no such attention. "
             "Choose one such as BERT, RoBERTa, GPT-2, T5 or XLNet."
         )
 

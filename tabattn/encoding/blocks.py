@@ -158,6 +158,8 @@ class TextEncoder(PartsEncoder):
         idf, components = arrays["idf"].astype(np.float64), arrays.get("components")
         if not all(np.isfinite(each).all() for each in (idf, arrays["scale"], components) if each is not None):
             raise ValueError("numbers must be finite")
+        if arrays["scale"].size != 1 or not arrays["scale"].reshape(-1)[0] > 0:
+            raise ValueError("the scale must be above 0")
         if idf.shape != (len(n_grams),) or len(set(n_grams)) != len(n_grams):
             raise ValueError("there must be a frequency for each n-gram")
         if components is not None and components.shape != (N_TEXT_PARTS, len(n_grams)):

@@ -158,6 +158,8 @@ class Preprocessor:
                 or len(quantiles) < 2
             ):
                 raise ValueError("there must be quantiles of each number")
+            if not np.isfinite(quantiles).all() or (np.diff(quantiles, axis=0) < 0).any():
+                raise ValueError("quantiles must be sorted")
             normal_scores = NormalScores(quantiles)
         return cls(schema, tuple(blocks), normal_scores)
 

@@ -158,6 +158,8 @@ class NumberEncoding(TargetEncoding):
         is_single = bool(settings["is_single"])
         if not mean or len(mean) != len(scale) or (is_single and len(mean) > 1):
             raise ValueError("there must be a mean and a scale of each output")
+        if not np.isfinite(mean).all() or not np.isfinite(scale).all() or min(scale) <= 0:
+            raise ValueError("means must be numbers, and scales above 0")
         loss = settings["loss"]
         if loss not in NUMBER_LOSSES:
             raise ValueError("the loss is not one of numbers")
@@ -227,6 +229,8 @@ class ClassEncoding(TargetEncoding):
         classes = np.array(settings["classes"], dtype=None if dtype.kind == "U" else dtype)
         if classes.ndim != 1 or len(classes) < 2 or classes.dtype.kind != dtype.kind:
             raise ValueError("classes must be of one type")
+        if len(np.unique(classes)) != len(classes) or (np.unique(classes) != classes).any():
+            raise ValueError("classes must be sorted, each once")
         return cls(classes)
 
 

@@ -12,6 +12,7 @@ from tabattn.encoding.target import ClassEncoding
 from tabattn.fitted.model import FittedModel
 from tabattn.importance.maps import AttentionMaps
 from tabattn.nn.model import TabAttnModel
+from tabattn.nn.torch_state import torch_defaults
 from tabattn.table.schema import TableSchema
 
 
@@ -24,6 +25,7 @@ class FittedAttributes:
         return "fitted_model_" in vars(self)
 
     @property
+    @torch_defaults()
     def feature_importances_(self) -> Array:
         """Importance of each column by the default method on the held-out rows, shape (n_columns,); sums to 1."""
         return self._fitted("feature_importances_").importances.copy()
@@ -95,6 +97,7 @@ class AttentionReadings:
     def read(self, X: Any, y: Any = None) -> Rows:
         """Check and encode rows."""
 
+    @torch_defaults()
     def attention(self, X: Any) -> AttentionMaps:
         """Return the raw attention weights of some rows, before dropout, of shape (row, member, layer, head, column).
 
@@ -103,6 +106,7 @@ class AttentionReadings:
         """
         return self._model.attention(self.read(X))
 
+    @torch_defaults()
     def mean_attention(self, X: Any) -> pd.DataFrame:
         """Return attention averaged over rows and members, without keeping the raw weights in memory.
 
@@ -115,6 +119,7 @@ class AttentionReadings:
         """
         return self._model.mean_attention(self.read(X))
 
+    @torch_defaults()
     def row_attention(self, X: Any) -> pd.DataFrame:
         """Return the attention of each row to each feature, averaged over members, layers and heads.
 
@@ -123,10 +128,12 @@ class AttentionReadings:
         """
         return self._model.row_attention(self.read(X))
 
+    @torch_defaults()
     def attention_drift(self, X: Any) -> pd.DataFrame:
         """Compare attention in some rows with that in up to 256 training rows, see `attention_drift`."""
         return self._model.drift(self.read(X))
 
+    @torch_defaults()
     def mean_attention_between(self, X: Any) -> pd.DataFrame | None:
         """Return attention of columns to columns, averaged over rows, members, layers and heads.
 

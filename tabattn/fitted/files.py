@@ -90,7 +90,9 @@ def read_state(path: Path) -> SavedState:
             f"The model must be a file that est.save() wrote, got {str(path)!r}, which is not one, or is incomplete."
         ) from error
     try:
-        written, version = int(header["format"]), str(header["version"])
+        written, version = header["format"], str(header["version"])
+        if type(written) is not int or written < 1:
+            raise ValueError("formats are numbered from 1 on")
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise _damaged(path) from error
     if written > FORMAT:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tabattn.fitted.model import FittedModel
 
 MODEL, PREPROCESSOR, BACKGROUND = "model.", "preprocessor.", "background."
+MIN_WEIGHTS_PER_LAYER, N_CHECKED_ROWS = 8, 32
 MODES, PRETRAINING_MODES = ("train", "eval"), ("train", "validation")
 ENCODINGS: Mapping[str, type[TargetEncoding]] = {
     "numbers": NumberEncoding,
@@ -74,6 +75,9 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
         ValueError, KeyError, TypeError: Its parts do not fit together.
     """
     settings, arrays = state.settings, state.arrays
+    known = (MODEL, PREPROCESSOR, BACKGROUND, "history.", "pretraining.", "importances")
+    if not all(name.startswith(known) for name in arrays):
+        raise ValueError("there are arrays that no model has")
     schema = TableSchema.from_settings(settings["schema"], settings.get("cell_rules"))
     preprocessor = Preprocessor.from_arrays(schema, {k: v.numpy() for k, v in _below(PREPROCESSOR, arrays).items()})
     target = ENCODINGS[settings["target"]["kind"]].from_settings(settings["target"])
@@ -95,8 +99,10 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
     if len({each.shape for each in pretraining.values()}) > 1 or any(each.ndim != 1 for each in pretraining.values()):
         raise ValueError("there must be a loss of each epoch of pretraining")
     importances = arrays["importances"].double().numpy()
-    if importances.shape != (n_features,):
-        raise ValueError("there must be an importance for each column")
+    if importances.shape != (n_features,) or not (importances >= 0).all():
+        raise ValueError("there must be an importance for each column, none below 0")
+    if not 1 <= settings["best_epoch"] <= n_epochs:
+        raise ValueError("the best epoch must be one of those that were trained")
     if not all(np.isfinite(each).all() for each in (*attention.values(), importances, *preprocessor.arrays.values())):
         raise ValueError("numbers must be finite")
     names = settings["feature_names"]
@@ -106,6 +112,7 @@ def restored_parts(state: SavedState) -> dict[str, Any]:
     background = _below(BACKGROUND, arrays)
     cells = Cells(background["numeric"], background["codes"], background.get("missing"))
     _check_cells(cells, shape.layout)
+    _check_predictions(model, cells)
     return {
         "encoder": RowEncoder(preprocessor, target),
         "model": model,
@@ -152,14 +159,14 @@ def restored_model(sizes: Mapping[str, Any], weights: Mapping[str, Tensor]) -> T
     rates = (shape.attention_dropout, shape.ffn_dropout, shape.quantile)
     if not all(isinstance(rate, int | float) and 0 <= rate < 1 for rate in rates):
         raise ValueError("a rate lies between 0 and 1")
-    if shape.n_layers > len(weights) or any(count > n_numbers or count < 0 for count in counts):
+    if MIN_WEIGHTS_PER_LAYER * shape.n_layers > len(weights) or any(count > n_numbers or count < 0 for count in counts):
         raise ValueError("the sizes are larger than the weights")
     if shape.order and sorted(shape.order) != list(range(shape.n_columns)):
         raise ValueError("the order is not one of the columns")
     if shape.encoder != "class" and shape.d_token % shape.n_heads:
         raise ValueError("heads are not of one width")
-    if not all(value.isfinite().all() for value in weights.values()):
-        raise ValueError("weights are not finite")
+    if not all(value.dtype == torch.float32 and value.isfinite().all() for value in weights.values()):
+        raise ValueError("weights are not finite, or not of single precision")
     with torch.device("meta"):
         expected = {name: value.shape for name, value in TabAttnModel(shape).state_dict().items()}
     if expected != {name: value.shape for name, value in weights.items()}:
@@ -207,6 +214,19 @@ def _as_number(value: Any) -> Any:
 def _below(prefix: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the arrays whose names begin with a prefix, by their names without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _check_predictions(model: TabAttnModel, cells: Cells) -> None:
+    """Refuse weights that are so large that nothing is predicted.
+
+    Raises:
+        ValueError: They are.
+    """
+    with torch.no_grad():
+        for start in range(0, len(cells), N_CHECKED_ROWS):
+            prediction = model(cells.take(slice(start, start + N_CHECKED_ROWS))).prediction
+            if not model.loss.average(prediction.double()).isfinite().all():
+                raise ValueError("predictions are not finite")
 
 
 def _check_cells(cells: Cells, layout: CellLayout) -> None:

@@ -157,6 +157,9 @@ class TableSchema:
             ValueError, TypeError, KeyError: They are not those of a schema.
         """
         how = _rules_of(rules or {})
+        names = [each["name"] for each in settings]
+        if len(set(names)) != len(names):
+            raise ValueError("names must be different")
         return cls(tuple(replace(_column_of(dict(each)), rules=how) for each in settings))
 
     @property
@@ -327,6 +330,8 @@ def _column_of(settings: dict[str, Any]) -> Column:
     if not isinstance(settings["name"], str):
         raise TypeError("names must be strings")
     kind, categories = Kind(settings["kind"]), tuple(str(level) for level in settings["categories"])
+    if len(set(categories)) != len(categories):
+        raise ValueError("levels must be different")
     if not isinstance(how, (*FORMATS_OF.get(kind, ()), NoneType)):
         raise ValueError("the format is one of another kind")
     return Column(settings["name"], kind, categories, bool(settings["is_constant"]), how)

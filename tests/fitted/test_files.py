@@ -1,9 +1,11 @@
+import contextlib
 import hashlib
 import json
 import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,9 @@ def test_files_of_a_later_version_are_named(saved: tuple[TabAttnClassifier, Path
         load(changed_copy(saved[1], tmp_path / "m", later))
 
 
+NUMBERS: dict[str, Any] = {
+    "kind": "numbers", "mean": [0.0], "scale": [1.0], "is_single": True, "loss": "squared", "quantile": 0.5
+}  # fmt: skip
 CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
     "another class": lambda s, _: s["about"].update(estimator="os.system"),
     "an unknown parameter": lambda s, _: s["about"]["parameters"].update(evil=1),
@@ -223,8 +228,85 @@ CHANGES: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]] = {
     "wide classes": lambda s, _: s["target"].update(dtype="<U100000000", classes=[1, 2, 3]),
     "a long history": lambda _, a: a.update({"history.train": torch.zeros(10**7, 0)}),
     "many rows": lambda _, a: a.update({k: a[k].repeat(999, 1) for k in a if k.startswith("background")}),
+    "a scale of 0": lambda s, _: s.update(target=NUMBERS | {"scale": [0.0]}),
+    "a scale below 0": lambda s, _: s.update(target=NUMBERS | {"scale": [-1.0]}),
+    "a scale that is no number": lambda s, _: s.update(target=NUMBERS | {"scale": [float("nan")]}),
+    "a text scale of 0": lambda _, a: a[next(k for k in a if k.endswith("scale"))].fill_(0),
+    "a class twice": lambda s, _: s["target"].update(classes=s["target"]["classes"][:1] * len(s["target"]["classes"])),
+    "classes in another order": lambda s, _: s["target"]["classes"].reverse(),
+    "a level twice": lambda s, _: [
+        each.update(categories=each["categories"][:1] * len(each["categories"])) for each in s["schema"]
+    ],
+    "quantiles in another order": lambda _, a: a.update(
+        {"preprocessor.quantiles": a["preprocessor.quantiles"].flip(0)}
+    ),
+    "quantiles that are words": lambda _, a: a.update({"preprocessor.quantiles": a["preprocessor.quantiles"] > 0}),
+    "complex quantiles": lambda _, a: a.update(
+        {"preprocessor.quantiles": a["preprocessor.quantiles"].to(torch.complex64)}
+    ),
+    "weights in double precision": lambda _, a: a.update({"model.encoder.cls": a["model.encoder.cls"].double()}),
+    "huge weights": lambda _, a: [each.fill_(3e38) for name, each in a.items() if name.startswith("model.")],
+    "importances below 0": lambda _, a: a["importances"].sub_(1),
+    "no epochs": lambda _, a: a.update({k: a[k][:0] for k in a if k.startswith("history")}),
+    "a best epoch that was not trained": lambda s, _: s.update(best_epoch=0),
+    "a name twice in the schema": lambda s, _: (
+        s["schema"][1].update(name=s["schema"][0]["name"]),
+        s.update(feature_names=None),
+    ),
     "levels that are none": lambda _, a: a["background.codes"].fill_(10**9),
 }
+
+
+@pytest.mark.parametrize("number", [0, -1, True, 1.5, "2", None, [2], 10**30])
+def test_formats_that_never_were_are_refused(
+    saved: tuple[TabAttnClassifier, Path], tmp_path: Path, number: Any
+) -> None:
+    with pytest.raises(ModelFileError):
+        load(changed_copy(saved[1], tmp_path / "m", lambda header, _: header.update(format=number)))
+
+
+def test_bombs_are_refused_at_once(saved: tuple[TabAttnClassifier, Path], tmp_path: Path) -> None:
+    def empty(_: dict[str, Any], arrays: dict[str, torch.Tensor]) -> None:
+        arrays.update({f"x{number}": torch.zeros(0) for number in range(100_000)})
+
+    def layers(header: dict[str, Any], arrays: dict[str, torch.Tensor]) -> None:
+        header["settings"]["sizes"]["n_layers"] = 3_000
+        arrays.update({f"model.x{number}": torch.zeros(1) for number in range(3_000)})
+
+    def nested(header: dict[str, Any], _: dict[str, torch.Tensor]) -> None:
+        header["settings"]["about"]["parameters"]["kinds"] = json.loads("[" * 900 + "]" * 900)
+
+    for change in (empty, layers, nested):
+        path = changed_copy(saved[1], tmp_path / "m", change)
+        begun = time.perf_counter()
+        with pytest.raises(ModelFileError):
+            load(path)
+        assert time.perf_counter() - begun < 5, change.__name__
+
+
+@pytest.mark.parametrize("how", ["double", "half", "meta", "autocast", "inference"])
+def test_what_a_program_has_set_for_torch_changes_nothing(how: str, tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(80, 3))
+
+    def fit() -> TabAttnRegressor:
+        return TabAttnRegressor(**FAST, random_state=0).fit(X, X[:, 0])
+
+    est, dtype = fit(), torch.get_default_dtype()
+    est.save(tmp_path / "m")
+    expected, table = est.predict(X), est.importance_table(X, X[:, 0])
+    kinds: dict[str, Any] = {
+        "meta": torch.device("meta"),
+        "autocast": torch.autocast("cpu"),
+        "inference": torch.inference_mode(),
+    }
+    try:
+        torch.set_default_dtype({"double": torch.float64, "half": torch.bfloat16}.get(how, dtype))
+        with kinds.get(how, contextlib.nullcontext()):
+            for each in (load(tmp_path / "m"), fit(), est):
+                assert each.predict(X).tolist() == expected.tolist()
+                pd.testing.assert_frame_equal(each.importance_table(X, X[:, 0]), table, check_exact=True)
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 def test_a_later_format_is_named_whatever_else_it_holds(tmp_path: Path) -> None:
