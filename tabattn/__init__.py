@@ -1,5 +1,6 @@
 """Which columns X of a table drive Y, by how much, and can that ranking be trusted?"""
 
+import random
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,11 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     """Import what is public when it is first asked for (PEP 562), so that the command line can answer at once."""
     if name in _MODULES:
-        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        state = random.getstate()  # which torch draws from when it is imported
+        try:
+            value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        finally:
+            random.setstate(state)
         globals()[name] = value
         return value
     if find_spec(f"{__name__}.{name}") is not None:

@@ -39,3 +39,8 @@ def test_what_is_public_is_listed_and_nothing_else_is_found() -> None:
     assert all(getattr(tabattn, name) is not None for name in tabattn.__all__)
     with pytest.raises(AttributeError, match="module 'tabattn' has no attribute 'rnk'"):
         _ = tabattn.rnk
+
+
+def test_what_is_imported_later_leaves_the_random_state_alone() -> None:
+    code = "import random; state = random.getstate(); import tabattn; tabattn.rank; assert random.getstate() == state"
+    subprocess.run([sys.executable, "-c", code], check=True)
