@@ -144,14 +144,15 @@ def draw(summary: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots(1, 2, sharex=True)
     width = 0.8 / len(contenders)
-    for ax, measure_name, title in zip(axes, MEASURES, ("False among the selected", "Drivers found"), strict=False):
+    for ax, measure_name, title in zip(
+        axes, MEASURES, ("False among the selected (dashed: asked for)", "Drivers found"), strict=False
+    ):
         for number, contender in enumerate(contenders):
             values = shown[shown["contender"] == contender].set_index("design")[measure_name].reindex(designs)
             ax.bar(np.arange(len(designs)) + (number + 0.5) * width - 0.4, values, width, label=NAMES[contender])
         ax.set_xticks(range(len(designs)), designs)
         ax.set_title(title)
     axes[0].axhline(FDR, color="black", linewidth=1, linestyle="--")
-    axes[0].annotate("asked for: .1", (len(designs) - 0.5, FDR), ha="right", va="bottom", fontsize="small")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 

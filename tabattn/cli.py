@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped 
     from tabattn.explanation import Explanation
     from tabattn.rankings import Rankings
     from tabattn.text import TextReading
+    from tabattn.text_training import TextTraining
 
 Result = TypeVar("Result")
 Sheet = Annotated[
@@ -329,12 +330,48 @@ def text_command(
     keep_special: Annotated[bool, typer.Option("--keep-special", help="Keep tokens that the tokenizer adds.")] = False,
     pieces: Annotated[bool, typer.Option("--pieces", help="Show word pieces instead of words.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Allow the model to be downloaded.")] = False,
+    train: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="A file of labelled sentences to train the model on before.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="With --train: name of the column of labels.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="With --train: name of the column of sentences.", show_default="the only other")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="With --train: passes over the sentences.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="With --train: as for `rank`.")] = 0,
     excel_safe: ExcelSafe = False,
 ) -> None:
     """Show which words of SENTENCE a Hugging Face model pays attention to.
 
-    Writes importance.csv, attention.csv, words.csv and plots/ to the output directory.
+    Writes importance.csv, attention.csv, words.csv and plots/ to the output directory. With --train the model learns
+    from labelled sentences first, and training_attention.csv has its attention before and after each step.
     """
+
+    def train_and_read() -> "TextTraining":
+        if train is None or label is None:
+            raise ParameterError("--train and --label must both be given, got one of them. Add the other.")
+        if keep_special or pieces or method != "mean":
+            raise ParameterError("--train must stand without --keep-special, --pieces and --method.")
+        from tabattn.text import load_text_model
+        from tabattn.text_training import read_labelled, text_training
+
+        sentences, labels = read_labelled(train, label, column)
+        loaded = load_text_model(model, download=download)
+        trained = text_training(*loaded, sentence, sentences, labels, n_epochs=epochs, random_state=seed)
+        trained.write(out, excel_safe=excel_safe)
+        return trained
+
+    if train is not None or label is not None:
+        trained = _run_into(out, train_and_read)
+        console = PlainConsole()
+        console.print(
+            f"{trained.n_train} sentences learned, {trained.n_held_out} held out: {trained.accuracy:.0%} of their "
+            f"labels predicted, {trained.constant_accuracy:.0%} by the most frequent label.\n"
+        )
+        print_importance(console, trained.reading.table)
+        files = "importance.csv, attention.csv, words.csv, training_attention.csv, plots/"
+        console.print(f"\nFiles: {printable(str(out))}/ ({files})")
+        return
 
     def job() -> "TextReading":
         from tabattn.text import load_text_model, text_attention

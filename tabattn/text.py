@@ -15,12 +15,13 @@ from torch import Tensor
 
 from tabattn.choices import TextMethod
 from tabattn.errors import ParameterError, in_one_line
+from tabattn.files import write_all
 from tabattn.importance.aggregation import normalize_scores, rollout_matrix
 from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units
 from tabattn.nn.torch_state import torch_defaults
-from tabattn.output.results import write_results
+from tabattn.output.results import result_writers
 from tabattn.text_models import load_text_model, refuse_other_attention
 
 if TYPE_CHECKING:
@@ -61,6 +62,14 @@ class TextReading:
         Raises:
             OutputError: A file can't be written.
         """
+        write_all(Path(directory), self.writers(excel_safe=excel_safe))
+
+    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+        """Return what writes each file of `write`, by its name below the directory.
+
+        Args:
+            excel_safe: See `write`.
+        """
         from tabattn.output.plots import plot_attention, plot_importance, warn_of_missing_glyphs
 
         warn_of_missing_glyphs(self.maps.feature_names)
@@ -71,7 +80,7 @@ class TextReading:
             "attention": lambda: _titled(plot_attention(by_head), "Attention of the state that reads to each word"),
             "words": lambda: _titled(plot_attention(between), "Attention of words (left) to words (below)"),
         }
-        write_results(Path(directory), tables, plots, excel_safe=excel_safe)
+        return result_writers(tables, plots, excel_safe=excel_safe)
 
 
 @torch_defaults()
@@ -114,6 +123,62 @@ def text_attention(
     if method not in get_args(TextMethod):
         reason = f": {REFUSED[method]}" if method in REFUSED else ""
         raise ParameterError(f"method must be 'mean', 'rollout' or 'gradient' for text, got {method!r}{reason}.")
+    prepared = prepare(model, tokenizer, sentence, keep_special=keep_special, merge_words=merge_words)
+    names, groups = prepared.names, prepared.groups
+    read = run_model(model, tokenizer, prepared.inputs, with_gradient=method == "gradient")
+    weights = _to_groups(torch.stack(read.attention, dim=1), groups)
+    _refuse_blind(torch.stack(read.attention))
+    between = _from_groups(_to_groups(torch.stack(read.between, dim=1), groups), groups)
+    maps = AttentionMaps(weights[:, None].numpy(), names, between[:, None].numpy())
+    raw = {
+        "mean": lambda: torch.stack(read.attention).mean(dim=(0, 2)),
+        "rollout": lambda: _rollout(read),
+        "gradient": lambda: _attributed(read),
+    }[method]()
+    scores = normalize_scores(_to_groups(raw, groups).double().numpy())
+    places = tuple(range(len(names)))
+    units = Units(names, ("word" if merge_words else "token",) * len(names), places, places, places)
+    return TextReading(maps, importance_table(units, scores))
+
+
+@dataclass(frozen=True)
+class PreparedSentence:
+    """A sentence as a model takes it.
+
+    Args:
+        inputs: What the model takes.
+        names: Names of words or tokens.
+        groups: For each, the positions of its tokens.
+    """
+
+    inputs: dict[str, Tensor]
+    names: tuple[str, ...]
+    groups: list[list[int]]
+
+    def of_words(self, weights: Float[Tensor, "*axes token"]) -> Float[Tensor, "*axes word"]:
+        """Add up attention to the tokens of each word.
+
+        Args:
+            weights: Attention to tokens, on the last axis.
+        """
+        return _to_groups(weights, self.groups)
+
+
+def prepare(
+    model: Any, tokenizer: Any, sentence: str, *, keep_special: bool = False, merge_words: bool = True
+) -> PreparedSentence:
+    """Cut a sentence into tokens and words.
+
+    Args:
+        model: The model that is to read it.
+        tokenizer: Its tokenizer.
+        sentence: The text.
+        keep_special: See `text_attention`.
+        merge_words: See `text_attention`.
+
+    Raises:
+        ParameterError: It is no text, too long or without words, or the model or tokenizer is of another kind.
+    """
     if not isinstance(sentence, str):
         raise ParameterError(f"sentence must be one text, got {type(sentence).__name__}. Read one after another.")
     if not getattr(tokenizer, "is_fast", False):
@@ -134,55 +199,75 @@ def text_attention(
     )
     if not tokens:
         raise ParameterError(f"sentence must have at least one word, got {sentence!r}.")
-    read = _run(model, tokenizer, dict(encoded), with_gradient=method == "gradient")
-    groups = [positions for _, positions in tokens]
-    names = _unique([name for name, _ in tokens])
-    weights = _to_groups(torch.stack(read.attention, dim=1), groups)
-    _refuse_blind(torch.stack(read.attention))
-    between = _from_groups(_to_groups(torch.stack(read.between, dim=1), groups), groups)
-    maps = AttentionMaps(weights[:, None].numpy(), names, between[:, None].numpy())
-    raw = {
-        "mean": lambda: torch.stack(read.attention).mean(dim=(0, 2)),
-        "rollout": lambda: _rollout(read),
-        "gradient": lambda: _attributed(read),
-    }[method]()
-    scores = normalize_scores(_to_groups(raw, groups).double().numpy())
-    places = tuple(range(len(names)))
-    units = Units(names, ("word" if merge_words else "token",) * len(names), places, places, places)
-    return TextReading(maps, importance_table(units, scores))
+    return PreparedSentence(
+        dict(encoded), _unique([name for name, _ in tokens]), [positions for _, positions in tokens]
+    )
 
 
 @dataclass(frozen=True)
-class _Read:
-    """Weights of one sentence, layer by layer, and the gradients of what the model predicts."""
+class ModelReading:
+    """What a model says of one sentence.
+
+    Args:
+        attention: What the state that reads pays to each token, layer by layer.
+        between: What each token pays to each, layer by layer.
+        cross: What the first state of the decoder pays to each token, layer by layer; empty without a decoder.
+        place: Position of the state that reads, in an encoder or decoder alone.
+        gradients: Of what the model predicts, with respect to `between` and `cross`.
+        state: The state that reads, after the last layer.
+    """
 
     attention: tuple[Float[Tensor, "1 head token"], ...]
     between: tuple[Float[Tensor, "1 head query token"], ...]
     cross: tuple[Float[Tensor, "1 head 1 token"], ...]
     place: int
     gradients: tuple[Tensor | None, ...]
+    state: Float[Tensor, " d"]
 
 
-def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient: bool) -> _Read:
-    """Run the model in eval mode with attention that returns its weights, and restore it."""
+def run_model(
+    model: Any,
+    tokenizer: Any,
+    inputs: Mapping[str, Tensor],
+    *,
+    with_gradient: bool = False,
+    in_training: bool = False,
+    keep_graph: bool = False,
+) -> ModelReading:
+    """Run the model on one sentence with attention that returns its weights, and restore it.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        inputs: What `prepare` returned.
+        with_gradient: Whether to differentiate what it predicts.
+        in_training: Whether to run it in train mode, with dropout.
+        keep_graph: Whether the state can be differentiated.
+
+    Raises:
+        ParameterError: It does not return attention of tokens to tokens.
+    """
     ids = inputs["input_ids"][0]
     is_encoder_decoder = bool(model.config.is_encoder_decoder)
     if is_encoder_decoder:
         start = getattr(model.config, "decoder_start_token_id", None)
         first = model.config.pad_token_id if start is None else start
-        inputs = inputs | {"decoder_input_ids": torch.tensor([[first]])}
+        inputs = dict(inputs) | {"decoder_input_ids": torch.tensor([[first]])}
     classes = [] if tokenizer.cls_token_id is None else (ids == tokenizer.cls_token_id).nonzero().flatten().tolist()
     # transformers has a public setter, but no public getter
     implementation, was_training = model.config._attn_implementation, model.training
     try:
         model.set_attn_implementation("eager")
-        model.eval()
-        with torch.set_grad_enabled(with_gradient):
+        model.train(in_training)
+        with torch.set_grad_enabled(with_gradient or keep_graph):
             output = _output(model, inputs)
             own = _matrices(output, "encoder_attentions" if is_encoder_decoder else "attentions", len(ids), len(ids))
             cross = _matrices(output, "cross_attentions", 1, len(ids)) if is_encoder_decoder else ()
             sees_all = all(each.detach().triu(1).any() for each in own) or len(ids) == 1
             place = classes[0] if classes and sees_all else len(ids) - 1
+            hidden = (
+                output.decoder_hidden_states[-1][0, 0] if is_encoder_decoder else output.hidden_states[-1][0, place]
+            )
             gradients: tuple[Tensor | None, ...] = ()
             if with_gradient:
                 objective = _objective(output, 0 if is_encoder_decoder else place)
@@ -192,13 +277,13 @@ def _run(model: Any, tokenizer: Any, inputs: dict[str, Tensor], *, with_gradient
         model.train(was_training)
     between, cross = (tuple(each.detach().float() for each in many) for many in (own, cross))
     attention = tuple(each[:, :, 0] for each in cross) if cross else tuple(each[:, :, place] for each in between)
-    return _Read(attention, between, cross, place, gradients)
+    return ModelReading(attention, between, cross, place, gradients, hidden if keep_graph else hidden.detach())
 
 
-def _output(model: Any, inputs: dict[str, Tensor]) -> Any:
+def _output(model: Any, inputs: Mapping[str, Tensor]) -> Any:
     """Run the model, whose forward pass is code that we do not know."""
     try:
-        return model(**inputs, output_attentions=True)
+        return model(**inputs, output_attentions=True, output_hidden_states=True)
     except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
         raise ParameterError(
             f"model must be one of transformers that returns attention for one sentence, got {type(model).__name__}: "
@@ -241,7 +326,7 @@ def _objective(output: Any, place: int) -> Float[Tensor, ""]:
     return outputs.squeeze() if outputs.numel() == 1 else outputs.log_softmax(dim=-1).amax()
 
 
-def _rollout(read: _Read) -> Float[Tensor, "1 token"]:
+def _rollout(read: ModelReading) -> Float[Tensor, "1 token"]:
     left = rollout_matrix(tuple(each[None] for each in read.between))[0]
     if not read.cross:
         return left[:, read.place]
@@ -250,7 +335,7 @@ def _rollout(read: _Read) -> Float[Tensor, "1 token"]:
     return (torch.stack(by_layer).sum(dim=0)[:, None] @ left)[:, 0]
 
 
-def _attributed(read: _Read) -> Float[Tensor, "1 token"]:
+def _attributed(read: ModelReading) -> Float[Tensor, "1 token"]:
     total = torch.zeros(1, read.between[0].shape[-1])
     for weights, gradient in zip((*read.between, *read.cross), read.gradients, strict=True):
         if gradient is not None:

@@ -153,7 +153,7 @@ def plot_history(history: pd.DataFrame, ax: Axes | None = None, best_epoch: int 
             ax.annotate(
                 " weights kept", (best_epoch, 1.0), xycoords=("data", "axes fraction"), va="top", color="#666666"
             )
-        ax.set_xlabel("epoch")
+        ax.set_xlabel(str(history.index.names[-1] or "epoch"))
         ax.set_ylabel("mean attention")
         ax.set_ylim(bottom=0)
         ax.set_title("Attention while training (solid: eval mode, dashed: train mode)")
