@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 N_SHOWN = 5
-NOT_THE_USER = frozenset({"tabattn", "sklearn"})
+NOT_THE_USER = frozenset({"contextlib", "sklearn", "tabattn"})
 
 
 class TabAttnError(ValueError):

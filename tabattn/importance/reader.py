@@ -28,7 +28,7 @@ from tabattn.nn.tokens import Cells
 BLOCK_ROWS = 32
 N_PAIRS, MAX_BASELINE_ROWS = 1_024, 64
 N_DRAWN_ROWS, MIN_DRAWS, MAX_DRAWS, N_FOLDS = 4_096, 2, 64, 4
-MAX_ORDERS = 16
+MAX_ORDERS = 8
 MIN_BLOCKS, MAX_BLOCKS = 5, 20
 MAX_BACKGROUND_ELEMENTS = 32_000_000
 
@@ -118,7 +118,7 @@ class Reader:
         Each row is compared with one background row, with up to 64 of them where there are fewer than 1,024 rows. Rows
         of different blocks are compared with different ones. By "conditional" each row is drawn twice, up to 64 times
         where there are fewer rows, from what up to 4,096 of the rows and the background rows say of each other; by
-        "shapley" its columns become known in one order and its reverse, in up to 16 of these where there are fewer.
+        "shapley" its columns become known in one order and its reverse, in up to 8 of these where there are fewer.
 
         Args:
             cells: The rows.
