@@ -104,6 +104,7 @@ class HeldOutPart:
         outputs: What the model, a constant and gradient boosting predict for the held-out rows, by name.
         permutation: Permutation importance.
         n_permuted: Number of rows that it is of.
+        n_scored: Number of rows that the scores are of.
         scores: Scores of the method.
         cluster_scores: Scores with columns that say the same as one; None where there are none.
         mean_attention: Attention, layers and heads against features.
@@ -123,6 +124,7 @@ class HeldOutPart:
     outputs: Mapping[str, Array]
     permutation: PermutationScores
     n_permuted: int
+    n_scored: int
     scores: Scores
     cluster_scores: Scores | None
     mean_attention: pd.DataFrame
@@ -179,7 +181,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         leaks = leaks_of(fewer, fitted.schema, fitted.model.shape.layout, importance, units, _decided(outputs, fitted))
     for done, wanted, what in (
         (len(permuted), n_most, "permuted rows"),
-        (n_scored, len(held_out_rows), "scored rows"),
+        (n_scored, n_wanted, "scored rows"),
         (len(fewer.train), len(rows.train), "rows for gradient boosting"),
     ):
         if done < wanted:
@@ -191,6 +193,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         outputs=outputs,
         permutation=permutation,
         n_permuted=len(permuted),
+        n_scored=n_scored,
         scores=scores,
         cluster_scores=None if cluster_scores is None else cluster_scores[0],
         cluster_block_scores=None if cluster_scores is None else cluster_scores[2],

@@ -172,7 +172,7 @@ class _TabAttnEstimator(Parameters, AttentionReadings, FittedAttributes, BaseEst
                 prediction, right or wrong. "norm", "mean" and "rollout" do not use it.
             method: "contribution": increase in loss if what attention reads from the column came from another row;
                 "swap": increase in loss if the column's token came from another row; "conditional": increase in loss
-                if the column is drawn anew given the others, by what these rows and the background rows say together;
+                if the column is drawn given the others, learned from these rows and the background rows;
                 "shapley": Shapley value of the loss; "gradient": attention times its gradient; "norm": attention
                 times the norm of what it carries; "mean": attention alone; "rollout": attention, later layers counting
                 more.

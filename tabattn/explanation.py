@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from typing_extensions import override
 
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
@@ -24,7 +25,7 @@ from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.loading import load
 from tabattn.nn.torch_state import torch_defaults
-from tabattn.output.results import write_results
+from tabattn.output.results import ResultFiles, result_writers
 from tabattn.progress import Job
 from tabattn.table.cells import AnySeries, level_name
 from tabattn.table.problem import known_cells, parse_target_numbers
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(ResultFiles):
     """Predictions, scores and attention of a model for new rows.
 
     Args:
@@ -75,16 +76,8 @@ class Explanation:
         """What a reader of the predictions should know, one finding per row, see `findings_table`."""
         return findings_table(self.findings)
 
-    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
-        """Write all tables and plots, or none of them.
-
-        Args:
-            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
-            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
-
-        Raises:
-            OutputError: A file can't be written.
-        """
+    @override
+    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
 
         warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
@@ -107,7 +100,7 @@ class Explanation:
         between = self.between
         if between is not None:
             plots["columns"] = lambda: plot_attention(between)
-        write_results(Path(directory), tables, plots, excel_safe=excel_safe)
+        return result_writers(tables, plots, excel_safe=excel_safe)
 
 
 @torch_defaults()

@@ -139,7 +139,7 @@ def unfinished(directory: Path) -> list[str]:
         directory: A directory that `write_all` wrote to.
 
     Returns:
-        Their names; that of the manifest alone if there is none.
+        Their names; only that of the manifest where it is absent.
     """
     manifest = _manifest(directory)
     if manifest is None:
@@ -179,6 +179,8 @@ def _moved(new: Path, place: Path, staging: Path) -> bool:
 
 def _exchanged(first: Path, second: Path) -> bool:
     """Exchange two folders in one step, and return whether the system can do that."""
+    if sys.platform == "win32":
+        return False
     library = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(first), os.fsencode(second)
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
+from typing_extensions import override
 
 from tabattn.analysis import Analysis, HeldOutPart, analyse, effects_of, fit_rows
 from tabattn.choices import (
@@ -35,7 +36,7 @@ from tabattn.errors import (
     warn_all,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.files import write_all, write_atomic
+from tabattn.files import write_atomic
 from tabattn.fitted.effects import shown_outputs
 from tabattn.fitted.interactions import INTERACTION_COLUMNS
 from tabattn.fitted.sufficient import elimination_table
@@ -49,7 +50,7 @@ from tabattn.importance.significance import Selection
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.torch_state import torch_defaults
-from tabattn.output.results import csv_writer, result_writers
+from tabattn.output.results import ResultFiles, csv_writer, result_writers
 from tabattn.parameters import check_parameters
 from tabattn.pooling import (
     SUBSET_COLUMNS,
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class Ranking(ResultFiles):
     """Results of `rank`.
 
     Args:
@@ -92,6 +93,7 @@ class Ranking:
         n_held_out: Number of rows that scores and rankings come from.
         permutation: Permutation importance, of the held-out rows or enough of them, see `enough_rows`.
         n_permuted: Number of these rows.
+        n_scored: Number of held-out rows that were scored: all, but by "shapley" or for want of time.
         findings: What a reader of the ranking should know.
         clusters: The ImportanceTable with columns that say the same as one; None where there are none.
         without_leaks: The ImportanceTable of a second fit, without the columns that give the target away; None where
@@ -118,6 +120,7 @@ class Ranking:
     n_held_out: int
     permutation: PermutationScores
     n_permuted: int
+    n_scored: int
     findings: tuple[Finding, ...] = ()
     clusters: ImportanceTable | None = None
     without_leaks: ImportanceTable | None = None
@@ -180,24 +183,8 @@ class Ranking:
 
         return plot_importance(self.table, ax)
 
-    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
-        """Write all tables and plots and the model, or none of them.
-
-        Args:
-            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
-            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
-
-        Raises:
-            OutputError: A file can't be written.
-        """
-        write_all(Path(directory), self.writers(excel_safe=excel_safe))
-
+    @override
     def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
-        """Return what writes each file of `write`, by its name below the directory.
-
-        Args:
-            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
-        """
         from tabattn.output.plots import plot_attention, plot_history, warn_of_missing_glyphs
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
@@ -447,6 +434,7 @@ def rank(
         n_held_out=n_held_out,
         permutation=permutation,
         n_permuted=sum(part.n_permuted for part in parts),
+        n_scored=sum(part.n_scored for part in parts),
         findings=tuple(findings),
         clusters=None if in_clusters is None else cluster_table(parts, in_clusters, tests.of_clusters),
         interactions=tests.interactions.table(units.names),

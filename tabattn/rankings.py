@@ -2,17 +2,17 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from typing_extensions import override
 
 from tabattn.errors import ParameterError
-from tabattn.files import write_all
 from tabattn.importance.table import ImportanceTable
-from tabattn.output.results import csv_writer
+from tabattn.output.results import ResultFiles, csv_writer
 from tabattn.ranking import Ranking, check_time_limit, rank
 from tabattn.table.reading import read_any
 
@@ -20,7 +20,7 @@ MAX_NAME = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Rankings:
+class Rankings(ResultFiles):
     """Results of `rank_targets`.
 
     Args:
@@ -48,21 +48,14 @@ class Rankings:
             for number, (target, name) in enumerate(zip(self.by_target, names, strict=True), start=1)
         }
 
-    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
-        """Write the results of each target to a folder of its own, and `importance_of_targets.csv`; all or nothing.
-
-        Args:
-            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
-            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
-
-        Raises:
-            OutputError: A file can't be written.
-        """
+    @override
+    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+        """Return what writes the results of each target to a folder of its own, and `importance_of_targets.csv`."""
         writers = {"importance_of_targets.csv": csv_writer(self.table, excel_safe=excel_safe)}
         for target, folder in self.folders.items():
             own = self.by_target[target].writers(excel_safe=excel_safe)
             writers |= {f"{folder}/{name}": write for name, write in own.items()}
-        write_all(Path(directory), writers)
+        return writers
 
 
 def rank_targets(

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from tabattn.choices import TextMethod
 from tabattn.errors import ParameterError, in_one_line
-from tabattn.files import write_all
 from tabattn.importance.aggregation import normalize_scores, rollout_matrix
 from tabattn.importance.maps import AttentionMaps
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Units
 from tabattn.nn.torch_state import torch_defaults
-from tabattn.output.results import result_writers
+from tabattn.output.results import ResultFiles, result_writers
 from tabattn.text_models import load_text_model, refuse_other_attention
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ REFUSED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class TextReading:
+class TextReading(ResultFiles):
     """Attention of a model to the words of a sentence.
 
     Args:
@@ -52,24 +52,8 @@ class TextReading:
     maps: AttentionMaps
     table: ImportanceTable
 
-    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
-        """Write the tables and plots, or none of them.
-
-        Args:
-            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
-            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
-
-        Raises:
-            OutputError: A file can't be written.
-        """
-        write_all(Path(directory), self.writers(excel_safe=excel_safe))
-
+    @override
     def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
-        """Return what writes each file of `write`, by its name below the directory.
-
-        Args:
-            excel_safe: See `write`.
-        """
         from tabattn.output.plots import plot_attention, plot_importance, warn_of_missing_glyphs
 
         warn_of_missing_glyphs(self.maps.feature_names)
@@ -206,7 +190,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class ModelReading:
-    """What a model says of one sentence.
+    """Attention, and the state that reads, of one sentence.
 
     Args:
         attention: What the state that reads pays to each token, layer by layer.
@@ -284,7 +268,7 @@ def _output(model: Any, inputs: Mapping[str, Tensor]) -> Any:
     """Run the model, whose forward pass is code that we do not know."""
     try:
         return model(**inputs, output_attentions=True, output_hidden_states=True)
-    except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:
         raise ParameterError(
             f"model must be one of transformers that returns attention for one sentence, got {type(model).__name__}: "
             f"{in_one_line(error)[:200]}."

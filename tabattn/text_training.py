@@ -4,7 +4,7 @@ The model and a linear head on the state that reads are trained for a few epochs
 and after each of them the sentence is read twice: in train mode, with dropout, and in eval mode.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from typing_extensions import override
 
 from tabattn.errors import ParameterError
-from tabattn.files import write_all
 from tabattn.importance.maps import history_table
 from tabattn.nn.torch_state import torch_defaults
-from tabattn.output.results import result_writers
+from tabattn.output.results import ResultFiles, result_writers
 from tabattn.process_state import warnings_ignored
 from tabattn.table.cells import level_name
 from tabattn.table.reading import read_table
@@ -36,7 +35,7 @@ MODES = ("train", "eval")
 
 
 @dataclass(frozen=True, eq=False)
-class TextTraining:
+class TextTraining(ResultFiles):
     """Attention to the words of a sentence over the steps of a training.
 
     Args:
@@ -55,21 +54,13 @@ class TextTraining:
     n_train: int
     n_held_out: int
 
-    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
-        """Write what `TextReading.write` writes, training_attention.csv and plots/training, or none of them.
-
-        Args:
-            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
-            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
-
-        Raises:
-            OutputError: A file can't be written.
-        """
+    @override
+    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_history
 
         tables = {"training_attention": self.history.reset_index()}
         own = result_writers(tables, {"training": lambda: plot_history(self.history)}, excel_safe=excel_safe)
-        write_all(Path(directory), self.reading.writers(excel_safe=excel_safe) | own)
+        return self.reading.writers(excel_safe=excel_safe) | own
 
 
 def read_labelled(path: str | Path, label: str, column: str | None = None) -> tuple[list[str], list[str]]:

@@ -202,3 +202,11 @@ def test_options_of_weights_levels_logarithms_and_targets(tmp_path: Path) -> Non
     refused = rank(tmp_path / "t.csv", "y", tmp_path / "no", "--log-target", "--loss", "absolute")
     assert refused.code == 2
     assert "--log-target must stand without another --loss" in refused.err
+
+
+def test_a_ranking_by_shapley_states_how_many_rows_it_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tabattn.fitted.costs.MAX_SHAPLEY_STEPS", 0)
+    monkeypatch.setattr("tabattn.fitted.costs.MIN_SHAPLEY_ROWS", 10)
+    done = rank(DATA / "wine.csv", "cultivar", tmp_path / "out", "--method", "shapley", "--max-epochs", "2")
+    assert "Which columns drive the target (scores of 10 of the 36 rows)?" in done.out
+    assert "The time limit allowed only" not in done.out

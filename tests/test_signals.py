@@ -26,8 +26,12 @@ TabAttnRegressor().fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
 def ended(command: list[str], number: signal.Signals, folder: Path, seconds: float = 12) -> tuple[int, str]:
     """Send a signal after some seconds, by then a fit is under way; return the exit code and what was printed."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without it
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as job:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in the background
+    try:
+        job = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with job:
         time.sleep(seconds)
         job.send_signal(number)
         _, printed = job.communicate(timeout=60)

@@ -71,12 +71,9 @@ def swap_scores(
         if gradients is not None:
             weights = [each[:, rows].flatten(0, 1) for each in background.weights]
             scores -= join(probe.carried(gradients, weights, others), units) / baseline_rows.shape[1]
-        for start, stop in _blocks(model, len(cells), n_units, max_weights):
-            columns = ((units >= start) & (units < stop)).nonzero().flatten()
-            changed = model.swap_columns(tokens, others, ColumnSwaps(columns, units[columns] - start, stop - start))
-            scores[:, :, start:stop] += (
-                _member_parts(model.loss, changed, unswapped, target, member_weight) / baseline_rows.shape[1]
-            )
+        for some, changed in _swapped(model, tokens, others, units, max_weights):
+            parts = _member_parts(model.loss, changed, unswapped, target, member_weight)
+            scores[:, :, some] += parts / baseline_rows.shape[1]
     return scores
 
 
@@ -89,9 +86,9 @@ def conditional_scores(
     units: Int[Tensor, " column"] | None = None,
     max_weights: int = MAX_WEIGHTS,
 ) -> Float[Tensor, "batch member unit"]:
-    """Score columns by the increase in loss when they are drawn anew, given the other columns of their row.
+    """Score columns by the increase in loss when they are drawn given the other columns of their row.
 
-    A column is worth what the others do not say already: to be the copy of another one makes it worth nothing.
+    The score is of what a column adds to the others: that of a copy of another column is 0.
 
     Args:
         model: The model.
@@ -114,20 +111,26 @@ def conditional_scores(
     n_units = int(units.max()) + 1
     scores = tokens.new_zeros(len(cells), model.shape.n_members, n_units)
     for drawn in draws:
-        others = model.embed(drawn)
-        for start, stop in _blocks(model, len(cells), n_units, max_weights):
-            columns = ((units >= start) & (units < stop)).nonzero().flatten()
-            changed = model.swap_columns(tokens, others, ColumnSwaps(columns, units[columns] - start, stop - start))
-            scores[:, :, start:stop] += _member_parts(model.loss, changed, unswapped, target, member_weight)
+        for some, changed in _swapped(model, tokens, model.embed(drawn), units, max_weights):
+            scores[:, :, some] += _member_parts(model.loss, changed, unswapped, target, member_weight)
     return scores / len(draws)
 
 
-def _blocks(model: TabAttnModel, n_rows: int, n_units: int, max_weights: int) -> Iterator[tuple[int, int]]:
-    """Yield blocks of units whose swaps fit into memory together, as start and stop."""
-    shape = model.shape
-    n_swaps = max(1, max_weights // (n_rows * shape.n_numbers_per_swap))
+def _swapped(
+    model: TabAttnModel,
+    tokens: Float[Tensor, "group batch column d"],
+    others: Float[Tensor, "group batch column d"],
+    units: Int[Tensor, " column"],
+    max_weights: int,
+) -> Iterator[tuple[slice, Float[Tensor, "batch swap member output"]]]:
+    """Yield blocks of units that fit into memory together, and predictions with each of them from other rows."""
+    shape, n_units = model.shape, int(units.max()) + 1
+    n_swaps = max(1, max_weights // (tokens.shape[1] * shape.n_numbers_per_swap))
     for start in range(0, n_units, n_swaps):
-        yield start, min(start + n_swaps, n_units)
+        stop = min(start + n_swaps, n_units)
+        columns = ((units >= start) & (units < stop)).nonzero().flatten()
+        swaps = ColumnSwaps(columns, units[columns] - start, stop - start)
+        yield slice(start, stop), model.swap_columns(tokens, others, swaps)
 
 
 def _member_parts(

@@ -4,6 +4,7 @@ Matplotlib is imported where something is drawn, here as in the jobs: it takes h
 """
 
 import csv
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,25 +21,28 @@ PLOT_SUFFIXES = (".png", ".svg")
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_results(
-    directory: Path,
-    tables: Mapping[str, pd.DataFrame],
-    plots: Mapping[str, "Callable[[], Axes]"],
-    *,
-    excel_safe: bool = False,
-) -> None:
-    """Write tables as CSV and plots as PNG and SVG, all of them or none.
+class ResultFiles(ABC):
+    """Results that are written to a directory as one set of files."""
 
-    Args:
-        directory: Where to; made if it does not exist. Files of an earlier run are replaced.
-        tables: By the name of the file, without its suffix.
-        plots: Functions that draw each, by the name of the file below plots/, without its suffix.
-        excel_safe: See `csv_writer`.
+    @abstractmethod
+    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+        """Return what writes each file of `write`, by its name below the directory.
 
-    Raises:
-        OutputError: A file can't be written.
-    """
-    write_all(directory, result_writers(tables, plots, excel_safe=excel_safe))
+        Args:
+            excel_safe: See `csv_writer`.
+        """
+
+    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
+        """Write all tables and plots, and for a ranking its model, or none of them.
+
+        Args:
+            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+            excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
+
+        Raises:
+            OutputError: A file can't be written.
+        """
+        write_all(Path(directory), self.writers(excel_safe=excel_safe))
 
 
 def result_writers(

@@ -59,7 +59,8 @@ def print_ranking(console: Console, ranking: "Ranking", target: str) -> None:
         console.print(f"The time limit allowed only: {'; '.join(ranking.shortened)}.")
     console.print("\nDoes the model predict? Scores on held-out rows:")
     console.print(numbers_table(ranking.models))
-    console.print("\nWhich columns drive the target?")
+    fewer = f" (scores of {ranking.n_scored} of the {ranking.n_held_out} rows)"
+    console.print(f"\nWhich columns drive the target{fewer * (ranking.n_scored < ranking.n_held_out)}?")
     print_importance(console, ranking.table)
     console.print(f"\nDo attention and permutation importance agree ({_shuffles(ranking)})?\n{_agreement(ranking)}")
     for said in _joint_words(ranking):
