@@ -42,11 +42,16 @@ def check_writable(directory: Path) -> None:
         OutputError: The directory, or the nearest one above it that exists, can't be written to.
     """
     existing = directory
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        raise OutputError(f"The output must be a directory, got {str(directory)!r}, but {str(existing)!r} is a file.")
     try:
+        _resolved(directory)
+        while not os.path.lexists(existing) and existing != existing.parent:
+            existing.exists()  # a name that is too long is no name
+            existing = existing.parent
+        if not existing.is_dir():
+            what = "a link to nothing" if existing.is_symlink() and not existing.exists() else "a file"
+            raise OutputError(
+                f"The output must be a directory, got {str(directory)!r}, but {str(existing)!r} is {what}."
+            )
         with _staging_in(existing):
             pass
     except OSError as error:
@@ -66,7 +71,7 @@ def reserved(directory: Path) -> Iterator[None]:
         OutputError: It can't be written to; later, from `write_all`: another run has written to it.
     """
     check_writable(directory)
-    place = directory.resolve()
+    place = _resolved(directory)
     token = _found.set({**(_found.get() or {}), place: _state(place)})
     try:
         yield
@@ -106,8 +111,8 @@ def write_all(directory: Path, writers: Mapping[str, Writer]) -> None:
     Raises:
         OutputError: A file can't be written, or another run has written to the directory, see `reserved`.
     """
-    place = directory.resolve()
     try:
+        place = _resolved(directory)
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.parent if os.access(place.parent, os.W_OK) else place
         with _staging_in(beside) as staging:
@@ -145,6 +150,18 @@ def unfinished(directory: Path) -> list[str]:
     if manifest is None:
         return [MANIFEST]
     return [name for name, checksum in manifest.items() if _checksum(directory / name) != checksum]
+
+
+def _resolved(directory: Path) -> Path:
+    """Return an absolute path without links.
+
+    Raises:
+        OSError: It is too long, or links lead in a circle.
+    """
+    try:
+        return directory.resolve()
+    except RuntimeError as error:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
 
 
 def _write(folder: Path, writers: Mapping[str, Writer]) -> None:

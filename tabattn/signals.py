@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+EXIT_INTERRUPTED, EXIT_TERMINATED, RETRY_SECONDS = 130, 143, 0.01
 
 
 class Terminated(SystemExit):
@@ -30,9 +33,29 @@ def terminable() -> Iterator[None]:
         return
     signal.signal(signal.SIGTERM, raise_terminated)
     try:
-        yield
+        with _never_swallowed():
+            yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _never_swallowed() -> Iterator[None]:
+    """Send a signal once more where Python ignored what it raised, as it does in finalizers and weak references."""
+    before = sys.unraisablehook
+
+    def hook(ignored: "UnraisableHookArgs") -> None:
+        if isinstance(ignored.exc_value, Terminated | KeyboardInterrupt):
+            number = signal.SIGTERM if isinstance(ignored.exc_value, Terminated) else signal.SIGINT
+            threading.Timer(RETRY_SECONDS, signal.raise_signal, [number]).start()
+        else:
+            before(ignored)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def run_orderly(run: Callable[[], None]) -> None:
@@ -41,20 +64,34 @@ def run_orderly(run: Callable[[], None]) -> None:
     Args:
         run: Runs it; may raise SystemExit.
     """
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        if number == signal.SIGTERM:
+            raise_terminated(number, frame)
+        raise KeyboardInterrupt
+
     try:
-        signal.signal(signal.SIGTERM, raise_terminated)
-        run()
-    except KeyboardInterrupt:
-        _end("interrupted", EXIT_INTERRUPTED)
-    except Terminated:
-        _end("terminated", EXIT_TERMINATED)
-    except SystemExit as stop:  # click makes this of Ctrl-C
-        if stop.code == EXIT_INTERRUPTED:
-            _end("interrupted", EXIT_INTERRUPTED)
-        raise
+        signal.signal(signal.SIGTERM, interrupt)
+        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
+        with _never_swallowed():
+            run()
+    except SystemExit as stop:
+        if stop.code == EXIT_INTERRUPTED and not received:  # click makes this of Ctrl-C
+            received.append(signal.SIGINT)
+        if stop.code in (0, None) or not received:
+            raise
+        _end(received[0])
+    except BaseException as error:
+        if not received and not isinstance(error, KeyboardInterrupt):
+            raise
+        _end(received[0] if received else signal.SIGINT)  # C code may have made another exception of it
 
 
-def _end(word: str, code: int) -> NoReturn:
+def _end(number: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    word, code = ("terminated", EXIT_TERMINATED) if number == signal.SIGTERM else ("interrupted", EXIT_INTERRUPTED)
     sys.stderr.write(f"tabattn: {word}.\n")
     sys.exit(code)

@@ -20,6 +20,7 @@ from tabattn.process_state import exclusive
 
 MAX_JSON_BYTES, MAX_DEPTH = 50_000_000, 50
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model")
+CODE, VOCABULARIES = "auto_map", frozenset({"tokenizer.json", "vocab.json"})
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_TIMES_LARGER, SPARE_NUMBERS = 4, 10_000_000
 NO_MATRIX = frozenset(
@@ -43,7 +44,8 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
 
     Raises:
         ParameterError: transformers is not installed, the model does not exist, its weights are not safetensors files
-            inside its directory, its settings do not fit them, or its attention is no matrix of tokens.
+            inside its directory, its settings do not fit them, it needs code of its own, or its attention is no matrix
+            of tokens.
     """
     try:
         import transformers
@@ -57,7 +59,9 @@ def load_text_model(name: str | Path, *, download: bool = False) -> tuple[Any, A
         with _quiet(transformers):
             directory = _directory(name, download=download)
             n_tensors, n_numbers = _size_of_weights(directory)
+            _refuse_devices(directory)
             settings = _settings(directory)
+            _refuse_code(directory)
             where: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(directory), **where)
             config = transformers.AutoConfig.from_pretrained(str(directory), **where)
@@ -111,6 +115,26 @@ def _settings(directory: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ParameterError("config.json must hold settings by their names.")
     return settings
+
+
+def _refuse_devices(directory: Path) -> None:
+    """Refuse links to devices, pipes and the like, which may have no end."""
+    for path in directory.iterdir():
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ParameterError(f"it must have files only, {path.name!r} is a device or a pipe.")
+
+
+def _refuse_code(directory: Path) -> None:
+    """Refuse a directory that names code of its own: transformers may ask on the standard input whether to run it."""
+    for path in directory.glob("*.json"):
+        if path.name in VOCABULARIES or not path.is_file() or path.stat().st_size > MAX_JSON_BYTES:
+            continue
+        inside = [json.loads(path.read_text(encoding="utf-8"))]
+        while inside:
+            each = inside.pop()
+            if isinstance(each, dict) and CODE in each:
+                raise ParameterError(f"it needs code of its own ({CODE} in {path.name}), which is never run.")
+            inside.extend(each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
 
 
 def _size_of_weights(directory: Path) -> tuple[int, int]:

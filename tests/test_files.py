@@ -89,6 +89,27 @@ def test_an_unwritable_directory_is_refused() -> None:
         check_writable(Path("/proc/tabattn"))
 
 
+@pytest.mark.parametrize(
+    ("name", "to", "message"),
+    [
+        ("a" * 300, None, "must be writable.*too long"),
+        ("/".join(["a" * 200] * 30), None, "must be writable.*too long"),
+        ("circle", "circle", "must be writable.*symbolic links"),
+        ("gone", "nowhere", "must be a directory.*a link to nothing"),
+        ("gone/below", None, "must be a directory.*a link to nothing"),
+    ],
+)
+def test_places_that_can_not_be_are_refused(tmp_path: Path, name: str, to: str | None, message: str) -> None:
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    if to == "circle":
+        (tmp_path / name).symlink_to(tmp_path / to)
+    with pytest.raises(OutputError, match=message), reserved(tmp_path / name):
+        pytest.fail("nothing may be written here")
+    if "must be writable" in message:
+        with pytest.raises(OutputError, match="can't be written"):
+            write_all(tmp_path / name, {"a.txt": Path.touch})
+
+
 def test_the_set_of_a_run_replaces_that_of_the_run_before(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_all(out, {"a.txt": text("old"), "plots/b.txt": text("old"), "only_old.txt": text("old")})

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tabattn.signals import Terminated, terminable
+from tabattn.signals import Terminated, run_orderly, terminable
 from tests.conftest import DATA
 
 ENDS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
@@ -72,3 +73,51 @@ def test_the_handler_of_signals_is_as_it_was() -> None:
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Finalized:
+    """Is sent a signal in its finalizer, where Python ignores what is raised."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+def in_a_finalizer(number: signal.Signals) -> None:
+    Finalized(number)
+    for _ in range(1000):
+        time.sleep(0.01)
+
+
+def in_other_code(number: signal.Signals) -> None:
+    try:
+        signal.raise_signal(number)
+    except BaseException as error:
+        raise ValueError("no valid buffer") from error
+
+
+def in_code_that_refuses(number: signal.Signals) -> None:
+    try:
+        signal.raise_signal(number)
+    except BaseException as error:
+        raise SystemExit(2) from error
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("run", [in_a_finalizer, in_other_code, in_code_that_refuses])
+def test_a_signal_is_never_lost(
+    number: signal.Signals, run: Callable[[signal.Signals], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, hook = signal.getsignal(signal.SIGTERM), sys.unraisablehook
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            run_orderly(lambda: run(number))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
+    word, code = {signal.SIGTERM: ("terminated", 143), signal.SIGINT: ("interrupted", 130)}[number]
+    assert (stop.value.code, capsys.readouterr().err) == (code, f"tabattn: {word}.\n")
+    assert sys.unraisablehook is hook

@@ -101,6 +101,29 @@ def test_weights_are_safetensors_inside_the_directory(directory: Path, tmp_path:
     assert not ran.exists()
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "other.json"])
+def test_code_of_a_directory_is_never_run(
+    directory: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers would ask whether to run it, and take "y" for an answer."""
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    (directory / "evil.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\n", encoding="utf-8")
+    path = directory / name
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    classes = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer"), "evil.Evil")
+    path.write_text(json.dumps(known | {"nested": [{"auto_map": classes}], "auto_map": classes}), encoding="utf-8")
+    with pytest.raises(ParameterError, match=f"needs code of its own .auto_map in {name}., which is never run"):
+        load_text_model(directory)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_links_to_devices_are_refused(directory: Path) -> None:
+    (directory / "tokenizer.json").unlink()
+    (directory / "tokenizer.json").symlink_to("/dev/zero")
+    with pytest.raises(ParameterError, match=r"'tokenizer.json' is a device or a pipe"):
+        load_text_model(directory)
+
+
 def test_the_settings_of_transformers_are_as_they_were(directory: Path) -> None:
     logging = transformers.utils.logging
     before = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -11,7 +11,7 @@ from typing import IO, Any, Literal, TypeAlias
 from tabattn.table.limits import BYTES_PER_CHARACTER, check_memory
 
 Content: TypeAlias = Literal["text", "workbook", "parquet", "arrow"]
-CHUNK, GZIP_TRAILER = 1 << 22, 18
+CHUNK, GZIP_TRAILER, MAX_LINE = 1 << 22, 18, 1 << 26
 SIGNATURES: Mapping[bytes, str] = {
     b"\x1f\x8b": "gz",
     b"BZh": "bz2",
@@ -24,6 +24,7 @@ SIGNATURES: Mapping[bytes, str] = {
     b"\xff\xff\xff\xff": "arrow",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "workbook",
 }
+BINARY = tuple(start for start in SIGNATURES if start != b"\xff\xff\xff\xff")
 OTHERS: Mapping[bytes, str] = {
     b"\x89PNG": "a picture (PNG)",
     b"\xff\xd8\xff": "a picture (JPEG)",
@@ -75,7 +76,7 @@ def decompressed(data: bytes, compression: str, file_name: str, max_memory: floa
 
     Raises:
         TableError: It is too large.
-        ValueError: A .zip holds several files.
+        ValueError: A .zip holds several files, or a line is longer than 64 MB.
     """
     if compression == "gz" and len(data) >= GZIP_TRAILER:
         claimed = int.from_bytes(data[-4:], "little")  # modulo 4 GB, of the last member
@@ -99,9 +100,14 @@ def decompressed(data: bytes, compression: str, file_name: str, max_memory: floa
 
 
 def _read_all(part: IO[bytes], file_name: str, max_memory: float | None) -> bytes:
-    chunks, n_bytes = [], 0
+    """Return all bytes, refused as soon as they are too many for memory, or in one line."""
+    chunks, n_bytes, n_since_end = [], 0, 0
     while chunk := part.read(CHUNK):
         chunks.append(chunk)
         n_bytes += len(chunk)
         check_memory(n_bytes * BYTES_PER_CHARACTER, f"What is inside {file_name!r}", max_memory)
+        has_end = b"\n" in chunk or b"\r" in chunk
+        n_since_end = 0 if has_end else n_since_end + len(chunk)
+        if n_since_end > MAX_LINE and not chunks[0].startswith(BINARY):
+            raise ValueError(f"a line of it is longer than {MAX_LINE >> 20} MB")
     return b"".join(chunks)

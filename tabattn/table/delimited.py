@@ -29,7 +29,7 @@ from tabattn.table.numbers import (
     parse_integer,
     parse_number,
 )
-from tabattn.table.separators import are_spaced, find_separator, split_rows
+from tabattn.table.separators import are_spaced, find_separator, iterate_rows, split_rows
 
 SAMPLED_BYTES, SAMPLED_LINES = 1 << 17, 200
 MIN_SAMPLED_LINES = 3
@@ -309,8 +309,11 @@ def _foot(data: bytes, first: int, separator: str, n_columns: int) -> tuple[int,
 
 def _ragged(body: bytes, separator: str, n_names: int, file_name: str, n_lines: int, *, is_spaced: bool) -> TableError:
     """Return the error that names the rows with more cells than there are names."""
-    rows, lines = split_rows(_plain_lines(body), separator, is_spaced=is_spaced)
-    wide = [line + n_lines + 1 for row, line in zip(rows, lines, strict=True) if len(row) > n_names]
+    wide, n_rows = [], 0
+    for row, line in iterate_rows(_plain_lines(body), separator, is_spaced=is_spaced):
+        n_rows += bool(row)
+        if len(row) > n_names:
+            wide.append(line + n_lines + 1)
     if not wide:
         return TableError(
             f"{file_name!r} must be a table with one line of column names: the quotes in it do not match. "
@@ -318,7 +321,7 @@ def _ragged(body: bytes, separator: str, n_names: int, file_name: str, n_lines: 
         )
     shown = ", ".join(map(str, wide[:MAX_NAMED_ROWS])) + (", ..." if len(wide) > MAX_NAMED_ROWS else "")
     which = f"row{'s' * (len(wide) > 1)} {shown}"
-    if len(wide) == sum(map(bool, rows)):
+    if len(wide) == n_rows:
         return TableError(
             f"{file_name!r} must be a table with one name for each column, got rows with more cells than names "
             f"({n_names} names, {which}). Name all columns."

@@ -7,7 +7,7 @@ from tabattn.errors import TableError
 
 SHARE_AT_HAND, UNKNOWN_BYTES = 0.6, 4 << 30
 GIGABYTE = 1 << 30
-BYTES_PER_CHARACTER, BYTES_PER_CELL = 6, 120
+BYTES_PER_CHARACTER, BYTES_PER_CELL, BYTES_PER_VALUE = 6, 120, 16
 
 
 def memory_at_hand() -> int:

@@ -24,7 +24,7 @@ from tabattn.table.charset import as_utf8
 from tabattn.table.content import decompressed, foreign, signature
 from tabattn.table.delimited import read_text
 from tabattn.table.layout import Places
-from tabattn.table.limits import BYTES_PER_CHARACTER, check_memory
+from tabattn.table.limits import BYTES_PER_CHARACTER, BYTES_PER_VALUE, check_memory
 from tabattn.table.numbers import MAX_EXACT_INTEGER
 from tabattn.table.sheets import read_workbook
 
@@ -101,7 +101,9 @@ def read_table(
     if not _exists(path):
         raise TableError(f"The table must be an existing file, got {str(path)!r}. Check the path.")
     if not path.is_file():
-        raise TableError(f"The table must be a file, got the directory {str(path)!r}. Name a file in it.")
+        if path.is_dir():
+            raise TableError(f"The table must be a file, got the directory {str(path)!r}. Name a file in it.")
+        raise TableError(f"The table must be a file, got the device or pipe {str(path)!r}. Save it as a file.")
     _refuse_suffix(path)
     check_memory(path.stat().st_size, f"{path.name!r}", max_memory)
     kind = _named_kind(path)
@@ -312,7 +314,7 @@ def _read(kind: str, data: bytes, path: Path, places: Places, max_memory: float 
     if kind in {"parquet", "arrow"} and places != Places():
         raise TableError(f"{path.name!r} must be text or a workbook to have such rows or sheets, got {_KINDS[kind]}.")
     if kind in {"parquet", "arrow"}:
-        arrow = _arrow_parquet(data) if kind == "parquet" else _arrow_file(data)
+        arrow = _arrow_parquet(data, path.name, max_memory) if kind == "parquet" else _arrow_file(data)
         arrow.validate(full=True)  # damaged data would end the process when it is read
         table = _with_integers(arrow.to_pandas(), nw.from_native(arrow, eager_only=True))
         named = [name for name in table.index.names if name is not None and name not in table.columns]
@@ -348,10 +350,12 @@ def _arrow_file(data: bytes) -> Any:
         return pa.ipc.open_stream(pa.BufferReader(data)).read_all()
 
 
-def _arrow_parquet(data: bytes) -> Any:
+def _arrow_parquet(data: bytes, file_name: str, max_memory: float | None) -> Any:
     import pyarrow as pa
     from pyarrow import parquet
 
     file = parquet.ParquetFile(pa.BufferReader(data))
     _refuse_duplicates(file.schema_arrow.names)
+    n_cells = file.metadata.num_rows * file.metadata.num_columns
+    check_memory(n_cells * BYTES_PER_VALUE, f"What is inside {file_name!r}", max_memory)
     return file.read()

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from tabattn.table.layout import is_value
@@ -28,23 +28,24 @@ def split_rows(text: str, separator: str, *, is_spaced: bool = False) -> tuple[l
         >>> split_rows('a;b\n"1;2";"x\ny"\n\n3;4', ";")
         ([['a', 'b'], ['1;2', 'x\ny'], [], ['3', '4']], [0, 1, 3, 4])
     """
+    found = list(iterate_rows(text, separator, is_spaced=is_spaced))
+    return [row for row, _ in found], [line for _, line in found]
+
+
+def iterate_rows(text: str, separator: str, *, is_spaced: bool = False) -> Iterator[tuple[list[str], int]]:
+    """Yield what `split_rows` returns, row by row."""
     cell = _cell_pattern(separator, is_spaced=is_spaced)
-    rows: list[list[str]] = []
-    starts: list[int] = []
-    place, line = 0, 0
-    while place < len(text) or (place == 0 and not rows):
+    place, line, n_lines = 0, 0, 1
+    while place < len(text) or line == 0:
         end = text.find("\n", place)
         end = len(text) if end < 0 else end
-        starts.append(line)
         if text.find('"', place, end) < 0:
-            row = text[place:end].split(separator)
-            rows.append([each.lstrip(" ") for each in row] if is_spaced else row)
-            place, line = end + 1, line + 1
+            row, place, n_lines = text[place:end].split(separator), end + 1, 1
+            row = [each.lstrip(" ") for each in row] if is_spaced else row
         else:
             row, place, n_lines = _quoted_row(text, place, cell, separator)
-            rows.append(row)
-            line += n_lines
-    return [[] if row == [""] else row for row in rows], starts
+        yield [] if row == [""] else row, line
+        line += n_lines
 
 
 def _quoted_row(text: str, place: int, cell: re.Pattern[str], separator: str) -> tuple[list[str], int, int]:
@@ -65,7 +66,7 @@ def _quoted_row(text: str, place: int, cell: re.Pattern[str], separator: str) ->
 @lru_cache(maxsize=32)
 def _cell_pattern(separator: str, *, is_spaced: bool) -> re.Pattern[str]:
     mark, blanks = re.escape(separator), " *" if is_spaced else ""
-    return re.compile(rf'{blanks}(?:"((?:[^"]|"")*)"([^{mark}\n]*)|([^{mark}\n]*))({mark}|\n|\Z)')
+    return re.compile(rf'{blanks}(?:"((?:[^"]+|"")*+)"([^{mark}\n]*)|([^{mark}\n]*))({mark}|\n|\Z)')
 
 
 def find_separator(text: str, usual: str) -> str:

@@ -1,6 +1,8 @@
 import contextlib
 import datetime as dt
 import gzip
+import os
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +103,41 @@ def test_an_empty_sheet_is_no_table(tmp_path: Path) -> None:
     pd.DataFrame().to_excel(tmp_path / "t.xlsx", index=False)
     with pytest.raises(TableError, match="got nothing"):
         read_table(tmp_path / "t.xlsx")
+
+
+def test_devices_and_pipes_are_no_tables(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    for name in ("pipe.csv", "zero.csv"):
+        with pytest.raises(TableError, match="must be a file, got the device or pipe"):
+            read_table(tmp_path / name)
+
+
+def test_what_is_compressed_and_has_no_lines_is_refused_before_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,y\n" + b"1," * (1 << 26), 1))
+    tracemalloc.start()
+    with pytest.raises(TableError, match="a line of it is longer than 64 MB"):
+        read_table(path)
+    assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    tracemalloc.stop()
+
+
+def test_what_a_small_file_holds_many_times_must_fit_into_memory(tmp_path: Path) -> None:
+    pd.DataFrame({"x": np.ones(1 << 20), "y": np.ones(1 << 20)}).to_parquet(tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 20_000
+    with pytest.raises(TableError, match=r"must fit into memory, but needs about 0.0312 GB"):
+        read_table(tmp_path / "t.parquet", max_memory=0.03)
+    assert len(read_table(tmp_path / "t.parquet", max_memory=0.04)) == 1 << 20
+
+
+def test_a_quote_without_an_end_takes_no_more_memory_than_its_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", 'x,y\n1,"' + "2,3\n" * (1 << 19))
+    tracemalloc.start()
+    with pytest.raises(TableError, match=r"more cells than names in row 2|the quotes in it do not match"):
+        read_table(path)
+    assert tracemalloc.get_traced_memory()[1] < 20 * path.stat().st_size
+    tracemalloc.stop()
 
 
 def test_a_directory_is_no_table(tmp_path: Path) -> None:
