@@ -154,6 +154,10 @@ class UntrustedRankingWarning(TabAttnWarning):
     """The model predicts no better than a constant, so the ranking read from it means nothing."""
 
 
+class MixedResultsWarning(TabAttnWarning):
+    """A file is not of the run that wrote the others in its folder."""
+
+
 class MissingGlyphWarning(TabAttnWarning):
     """No installed font can draw some of the characters of a plot."""
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from tabattn.encoding.target import NumberEncoding
-from tabattn.errors import ModelFileError
+from tabattn.errors import MixedResultsWarning, ModelFileError, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.files import MANIFEST, unfinished
 from tabattn.fitted.model import FittedModel
 from tabattn.fitted.state import parameters_from_json
 from tabattn.nn.torch_state import torch_defaults
@@ -29,6 +30,9 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
     Raises:
         ModelFileError: The file is not a saved estimator, was damaged, or was written by a later version.
 
+    Warns:
+        MixedResultsWarning: Beside the file is the manifest of a run, which wrote another one.
+
     Example:
         >>> import tempfile
         >>> import numpy as np
@@ -50,7 +54,7 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
         check_parameters(loaded.get_params(deep=False))
         if isinstance(fitted.encoder.target, NumberEncoding) != isinstance(loaded, TabAttnRegressor):
             raise ValueError("the target does not belong to this estimator")
-        return loaded.with_model(fitted)
+        loaded = loaded.with_model(fitted)
     except ModelFileError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError) as error:
@@ -58,3 +62,8 @@ def load(path: str | Path) -> TabAttnRegressor | TabAttnClassifier:
             f"The model must be as est.save() wrote it, got {str(path)!r}, whose parts do not fit together. "
             "Save it again."
         ) from error
+    path = Path(path)
+    if (path.parent / MANIFEST).exists() and path.name in unfinished(path.parent):
+        message = f"{str(path)!r} is not the model that the run of {MANIFEST} beside it wrote. Run `rank` again."
+        warn_all([MixedResultsWarning(message)])
+    return loaded

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 
 import tabattn
 from tabattn import TabAttnClassifier, TabAttnRegressor, load
-from tabattn.errors import ModelFileError, OutputError
+from tabattn.errors import MixedResultsWarning, ModelFileError, OutputError
+from tabattn.files import write_all
 from tabattn.fitted.files import checksum
 from tabattn.importance.methods import METHODS
 from tests.conftest import FAST
@@ -395,3 +396,17 @@ def test_a_place_that_can_not_be_written_is_refused(saved: tuple[TabAttnClassifi
         saved[0].save(tmp_path / "file" / "model.tabattn")
     with pytest.raises(OutputError, match="got the directory"):
         saved[0].save(Path())
+
+
+def test_a_model_beside_the_manifest_of_another_run_is_told(
+    saved: tuple[TabAttnClassifier, Path], tmp_path: Path
+) -> None:
+    est, _ = saved
+    write_all(tmp_path, {"model.tabattn": est.save})
+    load(tmp_path / "model.tabattn")
+    est.save(tmp_path / "mine.tabattn")
+    load(tmp_path / "mine.tabattn")
+    (tmp_path / "manifest.json").write_text('{"files": {"model.tabattn": "of another"}}', encoding="utf-8")
+    with pytest.warns(MixedResultsWarning, match=r"is not the model that the run of manifest.json beside it wrote"):
+        load(tmp_path / "model.tabattn")
+    load(tmp_path / "mine.tabattn")

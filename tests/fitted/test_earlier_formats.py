@@ -1,4 +1,7 @@
-"""A file that tabattn 0.1 wrote at 35ed1f5, before fitted models were objects: columns of every kind and format."""
+"""Files that earlier versions wrote, with columns of every kind and format.
+
+Format 1 is of 35ed1f5, before fitted models were objects; format 2 of 0.1.0 (its file was written by `write_format_2`).
+"""
 
 import json
 from pathlib import Path
@@ -8,16 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabattn import TabAttnRegressor, load
+from tabattn import TabAttnClassifier, TabAttnRegressor, load
 from tabattn.table.dates import DateFormat, DateUnit
 from tabattn.table.numbers import NumberFormat
 
 DATA = Path(__file__).parent / "data"
 EXPECTED: dict[str, Any] = json.loads((DATA / "format_1.json").read_text(encoding="utf-8"))
+EXPECTED_2: dict[str, Any] = json.loads((DATA / "format_2.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module", name="X")
-def made_table() -> pd.DataFrame:
+def make_table() -> pd.DataFrame:
     i = np.arange(40)
     table = pd.DataFrame(
         {
@@ -39,6 +42,22 @@ def made_table() -> pd.DataFrame:
     table.loc[3, "number"] = np.nan
     table.loc[5, "line"] = None
     return table
+
+
+@pytest.fixture(scope="module", name="X")
+def made_table() -> pd.DataFrame:
+    return make_table()
+
+
+def write_format_2() -> None:
+    """Write a small model in the present format; to be run once for each format."""
+    X = make_table()
+    y = pd.Series(np.where(np.arange(40) % 3, "good", "불량"), name="quality")
+    est = TabAttnClassifier(n_members=2, n_layers=1, d_token=8, n_heads=2, max_epochs=2, random_state=0)
+    est.set_params(kinds={"epoch": "datetime", "excel": "datetime", "remark": "text"}).fit(X, y)
+    est.save(DATA / "format_2.tabattn")
+    expected = {"probabilities": est.predict_proba(X).tolist(), "importances": est.feature_importances_.tolist()}
+    (DATA / "format_2.json").write_text(json.dumps(expected), encoding="utf-8")
 
 
 def test_a_model_of_format_1_predicts_what_it_predicted(X: pd.DataFrame, tmp_path: Path) -> None:
@@ -83,3 +102,16 @@ def test_warm_starts_go_on_from_a_model_of_format_1(X: pd.DataFrame) -> None:
     est = load(DATA / "format_1.tabattn").set_params(warm_start=True, max_epochs=1, pretrain="none")
     before = est.predict(X)
     assert not np.array_equal(est.fit(X, np.arange(40.0)).predict(X), before)
+
+
+def test_a_model_of_format_2_predicts_what_it_predicted(X: pd.DataFrame) -> None:
+    est = load(DATA / "format_2.tabattn")
+    assert isinstance(est, TabAttnClassifier)
+    assert est.classes_.tolist() == ["good", "불량"]
+    np.testing.assert_allclose(est.predict_proba(X), EXPECTED_2["probabilities"], rtol=1e-5)
+    assert est.feature_importances_.tolist() == EXPECTED_2["importances"]
+    kinds = {column.name: column.kind for column in est.schema_.columns}
+    assert {kinds[name] for name in ("day", "mixed", "epoch", "excel")} == {"datetime"}
+    assert [kinds[name] for name in ("german", "line", "flag", "remark")] == [
+        *("numeric", "categorical", "boolean", "text")
+    ]
