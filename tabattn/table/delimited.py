@@ -38,7 +38,7 @@ HEAD_ROWS = 60
 ENOUGH_VOTES = 2
 SPREAD_LINES, MIN_SPREAD_LINES, MAX_SPREAD_CELLS = 2_000, 12, 20_000
 MAX_VOTERS, MAX_BLOCK_CELLS, N_FIRST_CELLS = 100, 5_000_000, 20
-THOUSAND = 1_000
+THOUSAND, MANY_COLUMNS = 1_000, 1_000
 MAX_READ_AGAIN = 1e100
 MAX_NAMED_ROWS = 5
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?\n', re.IGNORECASE)
@@ -178,7 +178,7 @@ class _Text:
                 low_memory=False,
                 **options,
             )
-            return read
+            return read.copy() if n_columns > MANY_COLUMNS else read  # in one block of each dtype, not one a column
 
     def read_strings(self, places: Sequence[int]) -> pd.DataFrame:
         """Read some columns as strings, missing where they are empty."""
