@@ -596,7 +596,7 @@ def place_attack(folder: Path, material: Material, random: Random) -> Case:
     kind = list(PLACES)[int(random.integers(len(PLACES)))]
     out = PLACES[kind](folder, material)
     old = (out / MANIFEST).read_bytes() if kind.startswith("an earlier run") else None
-    limit = int(10 ** random.uniform(2, 6)) if "full disk" in kind else None
+    limit = int(10 ** random.uniform(3.7, 6)) if "full disk" in kind else None
     arguments = ("rank", str(material.table), "--target", "y", "--out", str(out), *QUICK)
     return Case(kind, arguments, out, max_file_bytes=limit, old=old)
 

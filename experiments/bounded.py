@@ -3,6 +3,7 @@
 The child is forked, so that what was imported need not be imported again; the parent must have no threads.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -127,11 +128,14 @@ def _become(run: Callable[[], None], folder: Path, max_file_bytes: int | None, t
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:  # noqa: BLE001  # whatever it is, it is a defect
-        os.write(2, traceback.format_exc().encode(errors="replace"))
+        with contextlib.suppress(OSError):  # on a disk that is full
+            os.write(2, traceback.format_exc().encode(errors="replace"))
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(code)
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        finally:
+            os._exit(code)
 
 
 def _note(stream: int, event: str, arguments: tuple[Any, ...]) -> None:
