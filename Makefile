@@ -1,14 +1,19 @@
 # Everything on a fresh machine that has Python 3.11 and make. `make demo` and `make test` install what they need.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+BASE := .venv/.base
 INSTALLED := .venv/.installed
 
-.PHONY: demo test fast lowest lint types layers check data clean
+.PHONY: demo browser test fast lowest lint types layers check data clean
 
-demo: $(INSTALLED)  ## Rank the columns of a real table.
-	$(BIN)/tabattn rank data/diabetes.csv --target progression --out demo
+demo: $(BASE)  ## Rank the columns of a simulated coating line; the report is demo/report.html.
+	$(BIN)/tabattn rank data/process.csv --target thickness_um --out demo
 
-test: $(INSTALLED)  ## All tests.
+browser:  ## Chromium, in which reports are tested, where Debian's packages can be installed.
+	@command -v chromedriver > /dev/null || ! command -v apt-get > /dev/null || [ "$$(id -u)" != 0 ] || \
+		{ apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; } > /dev/null
+
+test: $(INSTALLED) browser  ## All tests.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --durations=30
 
 fast: $(INSTALLED)  ## The tests that take seconds.
@@ -38,7 +43,11 @@ data: $(INSTALLED)  ## Write the tables of data/ again.
 clean:
 	rm -rf .venv .venv-lowest demo
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(BASE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(INSTALLED): $(BASE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -11,5 +11,6 @@ Task = Literal["regression", "classification"]
 TaskChoice = Literal["auto", "regression", "classification"]
 Censored = Literal["limit", "missing"]
 FdrControl = Literal["bh", "by"]
+Language = Literal["en", "ko"]
 
 DEFAULT_METHOD: Method = "contribution"

@@ -3,8 +3,10 @@
 Exit codes: 0 done; 2 the user's input is at fault, with one line on the standard error stream; 1 a defect of ours.
 """
 
+import shlex
 import sys
 import warnings
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -16,6 +18,7 @@ from tabattn.choices import (
     Censored,
     EncoderKind,
     FdrControl,
+    Language,
     Method,
     Pretrain,
     RegressionLoss,
@@ -191,11 +194,13 @@ def rank_command(
     ] = False,
     quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
     excel_safe: ExcelSafe = False,
+    lang: Annotated[Language, typer.Option(help="Language of the report: English or Korean.")] = "en",
+    opens: Annotated[bool, typer.Option("--open", help="Open the report in a browser when it is written.")] = False,
 ) -> None:
     """Rank the columns of TABLE by how much they drive the target, next to their permutation importance.
 
-    Writes importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn and plots/ to the
-    output directory; for several targets, to a folder each, and importance_of_targets.csv.
+    Writes report.html, importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn and
+    plots/ to the output directory; for several targets, to a folder each, and importance_of_targets.csv.
     """
 
     def job() -> "Rankings":
@@ -239,12 +244,16 @@ def rank_command(
             verbose=sys.stderr.isatty(),
         )
         if len(target) == 1:
-            rankings.by_target[target[0]].write(out, excel_safe=excel_safe)
+            rankings.by_target[target[0]].write(out, excel_safe=excel_safe, language=lang, command=_command())
         else:
-            rankings.write(out, excel_safe=excel_safe)
+            rankings.write(out, excel_safe=excel_safe, language=lang, command=_command())
         return rankings
 
-    _report(_run_into(out, job), out)
+    rankings = _run_into(out, job)
+    _report(rankings, out)
+    if opens:
+        folder = rankings.folders[target[0]] if len(target) > 1 else "."
+        webbrowser.open((out / folder / "report.html").resolve().as_uri())
 
 
 @app.command("explain")
@@ -450,12 +459,19 @@ def _groups(options: list[str]) -> dict[str, list[str]]:
     return groups
 
 
+def _command() -> str:
+    """Return the command that is running, as a shell takes it; nothing where another program runs this one."""
+    program = Path(sys.argv[0])
+    is_ours = program.stem == "tabattn" or (program.name, program.parent.name) == ("__main__.py", "tabattn")
+    return shlex.join(["tabattn", *sys.argv[1:]]) if is_ours else ""
+
+
 def _report(rankings: "Rankings", out: Path) -> None:
     console = PlainConsole()
     for target, ranking in rankings.by_target.items():
         print_ranking(console, ranking, target)
         console.print()
-    files = "importance.csv, effects.csv, comparison.csv, diagnostics.csv, model.tabattn, plots/"
+    files = "report.html, importance.csv, effects.csv, comparison.csv, diagnostics.csv, model.tabattn, plots/"
     if len(rankings.by_target) > 1:
         files = f"importance_of_targets.csv, and in {', '.join(rankings.folders.values())}: {files}"
     console.print(f"Files: {printable(str(out))}/ ({files})")

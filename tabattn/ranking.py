@@ -1,5 +1,6 @@
 """The whole analysis in one call: split, fit, rank, compare, write results."""
 
+import html
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,11 +14,13 @@ from sklearn.base import clone
 from typing_extensions import override
 
 from tabattn.analysis import Analysis, HeldOutPart, analyse, effects_of, fit_rows
+from tabattn.arrays import Array
 from tabattn.choices import (
     DEFAULT_METHOD,
     Censored,
     EncoderKind,
     FdrControl,
+    Language,
     Method,
     Pretrain,
     RegressionLoss,
@@ -36,7 +39,7 @@ from tabattn.errors import (
     warn_all,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.files import write_atomic
+from tabattn.files import write_all, write_atomic
 from tabattn.fitted.effects import shown_outputs
 from tabattn.fitted.interactions import INTERACTION_COLUMNS
 from tabattn.fitted.sufficient import elimination_table
@@ -50,6 +53,9 @@ from tabattn.importance.significance import Selection
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.torch_state import torch_defaults
+from tabattn.output.report.content import Report
+from tabattn.output.report.files import check_language, report_writers, text_writer
+from tabattn.output.report.html import render_html
 from tabattn.output.results import ResultFiles, csv_writer, result_writers
 from tabattn.parameters import check_parameters
 from tabattn.pooling import (
@@ -66,6 +72,8 @@ from tabattn.pooling import (
     subset_table,
 )
 from tabattn.progress import Job
+from tabattn.reporting import report_of
+from tabattn.table.distributions import Distribution, distributions_of
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import Problem, split_target
 from tabattn.table.reading import read_any
@@ -75,6 +83,8 @@ from tabattn.table.subsets import class_subsets, level_subsets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+N_SHOWN_ROWS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +117,9 @@ class Ranking(ResultFiles):
             were.
         held_out: Which rows were held out, in words.
         shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
+        fdr: Rate of false discoveries among the columns that are selected.
+        distributions: How the cells of each column are distributed, over all rows.
+        sampled: Positions in the table of some held-out rows that a report shows; with folds, of some of all rows.
     """
 
     table: ImportanceTable
@@ -131,6 +144,9 @@ class Ranking(ResultFiles):
     by_level: pd.DataFrame | None = None
     held_out: str = ""
     shortened: tuple[str, ...] = ()
+    fdr: float = 0.1
+    distributions: tuple[Distribution, ...] = ()
+    sampled: Array = field(default_factory=lambda: np.arange(0))
 
     @property
     def comparison(self) -> pd.DataFrame:
@@ -170,6 +186,37 @@ class Ranking(ResultFiles):
         """
         write_atomic(Path(path), csv_writer(self.table, excel_safe=excel_safe))
 
+    def report(self, *, language: Language = "en", command: str = "") -> Report:
+        """Return what a report says: the answer, whether to trust it, the ranking, and what pages of columns show.
+
+        Args:
+            language: Of its words: "en" or "ko".
+            command: The command that makes it again; empty where there is none.
+
+        Raises:
+            ParameterError: There are no words in this language.
+        """
+        check_language(language)
+        return report_of(self, language=language, command=command)
+
+    def to_html(self, path: str | Path, *, language: Language = "en") -> None:
+        """Write the report as one page that needs nothing else, atomically.
+
+        Args:
+            path: Where to.
+            language: Of its words: "en" or "ko".
+
+        Raises:
+            OutputError: The file can't be written.
+            ParameterError: There are no words in this language.
+        """
+        write_atomic(Path(path), text_writer(render_html(self.report(language=language))))
+
+    def _repr_html_(self) -> str:
+        """Return the report in a frame, for notebooks."""
+        page = html.escape(render_html(self.report()), quote=True)
+        return f'<iframe srcdoc="{page}" style="width:100%;height:40rem;border:0" title="tabattn"></iframe>'
+
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the ranking as bars.
 
@@ -184,7 +231,27 @@ class Ranking(ResultFiles):
         return plot_importance(self.table, ax)
 
     @override
-    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+    def write(
+        self, directory: str | Path, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+    ) -> None:
+        """Write all tables, plots, the report and the model, or none of them.
+
+        Args:
+            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
+            excel_safe: See `tabattn.output.results.csv_writer`.
+            language: Language of the report: "en" or "ko".
+            command: The command that makes it again, for the report; empty where there is none.
+
+        Raises:
+            OutputError: A file can't be written.
+            ParameterError: There are no words in this language.
+        """
+        write_all(Path(directory), self.writers(excel_safe=excel_safe, language=language, command=command))
+
+    @override
+    def writers(
+        self, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+    ) -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_attention, plot_history, warn_of_missing_glyphs
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
@@ -207,7 +274,11 @@ class Ranking(ResultFiles):
             "attention": lambda: plot_attention(self.mean_attention),
             "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
         }
-        return result_writers(tables, plots, excel_safe=excel_safe) | {"model.tabattn": self.estimator.save}
+        return (
+            result_writers(tables, plots, excel_safe=excel_safe)
+            | report_writers(self.report(language=language, command=command))
+            | {"model.tabattn": self.estimator.save}
+        )
 
 
 @torch_defaults()
@@ -444,6 +515,9 @@ def rank(
         by_class=subset_table(parts, subsets, range(len(classes))) if classes else None,
         by_level=subset_table(parts, subsets, range(len(classes), len(subsets))) if levels else None,
         held_out=rule.in_words(splits, links),
+        fdr=float(fdr),
+        distributions=distributions_of(table),
+        sampled=_sampled(splits, random_state),
         shortened=tuple(dict.fromkeys([*job.shortened, *itertools.chain.from_iterable(p.shortened for p in parts)])),
     )
 
@@ -495,6 +569,13 @@ def _without(
     parts = _analysed(plan, splits, estimator, job)
     units = units_of(table.schema, groups) if len(parts) > 1 else parts[0].units
     return importance_table(units, pooled_scores(parts), pooled_permutation(parts))
+
+
+def _sampled(splits: Sequence[Split], random_state: int) -> Array:
+    """Return the positions of some held-out rows, in their order."""
+    held_out = np.concatenate([split.held_out for split in splits])
+    chosen = np.random.default_rng(random_state).permutation(len(held_out))[:N_SHOWN_ROWS]
+    return np.sort(held_out[chosen])
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

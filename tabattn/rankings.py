@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 from typing_extensions import override
 
+from tabattn.choices import Language
 from tabattn.errors import ParameterError
+from tabattn.files import write_all
 from tabattn.importance.table import ImportanceTable
 from tabattn.output.results import ResultFiles, csv_writer
 from tabattn.ranking import Ranking, check_time_limit, rank
@@ -49,13 +51,22 @@ class Rankings(ResultFiles):
         }
 
     @override
-    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+    def writers(
+        self, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+    ) -> dict[str, Callable[[Path], None]]:
         """Return what writes the results of each target to a folder of its own, and `importance_of_targets.csv`."""
         writers = {"importance_of_targets.csv": csv_writer(self.table, excel_safe=excel_safe)}
         for target, folder in self.folders.items():
-            own = self.by_target[target].writers(excel_safe=excel_safe)
+            own = self.by_target[target].writers(excel_safe=excel_safe, language=language, command=command)
             writers |= {f"{folder}/{name}": write for name, write in own.items()}
         return writers
+
+    @override
+    def write(
+        self, directory: str | Path, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+    ) -> None:
+        """Write all results of each target, or none of them, see `Ranking.write`."""
+        write_all(Path(directory), self.writers(excel_safe=excel_safe, language=language, command=command))
 
 
 def rank_targets(

@@ -24,6 +24,9 @@ FAST: dict[str, Any] = {
 DATA = Path(__file__).parents[1] / "data"
 FILES = {
     "manifest.json",
+    "report.html",
+    "report.json",
+    "report.md",
     "importance.csv",
     "comparison.csv",
     "diagnostics.csv",

@@ -1,0 +1,336 @@
+"""What a report says, before it looks like anything: one frozen object that pages, JSON and Markdown are made of."""
+
+import base64
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from tabattn.arrays import Array
+from tabattn.choices import Language
+
+State: TypeAlias = Literal["good", "warning", "serious", "note"]
+N_DIGITS, MAX_BYTE = 5, 255
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing to know before the ranking is trusted.
+
+    Args:
+        name: What it is about.
+        value: The answer, in a few words.
+        note: What stands behind it.
+        state: How good that is.
+    """
+
+    name: str
+    value: str
+    note: str = ""
+    state: State = "note"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A finding.
+
+    Args:
+        code: What it is.
+        state: How serious it is.
+        title: The same in a few words.
+        message: The same in sentences, with what to do.
+        columns: Names of the columns that it is about.
+    """
+
+    code: str
+    state: State
+    title: str
+    message: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What is predicted with each value of a column, beside the data.
+
+    Args:
+        values: Values of the column.
+        prediction: Mean prediction if all rows had the value.
+        low: Around which nine tenths of the rows are.
+        high: Below which nine tenths of the rows are.
+        target: Mean of the target of the rows near the value.
+        n_rows: Their number.
+        is_ordered: Whether the values go up.
+    """
+
+    values: tuple[str, ...]
+    prediction: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    target: tuple[float, ...]
+    n_rows: tuple[int, ...]
+    is_ordered: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often values of a column occur.
+
+    Args:
+        labels: Edges of bins, or levels.
+        counts: Number of cells of each.
+        is_ordered: Whether these are bins.
+        n_missing: Number of missing cells.
+        n_others: Number of cells of other levels.
+    """
+
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+    is_ordered: bool
+    n_missing: int
+    n_others: int
+
+
+@dataclass(frozen=True)
+class ReportedColumn:
+    """One row of the ranking, and what its page shows.
+
+    Args:
+        rank: From 1 on.
+        feature: Name of the column or group.
+        kind: What it holds.
+        unit: Its unit; empty where it has none.
+        importance: Fraction of the total score.
+        std: Standard deviation over members.
+        ci_low: Between which its importance lies.
+        ci_high: The same, from above.
+        permutation: Fall of the held-out score when it is permuted.
+        permutation_std: Standard deviation of that over shuffles.
+        permutation_rank: Rank by it.
+        p_value: Of the test of what it adds to the others.
+        q_value: Least rate of false discoveries at which it is selected.
+        selected: Whether it is.
+        conditional: Rise of the loss when its cell is drawn given the others.
+        sampler_fit: How much of it the others explain.
+        direction: Which way it acts.
+        effect: By how much.
+        effect_on: Class whose probability that is; empty for numbers.
+        same_as: Columns that say the same.
+        acts_with: Columns that it acts together with.
+        curve: Its effect; None where there is none.
+        counts: Its distribution; None for a group.
+        by_part: Name of each class or level, and the importance of the column in it.
+    """
+
+    rank: int
+    feature: str
+    kind: str
+    unit: str
+    importance: float
+    std: float
+    ci_low: float
+    ci_high: float
+    permutation: float
+    permutation_std: float
+    permutation_rank: int | None
+    p_value: float
+    q_value: float
+    selected: bool | None
+    conditional: float
+    sampler_fit: float
+    direction: str
+    effect: float
+    effect_on: str
+    same_as: tuple[str, ...] = ()
+    acts_with: tuple[str, ...] = ()
+    curve: Curve | None = None
+    counts: Counts | None = None
+    by_part: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """An array of numbers from 0 on, in steps of a 255th of the largest: a byte each, however many there are.
+
+    Args:
+        array: The numbers, at least 0.
+    """
+
+    array: Array
+
+    def to_json(self) -> dict[str, Any]:
+        """Return shape, largest number, and the bytes in base64."""
+        largest = float(self.array.max(initial=0.0))
+        steps = np.rint(self.array / largest * MAX_BYTE) if largest > 0 else np.zeros_like(self.array)
+        text = base64.b64encode(steps.astype(np.uint8).tobytes()).decode("ascii")
+        return {"shape": list(self.array.shape), "largest": _number(largest), "bytes": text}
+
+
+@dataclass(frozen=True, eq=False)
+class ReportedAttention:
+    """Attention of CLS to the columns.
+
+    Args:
+        names: Names of the columns.
+        by_head: Averaged over rows, shape (member, layer, head, column).
+        by_row: Averaged over members, layers and heads, shape (row, column).
+        epochs: Numbers of the epochs.
+        by_epoch: In eval mode, shape (epoch, column).
+        best_epoch: Whose weights were kept.
+    """
+
+    names: tuple[str, ...]
+    by_head: Packed
+    by_row: Packed
+    epochs: tuple[int, ...]
+    by_epoch: Packed
+    best_epoch: int
+
+
+@dataclass(frozen=True, eq=False)
+class ReportedRows:
+    """Some rows that were held out.
+
+    Args:
+        numbers: Their numbers, as people count.
+        target: Their target.
+        prediction: What is predicted of them.
+        scores: Importance of each column of the ranking for each row, shape (row, column).
+        cells: Their cells, of the first columns of the ranking.
+    """
+
+    numbers: tuple[str, ...]
+    target: tuple[str, ...]
+    prediction: tuple[str, ...]
+    scores: Packed
+    cells: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two columns that may act together.
+
+    Args:
+        first: Name of a column.
+        second: Name of the other.
+        interaction: How much of the score they have together.
+        p_value: Of its test.
+        selected: Whether it is selected.
+    """
+
+    first: str
+    second: str
+    interaction: float
+    p_value: float
+    selected: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the way to the smallest set of columns that suffices.
+
+    Args:
+        removed: The column that goes; empty for the first step.
+        n_left: Number of columns left.
+        loss: Loss with these.
+        kept: Fraction of the gain that they keep.
+        is_sufficient: Whether they predict as well as all.
+    """
+
+    removed: str
+    n_left: int
+    loss: float
+    kept: float
+    is_sufficient: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """Scores of a model on held-out rows.
+
+    Args:
+        name: Which model.
+        scores: Name and value of each score.
+    """
+
+    name: str
+    scores: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that a report says.
+
+    Args:
+        language: Of its words.
+        title: What it is of.
+        question: What is asked.
+        answer: The answer, in sentences.
+        score_name: What permutation importance is a fall of.
+        target: Name of the target.
+        unit: Unit of the effects; empty where it is not known.
+        facts: What to know before it is trusted.
+        remarks: The findings.
+        columns: The ranking, rank 1 first.
+        models: Scores of models.
+        agreement: Name and value of each measure of agreement with permutation importance.
+        attention: Attention; None where it is not known.
+        rows: Some held-out rows; None where there are none.
+        pairs: Pairs of columns that were tested.
+        steps: Backward elimination.
+        settings: Name and value of each setting, and of each version.
+        command: The command that makes it again; empty where it is not known.
+    """
+
+    language: Language
+    title: str
+    question: str
+    answer: tuple[str, ...]
+    score_name: str
+    target: str
+    unit: str
+    facts: tuple[Fact, ...]
+    remarks: tuple[Remark, ...]
+    columns: tuple[ReportedColumn, ...]
+    models: tuple[Model, ...]
+    agreement: tuple[tuple[str, float], ...] = ()
+    attention: ReportedAttention | None = None
+    rows: ReportedRows | None = None
+    pairs: tuple[Pair, ...] = ()
+    steps: tuple[Step, ...] = ()
+    settings: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    command: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content as JSON holds it: numbers with five digits, null for those that are none."""
+        content: dict[str, Any] = as_json(self)
+        return content
+
+
+def as_json(value: Any) -> Any:
+    """Return data classes as dictionaries, and numbers with five digits; null where they are none.
+
+    Args:
+        value: A report, or a part of one.
+
+    Example:
+        >>> as_json(Fact("score", "0.9")), as_json([1 / 3, float("nan")])
+        ({'name': 'score', 'value': '0.9', 'note': '', 'state': 'note'}, [0.33333, None])
+    """
+    if isinstance(value, Packed):
+        return value.to_json()
+    if is_dataclass(value):
+        return {each.name: as_json(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, str | bool | int | Enum) or value is None:
+        return value
+    if isinstance(value, float):
+        return _number(value)
+    assert isinstance(value, Sequence), f"a report holds no {type(value)}"
+    return [as_json(each) for each in value]
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.{N_DIGITS}g}") if math.isfinite(value) else None

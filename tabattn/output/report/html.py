@@ -1,0 +1,117 @@
+"""The report as one page: no file beside it, nothing loaded from elsewhere."""
+
+import json
+import math
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from tabattn.errors import printable
+from tabattn.output.report.content import Report, ReportedColumn
+from tabattn.output.report.words import WORDS, say
+
+HEADS = (
+    ("rank", "rank"), ("column", "column"), ("kind", "kind"), ("importance", "importance"), ("95 %", "95 %"),
+    ("direction", "direction"), ("effect", "effect"), ("adds to the others", "adds to the others"),
+    ("permutation", "permutation"), ("permutation rank", "permutation rank"), ("gap", "gap"),
+)  # fmt: skip
+READING = (
+    "Importance is the fraction of the model's skill that goes with what attention reads from a column; bars show "
+    "it, whiskers where it lies in 95 of 100 tables.",
+    "“Adds to the others” is a test: yes means that the column helps even when all others are known. Of two columns "
+    "that say the same, neither adds much.",
+    "Permutation importance judges the ranking: where the ranks differ much, look at both.",
+    "Neither is a cause: a column that goes with the true cause may stand in for it.",
+)
+ARROWS = {"up": "↑", "down": "↓", "peak": "∩", "valley": "∪", "levels": "≠", "none": "–"}
+BAR_WIDTH, BAR_HEIGHT, LEAST_Q = 110, 14, 0.001
+
+
+def render_html(report: Report) -> str:
+    """Return the page.
+
+    Names are text wherever they stand: in the markup by escaping, in the data because a page takes no markup from it.
+
+    Args:
+        report: The content.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_seen, trim_blocks=True, lstrip_blocks=True
+    )
+    most = max((_upper(column) for column in report.columns), default=1.0) or 1.0
+    environment.globals |= {
+        "say": lambda text: say(report.language, text),
+        "number": number,
+        "signed": _signed,
+        "between": _between,
+        "q_value": lambda value: f"< {LEAST_Q}" if value < LEAST_Q else f"= {value:.2g}",
+        "arrow": lambda direction: ARROWS.get(direction, ""),
+        "bar": lambda column: _bar(column, most),
+    }
+    page: str = environment.from_string(_part("report.html.j2")).render(
+        report=report,
+        heads=HEADS,
+        reading=READING,
+        style=Markup(_part("report.css")),
+        script=Markup(_part("report.js")),
+        content=_json(report.to_json()),
+        words=_json(dict(WORDS[report.language])),
+    )
+    return page
+
+
+def number(value: float | None) -> str:
+    """Return a number with three digits, nothing for none.
+
+    Args:
+        value: The number.
+
+    Example:
+        >>> number(0.12345), number(float("nan")), number(123456.0)
+        ('0.123', '', '1.23e+05')
+    """
+    return "" if value is None or not math.isfinite(value) else f"{value:.3g}"
+
+
+def _part(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _json(content: Any) -> Markup:
+    """Return JSON that ends no script and begins no comment, whatever is in it."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup("".join(each if each.isprintable() and each not in "<>&" else _escaped(each) for each in text))
+
+
+def _escaped(letter: str) -> str:
+    return json.dumps(letter)[1:-1] if letter not in "<>&" else f"\\u{ord(letter):04x}"
+
+
+def _seen(value: Any) -> Any:
+    """Return text with what can't be seen as escapes."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}" if math.isfinite(value) else ""
+
+
+def _between(low: float, high: float) -> str:
+    return f"{low:.3f} – {high:.3f}" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def _upper(column: ReportedColumn) -> float:
+    return max(column.importance, column.ci_high if math.isfinite(column.ci_high) else 0.0)
+
+
+def _bar(column: ReportedColumn, most: float) -> Markup:
+    """Return a bar, with a whisker over the interval."""
+    width = BAR_WIDTH * max(0.0, column.importance) / most
+    whisker = ""
+    if math.isfinite(column.ci_low) and math.isfinite(column.ci_high):
+        low, high = (BAR_WIDTH * max(0.0, each) / most for each in (column.ci_low, column.ci_high))
+        whisker = f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="7" y2="7"/>'
+    shape = f'<rect class="first" width="{width:.1f}" height="{BAR_HEIGHT - 4}" y="2"/>'
+    return Markup(f'<svg aria-hidden="true" width="{BAR_WIDTH}" height="{BAR_HEIGHT}">{shape}{whisker}</svg>')

@@ -1,0 +1,123 @@
+"""The words of a report in other languages, by the English ones."""
+
+from collections.abc import Mapping
+
+from tabattn.choices import Language
+
+KOREAN: Mapping[str, str] = {
+    # answer
+    "What drives {target}?": "무엇이 {target}을(를) 좌우하는가?",
+    "Which columns drive {target}?": "{target}을(를) 좌우하는 변수",
+    "{n} of {total} columns add something to the others in predicting {target}: {names}.": (
+        "변수 {total}개 중 {n}개가 다른 변수에 더해 {target} 예측에 기여합니다: {names}."
+    ),
+    "No column can be shown to add something to the others.": "다른 변수에 더해 기여한다고 말할 수 있는 변수가 없습니다.",
+    "The first by importance: {names}.": "중요도 상위 변수: {names}.",
+    "Do not trust this ranking: the model predicts no better than a constant.": (
+        "이 순위를 믿지 마십시오. 모델의 예측이 상수보다 낫지 않습니다."
+    ),
+    "{n} columns suffice to predict as well as all: {names}.": "다음 {n}개 변수만으로 전체만큼 예측합니다: {names}.",
+    "{first} and {second} act together.": "{first}와(과) {second}은(는) 함께 작용합니다.",
+    "{feature} and {others} carry the same information.": "{feature}와(과) {others}은(는) 같은 정보를 담고 있습니다.",
+    "up": "증가", "down": "감소", "peak": "중간에서 최대", "valley": "중간에서 최소",
+    "levels": "수준별 차이", "none": "뚜렷하지 않음",
+    # trust
+    "Can it be trusted?": "믿어도 되는가?",
+    "Prediction": "예측력",
+    "constant {dummy}, gradient boosting {boosting}": "상수 {dummy}, 그래디언트 부스팅 {boosting}",
+    "Held-out rows": "검증에 쓴 행",
+    "{n} rows": "{n}개 행",
+    "{n_train} rows fitted": "학습에 쓴 행 {n_train}개",
+    "Agreement with permutation importance": "순열 중요도와의 일치도",
+    "Spearman; ranks of permutation importance ± {error}": "스피어만 상관; 순열 중요도 순위 오차 ± {error}",
+    "Spearman": "스피어만 상관",
+    "Columns selected": "선택된 변수",
+    "rate of false discoveries {fdr}": "거짓 발견율 {fdr}",
+    "Findings": "진단",
+    "{serious} serious, {warnings} warnings, {notes} notes": "심각 {serious}, 경고 {warnings}, 참고 {notes}",
+    "nothing found": "발견된 문제 없음",
+    "Time": "시간",
+    "shortened by the time limit": "시간 제한으로 축소됨",
+    "serious": "심각", "warning": "경고", "note": "참고", "good": "양호",
+    # headings
+    "Which columns?": "어떤 변수인가?", "What else to know": "그 밖에 알아 둘 것", "One column": "변수 상세",
+    "Where does the model look?": "모델은 어디에 주목하는가?", "When was the driver found?": "언제 원인을 찾았는가?",
+    "Do both rankings agree?": "두 순위가 일치하는가?", "Which act together?": "함께 작용하는 변수",
+    "Which suffice?": "충분한 최소 변수 집합", "Held-out scores": "검증 점수", "Settings": "설정",
+    "The command that makes this again": "같은 결과를 다시 만드는 명령",
+    # table
+    "rank": "순위", "column": "변수", "kind": "종류", "importance": "중요도", "95 %": "95 % 구간",
+    "direction": "방향", "effect": "효과", "adds to the others": "추가 기여", "permutation": "순열 중요도",
+    "permutation rank": "순열 순위", "gap": "순위 차", "yes": "예", "no": "아니오",
+    "Find a column": "변수 찾기", "selected only": "선택된 변수만", "{shown} of {total} columns shown":
+    "변수 {total}개 중 {shown}개 표시", "Sort by {name}": "{name} 기준 정렬", "page of {feature}": "{feature} 상세",
+    "numeric": "숫자", "boolean": "참/거짓", "categorical": "범주", "datetime": "날짜·시각", "duration": "기간",
+    "text": "텍스트", "group": "묶음",
+    # page of a column
+    "previous": "이전", "next": "다음", "close": "닫기",
+    "Effect on the prediction": "예측에 미치는 효과", "prediction if all rows had the value": "모든 행이 이 값일 때의 예측",
+    "mean target of the rows near it": "이 값 근처 행들의 실제 평균", "four of five rows": "행의 80 % 범위",
+    "Distribution": "분포", "missing": "결측", "others": "그 외", "rows": "행",
+    "Attention by layer and head": "층·헤드별 주의 집중(어텐션)", "layer": "층", "head": "헤드", "member": "구성 모델",
+    "all": "전체", "Attention over epochs": "에폭별 주의 집중(어텐션)", "epoch": "에폭", "best epoch": "최적 에폭",
+    "Rows where it mattered most": "가장 크게 작용한 행", "row": "행", "target": "목표값", "prediction": "예측값",
+    "cell": "셀 값", "score": "점수", "Says the same as": "같은 정보를 담은 변수", "Acts together with":
+    "함께 작용하는 변수", "By class and level": "클래스·수준별 중요도", "how much of it the others explain":
+    "다른 변수로 설명되는 정도", "rise of the loss when drawn given the others": "조건부 대체 시 손실 증가",
+    "p-value": "p값", "q-value": "q값",
+    # sections
+    "view": "보기", "heads": "헤드별", "one row": "행 하나", "mean over held-out rows": "검증 행 평균",
+    "rank by attention": "어텐션 순위", "rank by permutation importance": "순열 중요도 순위",
+    "far apart": "차이가 큰 변수", "first": "첫째", "second": "둘째", "interaction": "상호작용",
+    "removed": "제거한 변수", "columns left": "남은 변수 수", "loss": "손실", "kept": "유지된 이득",
+    "model": "모델", "dark": "어둡게", "light": "밝게", "print": "인쇄", "attention": "어텐션",
+    "These numbers are attention of CLS before dropout; importance is what the loss says of it.": (
+        "이 값은 드롭아웃 이전 CLS의 어텐션이며, 중요도는 손실로 확인한 값입니다."
+    ),
+    "Scripts are off: the table and the findings are complete, the pictures need them.": (
+        "스크립트가 꺼져 있습니다. 표와 진단은 모두 보이지만 그림은 스크립트가 필요합니다."
+    ),
+    "How to read it": "읽는 법",
+    "Importance is the fraction of the model's skill that goes with what attention reads from a column; bars show "
+    "it, whiskers where it lies in 95 of 100 tables.": (
+        "중요도는 모델 예측력 중 해당 변수에서 어텐션이 읽은 정보에 따른 비율입니다. 막대가 그 값이고, 수염은 표 100개 중 95개에서 "
+        "값이 놓이는 범위입니다."
+    ),
+    "“Adds to the others” is a test: yes means that the column helps even when all others are known. Of two columns "
+    "that say the same, neither adds much.": (
+        "‘추가 기여’는 검정입니다. ‘예’는 다른 변수를 모두 알아도 이 변수가 도움이 된다는 뜻입니다. 같은 정보를 담은 두 변수는 둘 다 "
+        "‘아니오’일 수 있습니다."
+    ),
+    "Permutation importance judges the ranking: where the ranks differ much, look at both.": (
+        "순열 중요도는 이 순위를 검증하는 기준입니다. 두 순위가 크게 다르면 둘 다 확인하십시오."
+    ),
+    "Neither is a cause: a column that goes with the true cause may stand in for it.": (
+        "어느 것도 인과를 뜻하지 않습니다. 진짜 원인과 함께 움직이는 변수가 대신 나타날 수 있습니다."
+    ),
+    # findings
+    "rows_in_blocks": "행이 묶음(로트, 장비 등)으로 연결되어 있습니다", "rows_in_time": "행이 시간 순서로 서로 닮았습니다",
+    "leak": "목표값을 그대로 드러내는 변수가 있습니다", "second_measurement": "목표값의 재측정으로 보이는 변수가 있습니다",
+    "no_better_than_constant": "모델이 상수보다 낫지 않습니다", "far_behind_boosting": "부스팅보다 크게 뒤처집니다",
+    "same_columns": "같은 정보를 담은 변수들이 있습니다", "identifier": "번호나 이름으로 보이는 변수가 있습니다",
+    "constant": "값이 하나뿐인 변수가 있습니다", "few_rows": "변수 수에 비해 행이 적습니다",
+    "rare_classes": "드문 클래스가 있습니다", "imbalance": "클래스가 불균형합니다",
+    "wide_target": "목표값의 범위가 매우 넓습니다", "absence_is_signal": "결측 여부가 목표값과 관련됩니다",
+    "unsettled_ranks": "순위가 안정적이지 않습니다", "outside_range": "학습 범위를 벗어난 값이 있습니다",
+    "empty_rows": "빈 행이 있습니다", "worse_than_training": "학습 때보다 예측이 나쁩니다",
+}  # fmt: skip
+WORDS: Mapping[Language, Mapping[str, str]] = {"en": {}, "ko": KOREAN}
+
+
+def say(language: Language, text: str, **values: object) -> str:
+    """Return a text in a language, filled with values.
+
+    Args:
+        language: "en" or "ko".
+        text: The English text.
+        values: What to fill in.
+
+    Example:
+        >>> say("ko", "rank"), say("en", "{shown} of {total} columns shown", shown=1, total=2)
+        ('순위', '1 of 2 columns shown')
+    """
+    return WORDS[language].get(text, text).format(**values)
