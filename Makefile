@@ -4,7 +4,7 @@ BIN := .venv/bin
 BASE := .venv/.base
 INSTALLED := .venv/.installed
 
-.PHONY: demo browser test fast lowest lint types layers check data clean
+.PHONY: demo browser docs test fast lowest lint types layers check data clean
 
 demo: $(BASE)  ## Rank the columns of a simulated coating line; the report is demo/report.html.
 	$(BIN)/tabattn rank data/process.csv --target thickness_um --out demo
@@ -24,6 +24,9 @@ lowest:  ## The same with the lowest versions that pyproject.toml allows.
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[dev]'
 	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -n 2 --dist worksteal -m "not slow"
 
+docs: $(INSTALLED)  ## The documentation as a site in docs/build.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/build
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,14 +37,14 @@ types: $(INSTALLED)
 layers: $(INSTALLED)
 	$(BIN)/lint-imports
 
-check: lint types layers  ## Everything that CI runs.
+check: lint types layers docs  ## Everything that CI runs.
 	$(MAKE) test
 
 data: $(INSTALLED)  ## Write the tables of data/ again.
 	$(BIN)/python data/make_data.py
 
 clean:
-	rm -rf .venv .venv-lowest demo
+	rm -rf .venv .venv-lowest demo docs/build
 
 $(BASE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

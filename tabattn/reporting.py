@@ -87,8 +87,7 @@ def _answer(ranking: "Ranking", columns: Sequence[ReportedColumn], language: Lan
         return
     selected = [each for each in columns if each.selected]
     first = selected or list(columns)
-    names = ", ".join(_with_direction(each, language) for each in first[:N_NAMED])
-    names += ", …" if len(first) > N_NAMED else ""
+    names = _some([_with_direction(each, language) for each in first], N_NAMED, language)
     if selected:
         yield say(
             language,
@@ -101,14 +100,21 @@ def _answer(ranking: "Ranking", columns: Sequence[ReportedColumn], language: Lan
     steps = ranking.sufficient_set
     needed = sufficient_features(steps)
     if 0 < len(needed) < len(steps) - 1:
-        shown = ", ".join(needed[::-1][: 2 * N_NAMED]) + (", …" if len(needed) > 2 * N_NAMED else "")
+        shown = _some(needed[::-1], 2 * N_NAMED, language)
         yield say(language, "{n} columns suffice to predict as well as all: {names}.", n=len(needed), names=shown)
     for row in _rows(ranking.interactions[ranking.interactions["selected"].astype(bool)].head(1)):
         yield say(language, "{first} and {second} act together.", first=row.feature_1, second=row.feature_2)
     twin = next((each for each in columns if each.same_as), None)
     if twin is not None:
         said = "{feature} and {others} carry the same information."
-        yield say(language, said, feature=twin.feature, others=", ".join(twin.same_as[:N_NAMED]))
+        yield say(language, said, feature=twin.feature, others=_some(twin.same_as, N_NAMED, language))
+
+
+def _some(names: Sequence[str], n_shown: int, language: Language) -> str:
+    """Return the first names, and how many more there are."""
+    shown = ", ".join(names[:n_shown])
+    n_more = len(names) - n_shown
+    return say(language, "{names} and {n} more", names=shown, n=n_more) if n_more > 0 else shown
 
 
 def _with_direction(column: ReportedColumn, language: Language) -> str:

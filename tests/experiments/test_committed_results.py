@@ -44,7 +44,7 @@ def test_committed_summaries_follow_from_their_cells(
 def test_the_readme_says_when_its_numbers_are_stale() -> None:
     files = list(map(staleness, sorted(RESULTS.glob("*.csv"))))
     is_stale = any(each.other + each.unknown for each in files)
-    readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (RESULTS.parents[1] / "docs" / "measured.md").read_text(encoding="utf-8")
     assert ("numbers are stale" in readme) == is_stale
     lost = {commit for each in files for commit in each.lost_commits}
     assert all(commit in readme for commit in lost), "what can't be looked up is named"

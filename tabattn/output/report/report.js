@@ -116,7 +116,8 @@
   const effectPicture = (column) => {
     const curve = column.curve;
     if (!curve || !curve.values.length) return null;
-    const [width, height, left, bottom] = [380, 220, 52, 60];
+    const isLabelled = curve.is_ordered && curve.values.every((value) => value !== "" && Number.isFinite(Number(value)));
+    const [width, height, left, bottom] = [380, 220, 52, isLabelled ? 24 : 60];
     const n = curve.values.length;
     const y = scale([...curve.prediction, ...curve.low, ...curve.high, ...curve.target], height - bottom, 12);
     const numbers = curve.values.map(Number);
@@ -187,9 +188,9 @@
     return `rgb(${stops[i].map((v, k) => Math.round(v + (stops[i + 1][k] - v) * (at - i))).join(",")})`;
   };
   const heat = (label, rowNames, columnNames, cells) => {
-    const [cell, left, top] = [Math.max(14, Math.min(26, 700 / Math.max(1, columnNames.length))), 130, 110];
+    const [cell, left, top] = [Math.max(14, Math.min(26, 700 / Math.max(1, columnNames.length))), 130, 140];
     const most = Math.max(...cells.flat(), 1e-12);
-    const width = left + cell * columnNames.length + 20, height = top + 16 * rowNames.length + 8;
+    const width = left + cell * columnNames.length + 90, height = top + 16 * rowNames.length + 8;
     return picture(width, height, label,
       columnNames.map((name, i) => make("text", { x: left + (i + 0.6) * cell, y: top - 6, transform: `rotate(-60 ${left + (i + 0.6) * cell} ${top - 6})` }, shortened(name, 20), make("title", {}, name))),
       rowNames.map((name, r) => [make("text", { x: left - 6, y: top + 16 * r + 12, "text-anchor": "end" }, name),

@@ -17,6 +17,7 @@ KOREAN: Mapping[str, str] = {
         "이 순위를 믿지 마십시오. 모델의 예측이 상수보다 낫지 않습니다."
     ),
     "{n} columns suffice to predict as well as all: {names}.": "다음 {n}개 변수만으로 전체만큼 예측합니다: {names}.",
+    "{names} and {n} more": "{names} 외 {n}개",
     "{first} and {second} act together.": "{first}와(과) {second}은(는) 함께 작용합니다.",
     "{feature} and {others} carry the same information.": "{feature}와(과) {others}은(는) 같은 정보를 담고 있습니다.",
     "up": "증가", "down": "감소", "peak": "중간에서 최대", "valley": "중간에서 최소",
