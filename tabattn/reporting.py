@@ -26,6 +26,7 @@ from tabattn.output.report.content import (
     State,
     Step,
 )
+from tabattn.output.report.html import number
 from tabattn.output.report.words import say
 from tabattn.version import __version__
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 3, 40, 200, 40, 60
 MAX_ATTENTION_NUMBERS = 40_000_000
-GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE = 0.7, 0.4, 1e-6
+GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE = 0.7, 0.4, 5e-4
 PACKAGES = ("torch", "pandas", "scikit-learn", "lightning", "numpy")
 
 
@@ -350,4 +351,4 @@ def _as_float(value: Any) -> float:
 
 
 def _short(value: Any) -> str:
-    return "" if pd.isna(value) else "0" if abs(value) < NEGLIGIBLE else f"{float(value):.3g}"
+    return "" if pd.isna(value) else "0" if abs(value) < NEGLIGIBLE else number(float(value))

@@ -26,7 +26,8 @@ READING = (
     "Neither is a cause: a column that goes with the true cause may stand in for it.",
 )
 ARROWS = {"up": "↑", "down": "↓", "peak": "∩", "valley": "∪", "levels": "≠", "none": "–"}
-BAR_WIDTH, BAR_HEIGHT, LEAST_Q = 110, 14, 0.001
+BAR_WIDTH, BAR_HEIGHT, LEAST_Q = 90, 14, 0.001
+N_DIGITS, MIN_PLAIN, MAX_PLAIN = 3, 1e-4, 1e7
 
 
 def render_html(report: Report) -> str:
@@ -69,10 +70,14 @@ def number(value: float | None) -> str:
         value: The number.
 
     Example:
-        >>> number(0.12345), number(float("nan")), number(123456.0)
-        ('0.123', '', '1.23e+05')
+        >>> number(0.12345), number(float("nan")), number(32512.0), number(-1.2345e9)
+        ('0.123', '', '32500', '-1.23e+09')
     """
-    return "" if value is None or not math.isfinite(value) else f"{value:.3g}"
+    if value is None or not math.isfinite(value):
+        return ""
+    rounded = float(f"{value:.{N_DIGITS}g}")
+    is_long = abs(rounded) >= MAX_PLAIN or 0 < abs(rounded) < MIN_PLAIN
+    return f"{rounded:.{N_DIGITS - 1}e}" if is_long else f"{rounded:.15g}"
 
 
 def _part(name: str) -> str:
@@ -95,7 +100,7 @@ def _seen(value: Any) -> Any:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3g}" if math.isfinite(value) else ""
+    return f"{'+' * (value > 0)}{number(value)}"
 
 
 def _between(low: float, high: float) -> str:

@@ -22,7 +22,7 @@
     if (value === null || value === undefined) return "";
     if (value === 0) return "0";
     const size = Math.abs(value);
-    return size >= 1e5 || size < 1e-3 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
+    return size >= 1e7 || size < 1e-4 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
   };
   const shortened = (text, length = 22) => {
     const letters = [...text];
