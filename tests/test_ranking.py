@@ -39,6 +39,8 @@ from tabattn.table.schema import Kind
 from tabattn.table.splits import Split
 from tests.conftest import DATA, FILES, files
 
+TINY: dict[str, Any] = {"n_repeats": 1, "n_members": 1, "n_layers": 1, "d_token": 4}
+
 
 @pytest.fixture(scope="module")
 def ranking() -> Ranking:
@@ -271,20 +273,21 @@ def test_a_lot_that_says_the_target_is_a_leak_and_so_is_a_copy_behind_many_other
     y = rng.normal(size=60)[lots]
     table = pd.DataFrame({"lot": [f"L{lot}" for lot in lots], "x": rng.normal(size=300), "y": y})
     with pytest.warns(LeakWarning, match="'lot': alone enough"):
-        rank(table, "y", max_epochs=1, n_repeats=1)
+        rank(table, "y", max_epochs=1, **TINY)
     reasons = table.assign(y=np.where(y > 0, "scrap", "good"), lot=pd.Series("thick", index=table.index).where(y > 0))
     with pytest.warns(LeakWarning, match="'lot': alone enough"):
-        rank(reasons, "y", max_epochs=1, n_repeats=1)
+        rank(reasons, "y", max_epochs=1, **TINY)
     copies = pd.DataFrame({f"copy {i}": y * (i + 1) for i in range(8)}).assign(y=y)
     with pytest.warns(LeakWarning, match="'copy 0', .*'copy 7': alone enough"):
-        rank(copies, "y", max_epochs=1, n_repeats=1)
+        rank(copies, "y", max_epochs=1, **TINY)
 
 
-@pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas], ids=["polars", "pyarrow"])
-def test_tables_of_other_packages_give_the_same_ranking(convert: Callable[[pd.DataFrame], object]) -> None:
+def test_tables_of_other_packages_give_the_same_ranking() -> None:
     table = pd.read_csv(DATA / "wine.csv")
-    ours, theirs = (rank(each, "cultivar", max_epochs=2, n_repeats=1).table for each in (table, convert(table)))
-    pd.testing.assert_frame_equal(ours, theirs)
+    packages = (pd.DataFrame, pl.from_pandas, pa.Table.from_pandas)
+    ours, *theirs = (rank(convert(table), "cultivar", max_epochs=2, **TINY).table for convert in packages)
+    for each in theirs:
+        pd.testing.assert_frame_equal(ours, each)
 
 
 def test_what_is_no_table_is_refused() -> None:
@@ -325,7 +328,8 @@ def test_arguments_out_of_range_are_refused(arguments: dict[str, float], message
 
 @pytest.mark.slow
 def test_friedmans_five_drivers_lead_both_rankings() -> None:
-    table = rank(DATA / "friedman.csv", "y", n_members=4, d_token=16, n_layers=2, n_repeats=3).table
+    rows = pd.read_csv(DATA / "friedman.csv").head(600)
+    table = rank(rows, "y", n_members=2, d_token=16, n_layers=2, n_repeats=3, max_epochs=20, learning_rate=1e-2).table
     drivers = {"x1", "x2", "x3", "x4", "x5"}
     assert set(table["feature"][:5]) == drivers
     assert set(table.sort_values("permutation_rank")["feature"][:5]) == drivers
@@ -333,7 +337,9 @@ def test_friedmans_five_drivers_lead_both_rankings() -> None:
 
 @pytest.mark.slow
 def test_the_true_drivers_of_the_process_lead_both_rankings() -> None:
-    ranking = rank(DATA / "process.csv", "thickness_um", n_members=4, d_token=16, n_layers=2, n_repeats=3)
+    rows = pd.read_csv(DATA / "process.csv").head(1000)
+    sizes: dict[str, Any] = {"n_members": 4, "d_token": 16, "n_layers": 2, "max_epochs": 30, "learning_rate": 5e-3}
+    ranking = rank(rows, "thickness_um", **sizes, n_repeats=3)
     drivers = {
         "line_speed_m_min", "oven_temperature_c", "pump_pressure_bar", "viscosity_mpas", "resin_supplier",
         "nozzle_age_h",
@@ -625,12 +631,13 @@ def test_a_column_of_too_many_levels_is_refused() -> None:
 
 
 def test_several_targets_are_ranked_each_without_the_others(tmp_path: Path) -> None:
+    tiny = TINY | {"d_token": 8, "max_epochs": 20, "learning_rate": 0.02}
     table = machines().rename(columns={"y": "길이 / mm"}).drop(columns="w")
     table["gloss"] = table["gas"] + 0.1 * table["길이 / mm"]
-    found = rank_targets(table, ["gloss", "길이 / mm"], **SMALL)
+    found = rank_targets(table, ["gloss", "길이 / mm"], **tiny)
     assert found.table.columns[0] == "target"
     assert len(found.table) == 8
-    alone = rank(table.drop(columns="길이 / mm"), "gloss", **SMALL)
+    alone = rank(table.drop(columns="길이 / mm"), "gloss", **tiny)
     pd.testing.assert_frame_equal(found.by_target["gloss"].table, alone.table)
     found.write(tmp_path)
     written = {f"{folder}/{name}" for folder in ("1_gloss", "2_길이_mm") for name in FILES - {"manifest.json"}}

@@ -8,16 +8,21 @@ import pandas as pd
 
 from tests.conftest import DATA
 
+DRIVERS = {"wine": ["hue", "od280/od315_of_diluted_wines", "proline"], "diabetes": ["bmi", "bp", "s5"]}
 CATALOG_ENTRIES = {"wine": "cultivar,multiclass", "diabetes": "progression,regression"}
 OTHER_CODE = "0" * 12
 
 
-def write_catalog(directory: Path, *names: str) -> None:
-    """Write a directory for --data with tables of data/."""
+def write_catalog(directory: Path, *names: str, is_small: bool = False) -> None:
+    """Write a directory for --data with tables of data/, or with every second row and three columns of them."""
     lines = [f"{name},{name}.csv,{CATALOG_ENTRIES[name]}" for name in names]
     (directory / "catalog.csv").write_text("\n".join(["name,file,target,task", *lines, ""]), encoding="utf-8")
     for name in names:
-        (directory / f"{name}.csv").write_bytes((DATA / f"{name}.csv").read_bytes())
+        written = directory / f"{name}.csv"
+        written.write_bytes((DATA / written.name).read_bytes())
+        if is_small:
+            table = pd.read_csv(written)
+            table.loc[::2, [*DRIVERS[name], table.columns[-1]]].to_csv(written, index=False)
 
 
 def write_small_table(directory: Path) -> None:

@@ -5,7 +5,6 @@ import pytest
 
 from experiments import accuracy, every_table, whole_fit
 from experiments.machine import CODE
-from tests.conftest import DATA
 from tests.experiments.helpers import OTHER_CODE, read, replace_in, run_twice, write_catalog
 
 
@@ -74,11 +73,10 @@ def test_a_whole_fit_is_timed_and_scored_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_table_is_ranked_once(tmp_path: Path) -> None:
-    lines = (DATA / "wine.csv").read_text(encoding="utf-8").splitlines()
-    (tmp_path / "wine.csv").write_text("\n".join([lines[0], *lines[1::4]]), encoding="utf-8")
+    write_catalog(tmp_path, "wine", is_small=True)
     (tmp_path / "broken.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    catalog = "name,file,target,task\nwine,wine.csv,cultivar,multiclass\nbroken,broken.csv,b,regression\n"
-    (tmp_path / "catalog.csv").write_text(catalog, encoding="utf-8")
+    with (tmp_path / "catalog.csv").open("a", encoding="utf-8") as catalog:
+        catalog.write("broken,broken.csv,b,regression\n")
     out = tmp_path / "every_table.csv"
     run_twice(every_table.main, ["--data", str(tmp_path), "--max-epochs", "15", "--out", str(out)], out)
     results = read(out).set_index("table")

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +10,29 @@ import torch
 from experiments import agreement, contenders, holes, kinds
 from experiments.machine import CODE
 from experiments.splits import SplitTable
+from tabattn import TabAttnClassifier
 from tabattn.importance.methods import METHODS
 from tabattn.table.problem import Problem
 from tests.experiments.helpers import OTHER_CODE, read, replace_in, run_twice, write_catalog, write_small_table
 
 
 @pytest.mark.slow
-def test_agreement_is_measured_once_and_summed_up(tmp_path: Path) -> None:
-    write_catalog(tmp_path, "wine")
+def test_agreement_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = partial(TabAttnClassifier, n_layers=2, n_members=2, d_token=16, learning_rate=1e-2)
+    monkeypatch.setattr(agreement, "TabAttnClassifier", small)
+    write_small_table(tmp_path)
     out, fits, cells = tmp_path / "agreement.csv", tmp_path / "fits", tmp_path / "agreement_scores.csv"
-    command = f"--data {tmp_path} --tables wine --baseline-tables wine --seeds 0 1 --max-epochs 12 --keep-fits {fits}"
+    command = f"--data {tmp_path} --tables small --baseline-tables small --seeds 0 1 --max-epochs 12 --keep-fits {fits}"
     arguments = [*command.split(), "--out", str(out)]
     run_twice(agreement.main, arguments, cells)
-    assert sorted(path.name for path in fits.iterdir()) == [f"wine-{seed}-{CODE}.joblib" for seed in (0, 1)]
+    assert sorted(path.name for path in fits.iterdir()) == [f"small-{seed}-{CODE}.joblib" for seed in (0, 1)]
     assert (tmp_path / "agreement.png").stat().st_size > 10_000
     summary = read(out)
-    wine = summary[summary["table"] == "wine"].set_index(["model", "method"])
-    assert {method for model, method in wine.index if model == "tabattn"} >= {*METHODS, agreement.CEILING}
-    assert [method for model, method in wine.index if model != "tabattn"] == [agreement.CEILING, "mean"]
-    assert wine["spearman"][("tabattn", "contribution")] > 0.7
-    assert wine["stability"].between(-1, 1).all()
+    scores = summary[summary["table"] == "small"].set_index(["model", "method"])
+    assert {method for model, method in scores.index if model == "tabattn"} >= {*METHODS, agreement.CEILING}
+    assert [method for model, method in scores.index if model != "tabattn"] == [agreement.CEILING, "mean"]
+    assert scores["spearman"][("tabattn", "contribution")] > 0.7
+    assert scores["stability"].between(-1, 1).all()
 
     first = read(cells)
     first.assign(norm=np.nan).to_csv(cells, index=False)

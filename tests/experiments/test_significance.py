@@ -28,7 +28,8 @@ def test_shares_are_means_over_tables() -> None:
 
 @pytest.mark.slow
 def test_a_table_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(significance, "SMALL", significance.SMALL | {"max_epochs": 20})
+    small = {"n_members": 2, "n_layers": 1, "d_token": 16, "max_epochs": 20, "learning_rate": 1e-2}
+    monkeypatch.setattr(significance, "SMALL", small)
     monkeypatch.setattr(significance, "DESIGNS", ("ar1",))
     monkeypatch.setattr(significance, "N_OTHERS", 200)
     monkeypatch.setattr(significance, "N_FRESH", 300)

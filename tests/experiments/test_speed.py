@@ -31,9 +31,10 @@ def test_speed_says_what_was_not_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_overhead_measures_steps_and_readings(tmp_path: Path) -> None:
+def test_overhead_measures_steps_and_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overhead, "N_COLUMNS", 3)
     out = tmp_path / "overhead.csv"
-    sizes = "--step-rows 288 --read-rows 100 --memory-rows 100 --wide-rows 50 --wide-columns 5 --turns 1"
+    sizes = "--step-rows 257 --read-rows 20 --memory-rows 100 --wide-rows 20 --wide-columns 3 --turns 1"
     overhead.main([*sizes.split(), "--out", str(out)])
     table = read(out)
     assert table["unit"].value_counts().to_dict() == {"s": 16, "ratio": 12, "ms": 8, "MiB": 1}

@@ -8,7 +8,7 @@ from tests.experiments.helpers import read, run_twice, write_catalog
 
 @pytest.mark.slow
 def test_whole_jobs_are_timed_and_compared(tmp_path: Path) -> None:
-    write_catalog(tmp_path, "wine", "diabetes")
+    write_catalog(tmp_path, "wine", "diabetes", is_small=True)
     out = tmp_path / "whole_job.csv"
     command = f"--data {tmp_path} --contenders tabattn random_forest --out {out}"
     run_twice(whole_job.main, command.split(), out)
@@ -27,7 +27,7 @@ def test_whole_jobs_are_timed_and_compared(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_phases_add_up(tmp_path: Path) -> None:
-    write_catalog(tmp_path, "wine")
+    write_catalog(tmp_path, "wine", is_small=True)
     out = tmp_path / "phases.csv"
     run_twice(phases.main, f"--data {tmp_path} --tables wine --out {out}".split(), out)
     (cell,) = read(out).to_dict("records")

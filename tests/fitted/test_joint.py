@@ -9,7 +9,6 @@ import pytest
 
 from tabattn import Ranking, rank
 from tabattn.errors import TabAttnWarning
-from tabattn.fitted.evaluation import MANY_UNITS
 from tabattn.fitted.interactions import INTERACTION_COLUMNS, MAX_PAIRED, paired_units
 from tabattn.fitted.sufficient import SUFFICIENT_COLUMNS, Elimination, elimination_table, sufficient_features
 
@@ -104,9 +103,11 @@ def test_steps_become_rows_of_the_table() -> None:
     assert sufficient_features(elimination_table([], ["a"])) == []
 
 
-def test_wide_tables_with_copies_are_drawn_as_often_alone_as_together() -> None:
+def test_wide_tables_with_copies_are_drawn_as_often_alone_as_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tabattn.fitted.evaluation.MANY_UNITS", 10)
+    monkeypatch.setattr("tabattn.importance.conditional.MANY_UNITS", 10)
     rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(150, MANY_UNITS + 5))).add_prefix("x")
+    table = pd.DataFrame(rng.normal(size=(150, 12))).add_prefix("x")
     table["copy"], table["same"] = table["x0"] * 2, 1.0
     table["y"] = 3 * table["x0"] + table["x1"] + 0.3 * rng.normal(size=150)
     with warnings.catch_warnings():

@@ -14,6 +14,7 @@ import torch
 from scipy.special import ndtri
 
 from tabattn import TabAttnClassifier, TabAttnRegressor
+from tabattn.choices import EncoderKind
 from tabattn.encoding.preprocessing import Preprocessor
 from tabattn.errors import OutputError, UnknownLevelsWarning
 from tabattn.fitted.onnx import QuantileScores, normal_scores
@@ -46,6 +47,14 @@ def rows() -> pd.DataFrame:
     return table
 
 
+@pytest.fixture(scope="module", name="new")
+def other_rows(X: pd.DataFrame) -> pd.DataFrame:
+    new = X.sample(frac=1, random_state=0)[:50].reset_index(drop=True)
+    new.loc[0:4, "heat"] = [1e300, -1e300, 0.0, 5.0, np.nan]
+    new.loc[2, "line"] = "a new one"
+    return new
+
+
 def run(path: Path, inputs: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     prediction, attention = session.run(["prediction", "attention"], inputs)
@@ -53,12 +62,9 @@ def run(path: Path, inputs: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_graph_predicts_and_attends_as_the_estimator_does(X: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_graph_predicts_and_attends_as_the_estimator_does(X: pd.DataFrame, new: pd.DataFrame, tmp_path: Path) -> None:
     est = TabAttnRegressor(**FAST, random_state=0).fit(X, 1000 + 50 * X["step"])
     est.to_onnx(tmp_path / "model.onnx")
-    new = X.sample(frac=1, random_state=0)[:50].reset_index(drop=True)
-    new.loc[0:4, "heat"] = [1e300, -1e300, 0.0, 5.0, np.nan]
-    new.loc[2, "line"] = "a new one"
     for table in (new, new[:1]):
         prediction, attention, described = run(tmp_path / "model.onnx", est.onnx_inputs(table))
         np.testing.assert_allclose(prediction, est.predict(table), rtol=1e-6)
@@ -66,14 +72,6 @@ def test_a_graph_predicts_and_attends_as_the_estimator_does(X: pd.DataFrame, tmp
     assert described["attention"] == list(X)
     operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert not any("Scatter" in name for name in operators)  # onnxruntime's threads add up in any order
-    losses = {"bert": "pinball", "gpt": "squared_log"}
-    for encoder in ("bert", "gpt", "xlnet", "t5"):
-        parameters: dict[str, Any] = FAST | {"max_epochs": 1, "loss": losses.get(encoder, "squared")}
-        mixing = TabAttnRegressor(**parameters, encoder=encoder, random_state=0)
-        mixing.fit(X, 1 + X["step"]).to_onnx(tmp_path / "mixing.onnx")
-        prediction, attention, _ = run(tmp_path / "mixing.onnx", mixing.onnx_inputs(new))
-        np.testing.assert_allclose(prediction, mixing.predict(new), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(attention, mixing.attention(new).weights, atol=1e-5)
     assert described["classes"] is None
     flags = {"column": "on", "codes": {"False": 1, "True": 2}}
     assert described["codes"] == [{"column": "line", "codes": {"A": 1, "B": 2, "C": 3}}, flags]
@@ -96,22 +94,27 @@ def test_a_graph_predicts_and_attends_as_the_estimator_does(X: pd.DataFrame, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [["heat", "step"], ["line"]])
-def test_graphs_of_classes_labels_and_rates(X: pd.DataFrame, columns: list[str], tmp_path: Path) -> None:
-    table, levels = X[columns], X["line"].fillna("?")
-    classifier = TabAttnClassifier(**FAST, random_state=0).fit(table, levels)
-    labels = TabAttnClassifier(**FAST, random_state=0).fit(table, pd.get_dummies(levels))
-    rates = TabAttnRegressor(**FAST, loss="poisson", random_state=0).fit(table, np.c_[X["step"], X["step"] + 1])
-    path = tmp_path / "model.onnx"
-    for est, expected in (
-        (classifier, classifier.predict_proba(table)),
-        (labels, labels.predict_proba(table)),
-        (rates, rates.predict(table)),
-    ):
-        est.to_onnx(path)
-        prediction, _, described = run(path, est.onnx_inputs(table))
-        np.testing.assert_allclose(prediction, expected, rtol=1e-5, atol=1e-7)
-        assert described["classes"] == (["?", "A", "B", "C"] if est is classifier else None)
+@pytest.mark.parametrize("encoder", ["bert", "gpt", "xlnet", "t5", "class"])
+def test_graphs_of_each_encoder_and_of_other_targets(
+    X: pd.DataFrame, new: pd.DataFrame, encoder: EncoderKind, tmp_path: Path
+) -> None:
+    step, levels = X["step"], X["line"].fillna("?")
+    settings: dict[str, Any] = FAST | {"max_epochs": 5, "encoder": encoder, "random_state": 0}
+    cases: dict[EncoderKind, tuple[TabAttnRegressor | TabAttnClassifier, Any, list[Any]]] = {
+        "bert": (TabAttnRegressor(**settings, loss="pinball"), 1 + step, list(X)),
+        "gpt": (TabAttnRegressor(**settings, loss="squared_log"), 1 + step, list(X)),
+        "xlnet": (TabAttnClassifier(**settings), levels, ["heat", "step"]),
+        "t5": (TabAttnClassifier(**settings), pd.get_dummies(levels), ["heat", "same", "line", "on"]),
+        "class": (TabAttnRegressor(**settings, loss="poisson"), np.c_[step, step + 1], ["line"]),
+    }
+    est, y, columns = cases[encoder]
+    est.fit(X[columns], y).to_onnx(tmp_path / "model.onnx")
+    table = new[columns]
+    prediction, attention, described = run(tmp_path / "model.onnx", est.onnx_inputs(table))
+    expected = est.predict_proba(table) if isinstance(est, TabAttnClassifier) else est.predict(table)
+    np.testing.assert_allclose(prediction, expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(attention, est.attention(table).weights, atol=1e-5)
+    assert described["classes"] == (["?", "A", "B", "C"] if encoder == "xlnet" else None)
 
 
 def test_scores_are_those_of_the_preprocessor() -> None:
