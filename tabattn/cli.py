@@ -45,6 +45,8 @@ if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped 
     from tabattn.text_training import TextTraining
 
 Result = TypeVar("Result")
+Lang = Annotated[Language, typer.Option("--lang", help="Language of the report: English or Korean.")]
+Opens = Annotated[bool, typer.Option("--open", help="Open the report in a browser when it is written.")]
 Sheet = Annotated[
     str | None, typer.Option(help="Name or number of the sheet.", show_default="the first that holds a table")
 ]
@@ -194,8 +196,8 @@ def rank_command(
     ] = False,
     quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
     excel_safe: ExcelSafe = False,
-    lang: Annotated[Language, typer.Option(help="Language of the report: English or Korean.")] = "en",
-    opens: Annotated[bool, typer.Option("--open", help="Open the report in a browser when it is written.")] = False,
+    lang: Lang = "en",
+    opens: Opens = False,
 ) -> None:
     """Rank the columns of TABLE by how much they drive the target, next to their permutation importance.
 
@@ -252,8 +254,8 @@ def rank_command(
     rankings = _run_into(out, job)
     _report(rankings, out)
     if opens:
-        folder = rankings.folders[target[0]] if len(target) > 1 else "."
-        webbrowser.open((out / folder / "report.html").resolve().as_uri())
+        folder = out / rankings.folders[target[0]] if len(target) > 1 else out
+        _open(folder / "report.html")
 
 
 @app.command("explain")
@@ -281,11 +283,13 @@ def explain_command(
     units_row: UnitsRow = None,
     max_memory: MaxMemory = None,
     excel_safe: ExcelSafe = False,
+    lang: Lang = "en",
+    opens: Opens = False,
 ) -> None:
     """Explain the predictions of a saved MODEL for the new rows of TABLE, and compare its attention with training.
 
-    Writes predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv,
-    with --additive also additive.csv, and plots/ to the output directory.
+    Writes report.html, predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv,
+    diagnostics.csv, with --additive also additive.csv, and plots/ to the output directory.
     """
 
     def job() -> "Explanation":
@@ -305,10 +309,12 @@ def explain_command(
             max_memory=max_memory,
             verbose=shows,
         )
-        found.write(out, excel_safe=excel_safe)
+        found.write(out, excel_safe=excel_safe, language=lang, command=_command())
         return found
 
     found = _run_into(out, job)
+    if opens:
+        _open(out / "report.html")
     console = PlainConsole()
     n_drifted = int(found.drift["drifted"].sum())
     console.print(f"{len(found.local)} rows read, {found.local.shape[1]} columns.")
@@ -324,10 +330,49 @@ def explain_command(
         console.print(drift_table(found.drift))
     print_notes(console, [each.message for each in found.findings])
     files = (
-        "predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, diagnostics.csv, "
-        f"{'additive.csv, ' if additive else ''}plots/"
+        "report.html, predictions.csv, explanations.csv, importance.csv, attention.csv, drift.csv, scores.csv, "
+        f"diagnostics.csv, {'additive.csv, ' if additive else ''}plots/"
     )
     console.print(f"\nFiles: {printable(str(out))}/ ({files})")
+
+
+@app.command("report")
+def report_command(
+    model: Annotated[Path, typer.Argument(help="A saved model: model.tabattn of an earlier `rank`.")],
+    table: Annotated[Path, typer.Argument(help="A file with rows, with the columns that the model was fitted on.")],
+    out: Annotated[Path, typer.Option(help="The page; replaced if it exists.")] = Path("report.html"),
+    target: Annotated[str | None, typer.Option(help="Name of the true target, if the table has it.")] = None,
+    sheet: Sheet = None,
+    header_row: HeaderRow = None,
+    units_row: UnitsRow = None,
+    max_memory: MaxMemory = None,
+    lang: Lang = "en",
+    opens: Opens = False,
+) -> None:
+    """Write one page about the rows of TABLE: how a saved MODEL predicts them, why, and whether they have drifted.
+
+    The page is that of `explain`, without its tables and plots.
+    """
+
+    def job() -> None:
+        from tabattn.explanation import explain
+
+        found = explain(
+            model,
+            table,
+            target=target,
+            sheet=sheet,
+            header_row=header_row,
+            units_row=units_row,
+            max_memory=max_memory,
+            verbose=sys.stderr.isatty(),
+        )
+        found.to_html(out, language=lang, command=_command())
+
+    run_job(job)
+    typer.echo(printable(str(out)))
+    if opens:
+        _open(out)
 
 
 @app.command("text")
@@ -457,6 +502,11 @@ def _groups(options: list[str]) -> dict[str, list[str]]:
             raise ParameterError(f"--group must be NAME=COLUMN, got {option!r}.")
         groups.setdefault(name, []).append(column)
     return groups
+
+
+def _open(page: Path) -> None:
+    """Open a page in a browser, if there is one."""
+    webbrowser.open(page.resolve().as_uri())
 
 
 def _command() -> str:

@@ -10,13 +10,14 @@ import pandas as pd
 from typing_extensions import override
 
 from tabattn.arrays import Array
-from tabattn.choices import DEFAULT_METHOD, Method
+from tabattn.choices import DEFAULT_METHOD, Language, Method
 from tabattn.diagnostics.findings import Finding, findings_table
 from tabattn.diagnostics.new_rows import empty_rows, new_row_findings, outside_shares
 from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding
 from tabattn.errors import TableError, TargetError, quoted, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.files import write_all, write_atomic
 from tabattn.fitted.costs import expected_additive, expected_scores
 from tabattn.fitted.effects import shown_outputs
 from tabattn.fitted.model import FittedModel
@@ -25,14 +26,20 @@ from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.loading import load
 from tabattn.nn.torch_state import torch_defaults
+from tabattn.output.report.content import Report
+from tabattn.output.report.files import check_language, report_writers, text_writer
+from tabattn.output.report.html import render_html
 from tabattn.output.results import ResultFiles, result_writers
 from tabattn.progress import Job
+from tabattn.reporting import Looked, look, report_of_rows
 from tabattn.table.cells import AnySeries, level_name
 from tabattn.table.problem import known_cells, parse_target_numbers
 from tabattn.table.reading import read_any, refuse_duplicate_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+N_SHOWN_ROWS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +62,8 @@ class Explanation(ResultFiles):
             the levels of training, or `missing`, see `outside_shares`.
         scores: Scores of the predictions of held-out rows in training and of these rows, where they are known.
         findings: What a reader should know of these rows.
+        estimator: The model.
+        looked: What attention and scores say of some of the rows.
         additive: Asked for by `additive=True`, else None: for each row and output (the number, or the probability of a
             class; of two classes, the second) `mean`, the mean prediction of 64 rows of training, one column for each
             feature or group with its Shapley value, and `prediction`, which is `mean` and all values added up.
@@ -69,6 +78,8 @@ class Explanation(ResultFiles):
     drift: pd.DataFrame
     scores: pd.DataFrame
     findings: tuple[Finding, ...]
+    estimator: TabAttnRegressor | TabAttnClassifier
+    looked: Looked
     additive: pd.DataFrame | None = None
 
     @property
@@ -76,8 +87,44 @@ class Explanation(ResultFiles):
         """What a reader of the predictions should know, one finding per row, see `findings_table`."""
         return findings_table(self.findings)
 
+    def report(self, *, language: Language = "en", command: str = "") -> Report:
+        """Return what a report says of these rows.
+
+        Args:
+            language: Of its words: "en" or "ko".
+            command: The command that makes it again; empty where there is none.
+
+        Raises:
+            ParameterError: There are no words in this language.
+        """
+        check_language(language)
+        return report_of_rows(self, language=language, command=command)
+
+    def to_html(self, path: str | Path, *, language: Language = "en", command: str = "") -> None:
+        """Write the report as one page that needs nothing else, atomically.
+
+        Args:
+            path: Where to.
+            language: Of its words: "en" or "ko".
+            command: The command that makes it again; empty where there is none.
+
+        Raises:
+            OutputError: The file can't be written.
+            ParameterError: There are no words in this language.
+        """
+        write_atomic(Path(path), text_writer(render_html(self.report(language=language, command=command))))
+
     @override
-    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+    def write(
+        self, directory: str | Path, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+    ) -> None:
+        """Write all tables, plots and the report, or none of them, see `Ranking.write`."""
+        write_all(Path(directory), self.writers(excel_safe=excel_safe, language=language, command=command))
+
+    @override
+    def writers(
+        self, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+    ) -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
 
         warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
@@ -100,7 +147,8 @@ class Explanation(ResultFiles):
         between = self.between
         if between is not None:
             plots["columns"] = lambda: plot_attention(between)
-        return result_writers(tables, plots, excel_safe=excel_safe)
+        report = self.report(language=language, command=command)
+        return result_writers(tables, plots, excel_safe=excel_safe) | report_writers(report)
 
 
 @torch_defaults()
@@ -185,16 +233,21 @@ def explain(
         with job.phase("attention"):
             output = fitted.predict(rows)
             findings = new_row_findings(shares, empty_rows(rows.raw), encoding, record, output, rows.y)
+            importance = importance_table(units, scores)
+            features = list(importance["feature"])
+            target_cells = None if y is None else y[:N_SHOWN_ROWS]
             return Explanation(
                 predictions=_predictions(encoding, record, output, others, None if y is None else table[[target]]),
                 local=local,
-                importance=importance_table(units, scores),
+                importance=importance,
                 attention=fitted.row_attention(rows).reset_index(drop=True),
                 by_head=fitted.mean_attention(rows),
                 between=fitted.mean_attention_between(rows),
                 drift=fitted.drift(rows).merge(shares, on="feature", validate="one_to_one"),
                 scores=_scores(encoding, record, output, rows.y),
                 findings=tuple(findings),
+                estimator=estimator,
+                looked=look(estimator, X[:N_SHOWN_ROWS], target_cells, units, features),
                 additive=divided,
             )
 

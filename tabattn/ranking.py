@@ -199,18 +199,19 @@ class Ranking(ResultFiles):
         check_language(language)
         return report_of(self, language=language, command=command)
 
-    def to_html(self, path: str | Path, *, language: Language = "en") -> None:
+    def to_html(self, path: str | Path, *, language: Language = "en", command: str = "") -> None:
         """Write the report as one page that needs nothing else, atomically.
 
         Args:
             path: Where to.
             language: Of its words: "en" or "ko".
+            command: The command that makes it again; empty where there is none.
 
         Raises:
             OutputError: The file can't be written.
             ParameterError: There are no words in this language.
         """
-        write_atomic(Path(path), text_writer(render_html(self.report(language=language))))
+        write_atomic(Path(path), text_writer(render_html(self.report(language=language, command=command))))
 
     def _repr_html_(self) -> str:
         """Return the report in a frame, for notebooks."""

@@ -1,8 +1,9 @@
-"""A ranking in, the content of its report out."""
+"""A ranking, or predictions for new rows, in; the content of a report out."""
 
 import math
 import platform
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import pandas as pd
 
 from tabattn.choices import DEFAULT_METHOD, Language
 from tabattn.diagnostics.findings import SEVERITIES, Finding
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.sufficient import sufficient_features
+from tabattn.importance.units import Units
 from tabattn.output.report.content import (
     Counts,
     Curve,
+    Drift,
     Fact,
     Model,
     Packed,
@@ -31,6 +35,7 @@ from tabattn.output.report.words import say
 from tabattn.version import __version__
 
 if TYPE_CHECKING:
+    from tabattn.explanation import Explanation
     from tabattn.ranking import Ranking
 
 N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 3, 40, 200, 40, 60
@@ -50,6 +55,8 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
     target = str(ranking.problem.y.name)
     columns = _columns(ranking)
     outputs = ranking.models.columns[1:]
+    X, y = (each.iloc[ranking.sampled] for each in (ranking.problem.X, ranking.problem.y))
+    looked = look(ranking.estimator, X, y, ranking.units, [column.feature for column in columns])
     return Report(
         language=language,
         title=say(language, "Which columns drive {target}?", target=target),
@@ -66,7 +73,8 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
             for row in _rows(ranking.models)
         ),
         agreement=tuple((name, _as_float(value)) for name, value in ranking.agreement.items()),
-        **_looked(ranking),
+        attention=looked.attention,
+        rows=looked.rows,
         pairs=tuple(
             Pair(row.feature_1, row.feature_2, float(row.gain), float(row.p_value), bool(row.selected))
             for row in _rows(ranking.interactions.head(N_PAIRS))
@@ -75,8 +83,94 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
             Step(_text(row.feature), int(row.n_left), float(row.loss), float(row.kept), bool(row.is_sufficient))
             for row in _rows(ranking.sufficient_set)
         ),
-        settings=tuple(_settings(ranking)),
+        settings=(("task", ranking.problem.task), *_settings(ranking.estimator)),
         command=command,
+    )
+
+
+def report_of_rows(explanation: "Explanation", *, language: Language = "en", command: str = "") -> Report:
+    """Return what a report of predictions for new rows says.
+
+    Args:
+        explanation: The predictions, and what stands behind them.
+        language: Of its words: "en" or "ko".
+        command: The command that makes it again; empty where there is none.
+    """
+    columns = tuple(_plain_column(row) for row in _rows(explanation.importance))
+    question, n_rows = say(language, "What moves the predictions of these rows?"), len(explanation.local)
+    names = ", ".join(column.feature for column in columns[:N_NAMED])
+    drift = explanation.drift
+    n_drifted = int(drift["drifted"].sum())
+    differs = "Attention to {n} of {total} columns differs from training."
+    drifted = say(language, differs, n=n_drifted, total=len(drift))
+    scores = explanation.scores.set_index("rows")
+    shown = scores.drop(columns="n_rows").columns
+    states: State = "warning" if n_drifted else "good"
+    return Report(
+        language=language,
+        title=question,
+        question=question,
+        answer=(say(language, "The first by importance: {names}.", names=names), drifted),
+        score_name="",
+        target=say(language, "prediction"),
+        unit="",
+        facts=(
+            _fact_of_rows(scores, {each.code for each in explanation.findings}, language),
+            Fact(say(language, "Rows"), say(language, "{n} rows", n=n_rows)),
+            Fact(say(language, "Drift"), f"{n_drifted} / {len(drift)}", drifted, states),
+            _fact_of_findings(explanation.findings, language),
+        ),
+        remarks=tuple(_remark(each, language) for each in _ordered(explanation.findings)),
+        columns=columns,
+        models=tuple(
+            Model(str(name), tuple((str(score), float(scores.loc[name, score])) for score in shown))
+            for name in scores.index
+        ),
+        attention=explanation.looked.attention,
+        rows=explanation.looked.rows,
+        drift=tuple(
+            Drift(
+                *(row.feature, float(row.training), float(row.inference), float(row.p_value), bool(row.drifted)),
+                *(float(row.outside), float(row.missing)),
+            )
+            for row in _rows(drift)
+        ),
+        settings=tuple(_settings(explanation.estimator)),
+        command=command,
+    )
+
+
+def _fact_of_rows(scores: pd.DataFrame, codes: set[str], language: Language) -> Fact:
+    """Say how good the predictions are, beside those of rows that were held out in training."""
+    name = next(iter(scores.columns.drop("n_rows", errors="ignore")), "")
+    known = {row: f"{name} {_short(scores.loc[row, name])}" for row in scores.index}
+    before = say(language, "held out in training: {score}", score=known.get("held out in training", ""))
+    if "these" not in known:
+        unknown = say(language, "the target of these rows is not known")
+        return Fact(say(language, "Prediction"), say(language, "unknown"), f"{unknown}; {before}" if known else unknown)
+    state: State = "serious" if "worse_than_training" in codes else "good"
+    return Fact(say(language, "Prediction"), known["these"], before, state)
+
+
+def _plain_column(row: Any) -> ReportedColumn:
+    """Return a row of an ImportanceTable that has neither tests nor permutation importance."""
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("permutation", "permutation_std", "p_value", "q_value", "conditional", "sampler_fit", "effect"), math.nan
+    )
+    return ReportedColumn(
+        rank=int(row.rank),
+        feature=row.feature,
+        kind=row.kind,
+        unit="",
+        importance=float(row.importance),
+        std=float(row.std),
+        ci_low=float(row.ci_low),
+        ci_high=float(row.ci_high),
+        permutation_rank=None,
+        selected=None,
+        direction="",
+        effect_on="",
+        **nothing,
     )
 
 
@@ -88,6 +182,7 @@ def _answer(ranking: "Ranking", columns: Sequence[ReportedColumn], language: Lan
         return
     selected = [each for each in columns if each.selected]
     first = selected or list(columns)
+    first = first if selected else first[:N_NAMED]
     names = _some([_with_direction(each, language) for each in first], N_NAMED, language)
     if selected:
         yield say(
@@ -153,14 +248,18 @@ def _facts(ranking: "Ranking", language: Language) -> Iterator[Fact]:
         rate = say(language, "rate of false discoveries {fdr}", fdr=f"{ranking.fdr:g}")
         value = f"{n_selected} / {len(ranking.table)}"
         yield Fact(say(language, "Columns selected"), value, rate, "good" if n_selected else "note")
-    counts = [sum(each.severity == severity for each in ranking.findings) for severity in SEVERITIES]
-    said = "{serious} serious, {warnings} warnings, {notes} notes" if sum(counts) else "nothing found"
-    value = say(language, said, serious=counts[0], warnings=counts[1], notes=counts[2])
-    worst: State = "serious" if counts[0] else "warning" if counts[1] else "good"
-    yield Fact(say(language, "Findings"), value, ", ".join(each.code for each in _ordered(ranking.findings)), worst)
+    yield _fact_of_findings(ranking.findings, language)
     if ranking.shortened:
         shortened = say(language, "shortened by the time limit")
         yield Fact(say(language, "Time"), shortened, "; ".join(ranking.shortened), "warning")
+
+
+def _fact_of_findings(findings: Sequence[Finding], language: Language) -> Fact:
+    counts = [sum(each.severity == severity for each in findings) for severity in SEVERITIES]
+    said = "{serious} serious, {warnings} warnings, {notes} notes" if sum(counts) else "nothing found"
+    value = say(language, said, serious=counts[0], warnings=counts[1], notes=counts[2])
+    worst: State = "serious" if counts[0] else "warning" if counts[1] else "good"
+    return Fact(say(language, "Findings"), value, ", ".join(each.code for each in _ordered(findings)), worst)
 
 
 def _ordered(findings: Sequence[Finding]) -> list[Finding]:
@@ -267,49 +366,63 @@ def _by_part(ranking: "Ranking") -> dict[str, list[tuple[str, float]]]:
     return found
 
 
-def _looked(ranking: "Ranking") -> dict[str, Any]:
-    """Read some held-out rows once more, and return what attention and scores say of each."""
-    estimator, problem = ranking.estimator, ranking.problem
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What attention and scores say of some rows.
+
+    Args:
+        attention: Attention of the model.
+        rows: The rows.
+    """
+
+    attention: ReportedAttention
+    rows: ReportedRows
+
+
+def look(
+    estimator: TabAttnRegressor | TabAttnClassifier, X: Any, y: Any, units: Units, features: Sequence[str]
+) -> Looked:
+    """Read rows, the first of them where all would take too much memory, and return what is to be shown of each.
+
+    Args:
+        estimator: The fitted estimator.
+        X: One row or more.
+        y: Their target; None if it is not known.
+        units: The columns and groups that are ranked.
+        features: Their names, rank 1 first.
+    """
     fitted = estimator.fitted_model_
-    history = estimator.attention_history_.loc["eval"]
-    n_attended = history.shape[1]
-    shape = fitted.model.shape
-    per_row = max(1, shape.n_members * shape.n_layers * shape.n_heads * n_attended)
-    positions = ranking.sampled[: max(1, MAX_ATTENTION_NUMBERS // per_row)]
-    if not len(positions):
-        return {}
-    X, y = problem.X.iloc[positions], problem.y.iloc[positions]
+    history, shape = estimator.attention_history_.loc["eval"], fitted.model.shape
+    n_most = max(1, MAX_ATTENTION_NUMBERS // (shape.n_members * shape.n_layers * shape.n_heads * history.shape[1]))
+    X, y = X[:n_most], None if y is None else y[:n_most]
     rows = estimator.read(X, y)
     maps = fitted.attention(rows)
-    weights = maps.weights
     chosen = np.unique(np.linspace(0, len(history) - 1, min(len(history), MAX_EPOCHS)).astype(int))
     attention = ReportedAttention(
         names=tuple(map(str, maps.feature_names)),
-        by_head=Packed(weights.mean(axis=0)),
-        by_row=Packed(weights.mean(axis=(1, 2, 3))),
+        by_head=Packed(maps.weights.mean(axis=0)),
+        by_row=Packed(maps.weights.mean(axis=(1, 2, 3))),
         epochs=tuple(int(epoch) for epoch in history.index[chosen]),
         by_epoch=Packed(history[list(maps.feature_names)].to_numpy()[chosen]),
         best_epoch=int(estimator.best_epoch_),
     )
-    features = list(ranking.table["feature"])
-    scores = fitted.local_scores(rows, DEFAULT_METHOD, ranking.units)
-    predicted = estimator.predict(X)
-    cells = X[[name for name in features[:N_CELL_COLUMNS] if name in X]]
+    scores = fitted.local_scores(rows, DEFAULT_METHOD, units)
+    table = pd.DataFrame(X)
+    cells = table[[name for name in features[:N_CELL_COLUMNS] if name in table]]
+    predicted = np.asarray(estimator.predict(X), dtype=object)
     shown = ReportedRows(
-        numbers=tuple(str(label + 1 if isinstance(label, int | np.integer) else label) for label in X.index),
-        target=tuple(map(_cell, y)),
-        prediction=tuple(map(_cell, predicted)),
-        scores=Packed(scores[features].to_numpy()),
-        cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)),
+        numbers=tuple(str(label + 1 if isinstance(label, int | np.integer) else label) for label in table.index),
+        target=("",) * len(table) if y is None else tuple(map(_cell, y)),
+        prediction=tuple(", ".join(map(_cell, np.atleast_1d(each))) for each in predicted),
+        scores=Packed(np.maximum(scores[list(features)].to_numpy(), 0.0)),
+        cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)) if cells.shape[1] else (),
     )
-    return {"attention": attention, "rows": shown}
+    return Looked(attention, shown)
 
 
-def _settings(ranking: "Ranking") -> Iterator[tuple[str, str]]:
+def _settings(estimator: TabAttnRegressor | TabAttnClassifier) -> Iterator[tuple[str, str]]:
     """Return settings that are not the defaults, and versions."""
-    estimator = ranking.estimator
     default = type(estimator)().get_params(deep=False)
-    yield "task", ranking.problem.task
     yield "random_state", str(estimator.get_params(deep=False)["random_state"])
     for name, value in estimator.get_params(deep=False).items():
         is_default = value is None or (isinstance(default[name], type(value)) and value == default[name])

@@ -14,7 +14,7 @@ from tabattn.importance.drift import attention_drift
 from tests.conftest import FAST, files, run
 
 NAMES = ("predictions", "explanations", "importance", "attention", "drift", "scores", "diagnostics")
-TABLES = {"manifest.json", *(f"{name}.csv" for name in NAMES)}
+TABLES = {"manifest.json", "report.html", "report.json", "report.md", *(f"{name}.csv" for name in NAMES)}
 PLOTS = {f"plots/{name}{suffix}" for name in ("importance", "attention", "drift") for suffix in (".png", ".svg")}
 
 
@@ -52,6 +52,20 @@ def test_the_command_writes_what_the_model_makes_of_new_rows(model: Path, mixed:
     before = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
     run(*command, "--target", "grade", "--method", "swap", "--group", "idle=noise", "--group", "idle=flag")
     assert before == {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
+
+
+def test_a_page_alone_is_written_and_opened(
+    model: Path, mixed: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    mixed[:40].to_csv(tmp_path / "new.csv", index=False)
+    page = tmp_path / "page.html"
+    done = run("report", str(model), str(tmp_path / "new.csv"), "--out", str(page), "--lang", "ko", "--open")
+    assert (done.code, done.out) == (0, f"{page}\n"), done.err
+    assert files(tmp_path) == {"new.csv", "page.html"}
+    assert "이 행들의 예측을 움직이는 것은 무엇인가?" in page.read_text(encoding="utf-8")
+    assert opened == [page.as_uri()]
 
 
 def test_drift_is_found_where_attention_follows_the_rows(mixed: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 import tabattn
-from tabattn import rank
+from tabattn import explain, rank
 from tabattn.errors import ParameterError, printable
 from tabattn.output.report.html import READING, render_html
 from tabattn.output.report.markdown import render_markdown
@@ -198,6 +198,27 @@ def test_bytes_hold_numbers_within_a_255th(ranking: Ranking) -> None:
     np.testing.assert_allclose(
         steps / 255 * attention["largest"], report.attention.by_row.array, atol=attention["largest"] / 500
     )
+
+
+def test_a_report_of_new_rows_says_what_the_explanation_says(ranking: Ranking, tmp_path: Path) -> None:
+    table = ranking.problem.X.assign(heat=lambda X: X["heat"] + 4)
+    found = explain(ranking.estimator, table.assign(quality=ranking.problem.y), target="quality")
+    report = found.report(language="ko")
+    assert [column.feature for column in report.columns] == list(found.importance["feature"])
+    assert [each.feature for each in report.drift] == list(found.drift["feature"])
+    assert {remark.code for remark in report.remarks} == {finding.code for finding in found.findings}
+    assert report.facts[0].value.startswith("accuracy")
+    assert report.rows is not None
+    assert report.attention is not None
+    assert report.rows.prediction == tuple(map(str, found.predictions["prediction"][:60]))
+    np.testing.assert_allclose(
+        report.attention.by_row.array, found.attention[list(report.attention.names)][:60], atol=1e-6
+    )
+    found.to_html(tmp_path / "r.html")
+    assert json.loads(Page((tmp_path / "r.html").read_text(encoding="utf-8")).scripts[0])["drift"]
+    unknown = explain(ranking.estimator, table.head(3)).report()
+    assert unknown.facts[0].value == "unknown"
+    assert len(render_markdown(unknown).splitlines()) > 10
 
 
 def test_languages_without_words_are_refused(ranking: Ranking, tmp_path: Path) -> None:

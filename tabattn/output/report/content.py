@@ -248,6 +248,29 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """How far attention to a column, and its cells, differ from training.
+
+    Args:
+        feature: Name of the column.
+        training: Mean attention to it in training.
+        now: The same of these rows.
+        p_value: Adjusted for the number of columns.
+        drifted: Whether it differs.
+        outside: Fraction of cells beyond the range or the levels of training.
+        missing: Fraction of cells that are missing.
+    """
+
+    feature: str
+    training: float
+    now: float
+    p_value: float
+    drifted: bool
+    outside: float
+    missing: float
+
+
+@dataclass(frozen=True)
 class Model:
     """Scores of a model on held-out rows.
 
@@ -281,6 +304,7 @@ class Report:
         rows: Some held-out rows; None where there are none.
         pairs: Pairs of columns that were tested.
         steps: Backward elimination.
+        drift: Of each column, the largest difference first; for new rows only.
         settings: Name and value of each setting, and of each version.
         command: The command that makes it again; empty where it is not known.
     """
@@ -301,6 +325,7 @@ class Report:
     rows: ReportedRows | None = None
     pairs: tuple[Pair, ...] = ()
     steps: tuple[Step, ...] = ()
+    drift: tuple[Drift, ...] = ()
     settings: tuple[tuple[str, str], ...] = field(default_factory=tuple)
     command: str = ""
 

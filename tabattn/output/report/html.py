@@ -12,11 +12,7 @@ from tabattn.errors import printable
 from tabattn.output.report.content import Report, ReportedColumn
 from tabattn.output.report.words import WORDS, say
 
-HEADS = (
-    ("rank", "rank"), ("column", "column"), ("kind", "kind"), ("importance", "importance"), ("95 %", "95 %"),
-    ("direction", "direction"), ("effect", "effect"), ("adds to the others", "adds to the others"),
-    ("permutation", "permutation"), ("permutation rank", "permutation rank"), ("gap", "gap"),
-)  # fmt: skip
+ALWAYS_SHOWN = ("rank", "column", "kind", "importance")
 READING = (
     "Importance is the fraction of the model's skill that goes with what attention reads from a column; bars show "
     "it, whiskers where it lies in 95 of 100 tables.",
@@ -53,7 +49,7 @@ def render_html(report: Report) -> str:
     }
     page: str = environment.from_string(_part("report.html.j2")).render(
         report=report,
-        heads=HEADS,
+        keys=(*ALWAYS_SHOWN, *_known(report)),
         reading=READING,
         style=Markup(_part("report.css")),
         script=Markup(_part("report.js")),
@@ -78,6 +74,22 @@ def number(value: float | None) -> str:
     rounded = float(f"{value:.{N_DIGITS}g}")
     is_long = abs(rounded) >= MAX_PLAIN or 0 < abs(rounded) < MIN_PLAIN
     return f"{rounded:.{N_DIGITS - 1}e}" if is_long else f"{rounded:.15g}"
+
+
+def _known(report: Report) -> list[str]:
+    """Return the further columns of the table that say something of a column at least."""
+    columns = report.columns
+    has_rank = any(column.permutation_rank is not None for column in columns)
+    known = {
+        "95 %": any(math.isfinite(column.ci_low) for column in columns),
+        "direction": any(column.direction for column in columns),
+        "effect": any(math.isfinite(column.effect) for column in columns),
+        "adds to the others": any(column.selected is not None for column in columns),
+        "permutation": any(math.isfinite(column.permutation) for column in columns),
+        "permutation rank": has_rank,
+        "gap": has_rank,
+    }
+    return [name for name, is_known in known.items() if is_known]
 
 
 def _part(name: str) -> str:

@@ -49,16 +49,21 @@ def _lines(report: Report) -> Iterator[str]:
             *(word(column.direction), number(column.effect), selected, number(column.permutation), rank),
         ]
         yield _row(cells)
-    yield f"\n## {word('Held-out scores')}\n"
-    scores = [name for name, _ in report.models[0].scores]
-    yield _row([word("model"), *scores])
-    yield _row(["---"] * (1 + len(scores)), is_text=False)
-    for model in report.models:
-        yield _row([model.name, *(number(value) for _, value in model.scores)])
+    if report.models:
+        yield from _scores(report)
     yield f"\n## {word('Settings')}\n"
     if report.command:
         yield f"    {printable(report.command)}\n"
     yield from (f"- {escaped(name)}: {escaped(value)}" for name, value in report.settings)
+
+
+def _scores(report: Report) -> Iterator[str]:
+    yield f"\n## {say(report.language, 'Held-out scores')}\n"
+    scores = [name for name, _ in report.models[0].scores]
+    yield _row([say(report.language, "model"), *scores])
+    yield _row(["---"] * (1 + len(scores)), is_text=False)
+    for model in report.models:
+        yield _row([model.name, *(number(value) for _, value in model.scores)])
 
 
 def escaped(text: str) -> str:

@@ -356,6 +356,8 @@
     report.pairs.map((pair) => [link(pair.first), link(pair.second), shown(pair.interaction), shown(pair.p_value), say(pair.selected ? "yes" : "no")]))));
   if (report.steps.length > 1) section(say("Which suffice?"), (inside) => inside.append(table(["removed", "columns left", "loss", "kept"],
     report.steps.map((step) => [step.removed ? link(step.removed) : "", String(step.n_left), shown(step.loss), step.kept === null ? "" : `${Math.round(step.kept * 100)} %`]))));
+  if (report.drift.length) section(say("Is it as in training?"), (inside) => inside.append(table(["column", "attention in training", "attention now", "p-value", "differs", "outside", "missing"],
+    report.drift.map((each) => [link(each.feature), shown(each.training), shown(each.now), shown(each.p_value), say(each.drifted ? "yes" : "no"), `${Math.round(each.outside * 100)} %`, `${Math.round(each.missing * 100)} %`]))));
   pictures.hidden = pictures.childElementCount === 0;
   follow();
 })();

@@ -66,6 +66,15 @@ KOREAN: Mapping[str, str] = {
     "함께 작용하는 변수", "By class and level": "클래스·수준별 중요도", "how much of it the others explain":
     "다른 변수로 설명되는 정도", "rise of the loss when drawn given the others": "조건부 대체 시 손실 증가",
     "p-value": "p값", "q-value": "q값",
+    "Is it as in training?": "학습 때와 같은가?", "attention in training": "학습 때 어텐션", "attention now": "현재 어텐션",
+    "differs": "차이", "outside": "범위 밖",
+    "What moves the predictions of these rows?": "이 행들의 예측을 움직이는 것은 무엇인가?",
+    "Attention to {n} of {total} columns differs from training.": (
+        "변수 {total}개 중 {n}개에 대한 어텐션이 학습 때와 다릅니다."
+    ),
+    "held out in training: {score}": "학습 때 검증 점수: {score}",
+    "unknown": "알 수 없음", "the target of these rows is not known": "이 행들의 목표값을 알 수 없음",
+    "Drift": "변화", "Rows": "행",
     # sections
     "view": "보기", "heads": "헤드별", "one row": "행 하나", "mean over held-out rows": "검증 행 평균",
     "rank by attention": "어텐션 순위", "rank by permutation importance": "순열 중요도 순위",
