@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def write_skrub(X: pd.DataFrame, page: Path) -> None:
     """Write skrub's report of a table."""
-    TableReport(X, verbose=0, max_plot_columns="all", max_association_columns="all").write_html(page)
+    TableReport(X, verbose=0, plot_distributions=True, compute_associations=True).write_html(page)
 
 
 if __name__ == "__main__":
