@@ -40,6 +40,7 @@ from tabattn.version import __version__
 
 if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped options need not wait for torch
     from tabattn.explanation import Explanation
+    from tabattn.ranking import Ranking
     from tabattn.rankings import Rankings
     from tabattn.text import TextReading
     from tabattn.text_training import TextTraining
@@ -196,6 +197,9 @@ def rank_command(
     ] = False,
     quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
     excel_safe: ExcelSafe = False,
+    excel: Annotated[
+        bool, typer.Option("--excel", help="Write all tables to results.xlsx too, a sheet each (extra excel).")
+    ] = False,
     lang: Lang = "en",
     opens: Opens = False,
 ) -> None:
@@ -246,9 +250,10 @@ def rank_command(
             verbose=sys.stderr.isatty(),
         )
         if len(target) == 1:
-            rankings.by_target[target[0]].write(out, excel_safe=excel_safe, language=lang, command=_command())
+            results: Ranking | Rankings = rankings.by_target[target[0]]
         else:
-            rankings.write(out, excel_safe=excel_safe, language=lang, command=_command())
+            results = rankings
+        results.write(out, excel_safe=excel_safe, language=lang, command=_command(), excel=excel)
         return rankings
 
     rankings = _run_into(out, job)

@@ -57,6 +57,7 @@ from tabattn.output.report.content import Report
 from tabattn.output.report.files import check_language, report_writers, text_writer
 from tabattn.output.report.html import render_html
 from tabattn.output.results import ResultFiles, csv_writer, result_writers
+from tabattn.output.workbook import workbook_writer
 from tabattn.parameters import check_parameters
 from tabattn.pooling import (
     SUBSET_COLUMNS,
@@ -233,7 +234,13 @@ class Ranking(ResultFiles):
 
     @override
     def write(
-        self, directory: str | Path, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+        self,
+        directory: str | Path,
+        *,
+        excel_safe: bool = False,
+        language: Language = "en",
+        command: str = "",
+        excel: bool = False,
     ) -> None:
         """Write all tables, plots, the report and the model, or none of them.
 
@@ -242,20 +249,48 @@ class Ranking(ResultFiles):
             excel_safe: See `tabattn.output.results.csv_writer`.
             language: Language of the report: "en" or "ko".
             command: The command that makes it again, for the report; empty where there is none.
+            excel: Whether to write results.xlsx too, see `to_excel`.
 
         Raises:
             OutputError: A file can't be written.
-            ParameterError: There are no words in this language.
+            ParameterError: There are no words in this language, or XlsxWriter is not installed.
         """
-        write_all(Path(directory), self.writers(excel_safe=excel_safe, language=language, command=command))
+        writers = self.writers(excel_safe=excel_safe, language=language, command=command, excel=excel)
+        write_all(Path(directory), writers)
 
     @override
     def writers(
-        self, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+        self, *, excel_safe: bool = False, language: Language = "en", command: str = "", excel: bool = False
     ) -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_attention, plot_history, warn_of_missing_glyphs
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
+        plots: Mapping[str, Callable[[], Axes]] = {
+            "importance": self.plot,
+            "attention": lambda: plot_attention(self.mean_attention),
+            "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
+        }
+        return (
+            result_writers(self._tables(), plots, excel_safe=excel_safe)
+            | report_writers(self.report(language=language, command=command))
+            | ({"results.xlsx": workbook_writer(self._tables())} if excel else {})
+            | {"model.tabattn": self.estimator.save}
+        )
+
+    def to_excel(self, path: str | Path) -> None:
+        """Write all tables to one workbook, a sheet each, atomically; needs the extra `excel`.
+
+        Args:
+            path: Where to, an .xlsx file.
+
+        Raises:
+            OutputError: The file can't be written.
+            ParameterError: XlsxWriter is not installed, or a table does not fit on a sheet.
+        """
+        write_atomic(Path(path), workbook_writer(self._tables()))
+
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        """Return all tables by the names of their files; without rows where there is nothing of theirs."""
         tables = {
             "importance": self.table,
             "comparison": self.comparison,
@@ -269,17 +304,7 @@ class Ranking(ResultFiles):
         tables |= {name: self.table.head(0) if table is None else table for name, table in further.items()}
         subsets = {"importance_by_class": self.by_class, "importance_by_level": self.by_level}
         nothing = pd.DataFrame(columns=list(SUBSET_COLUMNS))
-        tables |= {name: nothing if table is None else table for name, table in subsets.items()}
-        plots: Mapping[str, Callable[[], Axes]] = {
-            "importance": self.plot,
-            "attention": lambda: plot_attention(self.mean_attention),
-            "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
-        }
-        return (
-            result_writers(tables, plots, excel_safe=excel_safe)
-            | report_writers(self.report(language=language, command=command))
-            | {"model.tabattn": self.estimator.save}
-        )
+        return tables | {name: nothing if table is None else table for name, table in subsets.items()}
 
 
 @torch_defaults()

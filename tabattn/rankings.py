@@ -52,21 +52,29 @@ class Rankings(ResultFiles):
 
     @override
     def writers(
-        self, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+        self, *, excel_safe: bool = False, language: Language = "en", command: str = "", excel: bool = False
     ) -> dict[str, Callable[[Path], None]]:
         """Return what writes the results of each target to a folder of its own, and `importance_of_targets.csv`."""
         writers = {"importance_of_targets.csv": csv_writer(self.table, excel_safe=excel_safe)}
         for target, folder in self.folders.items():
-            own = self.by_target[target].writers(excel_safe=excel_safe, language=language, command=command)
+            ranking = self.by_target[target]
+            own = ranking.writers(excel_safe=excel_safe, language=language, command=command, excel=excel)
             writers |= {f"{folder}/{name}": write for name, write in own.items()}
         return writers
 
     @override
     def write(
-        self, directory: str | Path, *, excel_safe: bool = False, language: Language = "en", command: str = ""
+        self,
+        directory: str | Path,
+        *,
+        excel_safe: bool = False,
+        language: Language = "en",
+        command: str = "",
+        excel: bool = False,
     ) -> None:
         """Write all results of each target, or none of them, see `Ranking.write`."""
-        write_all(Path(directory), self.writers(excel_safe=excel_safe, language=language, command=command))
+        writers = self.writers(excel_safe=excel_safe, language=language, command=command, excel=excel)
+        write_all(Path(directory), writers)
 
 
 def rank_targets(
