@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ MAX_LINES = 8
 MAX_LABEL_LENGTH = 40
 MAX_NEGATIVE_FRACTION = 0.3
 BAR_COLORS = ("#2f6f9f", "#d98c2b")
+FONT_PACKAGE, FONT_NAME, FONT_FILE = "koreanize_matplotlib", "NanumGothic", "NanumGothic.ttf"
 FALLBACK_FONTS = (
     "Malgun Gothic",
     "Apple SD Gothic Neo",
@@ -209,7 +211,8 @@ def warn_of_missing_glyphs(names: tuple[str, ...]) -> None:
     Args:
         names: Names of columns.
     """
-    fonts = [FT2Font(font_manager.findfont(family)) for family in _families()]
+    with _fonts() as families:
+        fonts = [FT2Font(font_manager.findfont(family)) for family in families]
     missing = {
         character
         for character in set("".join(names))
@@ -247,17 +250,39 @@ def _layer_boundaries(mean_attention: pd.DataFrame) -> list[int]:
     return [i for i in range(1, len(layers)) if layers[i] != layers[i - 1]]
 
 
-def _families() -> list[str]:
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
+@contextmanager
+def _fonts() -> Iterator[list[str]]:
+    """Draw Hangul, Han and Kana with whatever font is installed, else the one that comes along; names are no formulas.
+
+    Yields:
+        The families of fonts, in the order in which they are tried.
+    """
+    with _own_font():
+        installed = {font.name for font in font_manager.fontManager.ttflist}
+        families = ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
+        with (
+            loggers_quiet("matplotlib.font_manager"),
+            warnings_ignored("Glyph .* missing from font"),
+            mpl.rc_context({"font.family": families, "text.parse_math": False}),
+        ):
+            yield families
 
 
 @contextmanager
-def _fonts() -> Iterator[None]:
-    """Draw Hangul and Chinese characters with whatever font is installed, and names literally, not as formulas."""
-    with (
-        loggers_quiet("matplotlib.font_manager"),
-        warnings_ignored("Glyph .* missing from font"),
-        mpl.rc_context({"font.family": _families(), "text.parse_math": False}),
-    ):
+def _own_font() -> Iterator[None]:
+    """Let Matplotlib know NanumGothic, a file of a package that is not imported: it would change rcParams.
+
+    Where it is known already, nothing is done; afterwards Matplotlib knows what it knew before.
+    """
+    package = find_spec(FONT_PACKAGE)
+    places = [] if package is None else list(package.submodule_search_locations or ())
+    known = font_manager.fontManager.ttflist
+    if not places or any(font.name == FONT_NAME for font in known):
         yield
+        return
+    before = list(known)
+    font_manager.fontManager.addfont(Path(places[0], "fonts", FONT_FILE))
+    try:
+        yield
+    finally:
+        known[:] = before

@@ -5,13 +5,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from tabattn.errors import MissingGlyphWarning
 from tabattn.importance.aggregation import normalize_scores
 from tabattn.importance.maps import head_table
 from tabattn.importance.permutation import PermutationScores
-from tabattn.importance.table import importance_table
+from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import units_of
 from tabattn.output.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
 from tabattn.table.schema import Column, Kind, TableSchema
@@ -121,3 +122,22 @@ def test_characters_that_no_font_has_are_named() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_missing_glyphs(("plain", "Größe µm²"))
+
+
+def test_hangul_han_and_kana_are_drawn_on_a_machine_without_fonts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the fonts that Matplotlib brings alone. Boxes would be the same for any two words of one length."""
+    manager = font_manager.fontManager
+    own = [font for font in manager.ttflist if Path(font.fname).is_relative_to(mpl.get_data_path())]
+    monkeypatch.setattr(manager, "ttflist", list(own))
+    drawn = []
+    for name in ("라인속도", "오븐온도", "漢字漢字", "かなカナ", "カナかな"):
+        table = make_table(2).assign(feature=[name, "℃ µm²"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warn_of_missing_glyphs((name, "℃ µm²"))
+            save_figure(plot_importance(ImportanceTable(table)), tmp_path / "a.png")
+        drawn.append((tmp_path / "a.png").read_bytes())
+    assert len(set(drawn)) == 5
+    assert manager.ttflist == own, "Matplotlib knows what it knew before"
