@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tabattn.version import __version__
 
 if TYPE_CHECKING:
+    from tabattn.comparing import ImportanceComparison, compare, compare_importances
     from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
     from tabattn.explanation import Explanation, explain
     from tabattn.loading import load
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Explanation",
+    "ImportanceComparison",
     "Ranking",
     "Rankings",
     "TabAttnClassifier",
     "TabAttnRegressor",
     "__version__",
+    "compare",
+    "compare_importances",
     "explain",
     "load",
     "rank",
@@ -29,10 +33,13 @@ __all__ = [
 
 _MODULES = {
     "Explanation": "explanation",
+    "ImportanceComparison": "comparing",
     "Ranking": "ranking",
     "Rankings": "rankings",
     "TabAttnClassifier": "estimator",
     "TabAttnRegressor": "estimator",
+    "compare": "comparing",
+    "compare_importances": "comparing",
     "explain": "explanation",
     "load": "loading",
     "rank": "ranking",

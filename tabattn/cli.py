@@ -32,6 +32,7 @@ from tabattn.output.terminal import (
     drift_table,
     numbers_table,
     print_importance,
+    print_methods,
     print_notes,
     print_ranking,
 )
@@ -39,6 +40,7 @@ from tabattn.signals import run_orderly
 from tabattn.version import __version__
 
 if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped options need not wait for torch
+    from tabattn.comparing import ImportanceComparison
     from tabattn.explanation import Explanation
     from tabattn.ranking import Ranking
     from tabattn.rankings import Rankings
@@ -339,6 +341,58 @@ def explain_command(
         f"diagnostics.csv, {'additive.csv, ' if additive else ''}plots/"
     )
     console.print(f"\nFiles: {printable(str(out))}/ ({files})")
+
+
+@app.command("compare")
+def compare_command(
+    table: Annotated[Path, typer.Argument(help="A file with a header line.")],
+    target: Annotated[str, typer.Option(help="Name of the target column.")],
+    out: Annotated[Path, typer.Option(help="Directory for the results; made if it does not exist.")],
+    method: Annotated[
+        list[str] | None, typer.Option(help="Another method, such as 'LightGBM, gain'; repeat; all if not given.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Name of a column to leave out; may be repeated.")] = None,
+    split_by: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="As for `rank`.")] = None,
+    order_by: Annotated[str | None, typer.Option(metavar="COLUMN", help="As for `rank`.")] = None,
+    max_epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows at most.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same ranking.")] = 0,
+    sheet: Sheet = None,
+    header_row: HeaderRow = None,
+    units_row: UnitsRow = None,
+    max_memory: MaxMemory = None,
+    excel_safe: ExcelSafe = False,
+) -> None:
+    """Rank the columns of TABLE by this package, and by forests, boosting, SHAP and gain, on the same rows.
+
+    Writes shares.csv, ranks.csv, agreement.csv, seconds.csv and plots/methods to the output directory. LightGBM,
+    XGBoost and CatBoost take part where they are installed (extra compare).
+    """
+
+    def job() -> "ImportanceComparison":
+        from tabattn.comparing import compare
+
+        found = compare(
+            table,
+            target,
+            methods=method or None,
+            drop=drop or (),
+            split_by=split_by or (),
+            order_by=order_by,
+            max_epochs=max_epochs,
+            random_state=seed,
+            sheet=sheet,
+            header_row=header_row,
+            units_row=units_row,
+            max_memory=max_memory,
+            verbose=sys.stderr.isatty(),
+        )
+        found.write(out, excel_safe=excel_safe)
+        return found
+
+    found = _run_into(out, job)
+    console = PlainConsole()
+    print_methods(console, found)
+    console.print(f"\nFiles: {printable(str(out))}/ (shares.csv, ranks.csv, agreement.csv, seconds.csv, plots/)")
 
 
 @app.command("report")

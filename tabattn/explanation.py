@@ -31,15 +31,13 @@ from tabattn.output.report.files import check_language, report_writers, text_wri
 from tabattn.output.report.html import render_html
 from tabattn.output.results import ResultFiles, result_writers
 from tabattn.progress import Job
-from tabattn.reporting import Looked, look, report_of_rows
+from tabattn.reporting import N_SHOWN_ROWS, Looked, look, report_of_rows
 from tabattn.table.cells import AnySeries, level_name
 from tabattn.table.problem import known_cells, parse_target_numbers
 from tabattn.table.reading import read_any, refuse_duplicate_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-N_SHOWN_ROWS = 60
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,8 +85,6 @@ from tabattn.table.subsets import class_subsets, level_subsets
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-N_SHOWN_ROWS = 60
-
 
 @dataclass(frozen=True, eq=False)
 class Ranking(ResultFiles):
@@ -120,7 +118,7 @@ class Ranking(ResultFiles):
         shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
         fdr: Rate of false discoveries among the columns that are selected.
         distributions: How the cells of each column are distributed, over all rows.
-        sampled: Positions in the table of some held-out rows that a report shows; with folds, of some of all rows.
+        held_out_positions: Positions of the held-out rows among those of `problem`; with folds, of all.
     """
 
     table: ImportanceTable
@@ -147,7 +145,7 @@ class Ranking(ResultFiles):
     shortened: tuple[str, ...] = ()
     fdr: float = 0.1
     distributions: tuple[Distribution, ...] = ()
-    sampled: Array = field(default_factory=lambda: np.arange(0))
+    held_out_positions: Array = field(default_factory=lambda: np.arange(0))
 
     @property
     def comparison(self) -> pd.DataFrame:
@@ -543,7 +541,7 @@ def rank(
         held_out=rule.in_words(splits, links),
         fdr=float(fdr),
         distributions=distributions_of(table),
-        sampled=_sampled(splits, random_state),
+        held_out_positions=np.sort(np.concatenate([split.held_out for split in splits])),
         shortened=tuple(dict.fromkeys([*job.shortened, *itertools.chain.from_iterable(p.shortened for p in parts)])),
     )
 
@@ -595,13 +593,6 @@ def _without(
     parts = _analysed(plan, splits, estimator, job)
     units = units_of(table.schema, groups) if len(parts) > 1 else parts[0].units
     return importance_table(units, pooled_scores(parts), pooled_permutation(parts))
-
-
-def _sampled(splits: Sequence[Split], random_state: int) -> Array:
-    """Return the positions of some held-out rows, in their order."""
-    held_out = np.concatenate([split.held_out for split in splits])
-    chosen = np.random.default_rng(random_state).permutation(len(held_out))[:N_SHOWN_ROWS]
-    return np.sort(held_out[chosen])
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tabattn.explanation import Explanation
     from tabattn.ranking import Ranking
 
-N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 3, 40, 200, 40, 60
+N_SHOWN_ROWS, N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 60, 3, 40, 200, 40, 60
 MAX_ATTENTION_NUMBERS = 40_000_000
 GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE = 0.7, 0.4, 5e-4
 PACKAGES = ("torch", "pandas", "scikit-learn", "lightning", "numpy")
@@ -55,7 +55,8 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
     target = str(ranking.problem.y.name)
     columns = _columns(ranking)
     outputs = ranking.models.columns[1:]
-    X, y = (each.iloc[ranking.sampled] for each in (ranking.problem.X, ranking.problem.y))
+    chosen = np.random.default_rng(0).permutation(ranking.held_out_positions)[:N_SHOWN_ROWS]
+    X, y = (each.iloc[np.sort(chosen)] for each in (ranking.problem.X, ranking.problem.y))
     looked = look(ranking.estimator, X, y, ranking.units, [column.feature for column in columns])
     return Report(
         language=language,

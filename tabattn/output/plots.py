@@ -21,7 +21,7 @@ MAX_BARS = 30
 MAX_HEAT_COLUMNS = 60
 MAX_LINES = 8
 MAX_LABEL_LENGTH = 40
-MAX_NEGATIVE_FRACTION = 0.3
+MAX_NEGATIVE_FRACTION, MAX_LIGHT_TEXT = 0.3, 0.6
 BAR_COLORS = ("#2f6f9f", "#d98c2b")
 FONT_PACKAGE, FONT_NAME, FONT_FILE = "koreanize_matplotlib", "NanumGothic", "NanumGothic.ttf"
 FALLBACK_FONTS = (
@@ -190,6 +190,31 @@ def plot_drift(drift: pd.DataFrame, ax: Axes | None = None) -> Axes:
         hidden = len(drift) - len(shown)
         ax.set_title("Attention now and in training" + (f" (first {len(shown)} of {len(drift)})" if hidden else ""))
         ax.legend(loc="lower right")
+    return ax
+
+
+def plot_methods(ranks: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the ranks of features by several methods: dark is first.
+
+    Args:
+        ranks: One row per feature, one column per method; the first 30 features are drawn.
+        ax: Where to draw; None for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    shown = ranks.head(MAX_BARS)
+    with _fonts():
+        ax = _new_axes(3.0 + 0.9 * shown.shape[1], 2.4 + 0.3 * len(shown)) if ax is None else ax
+        ax.imshow(shown.to_numpy(), aspect="auto", cmap="Blues_r", vmin=0.0, vmax=float(len(ranks)) * 1.4)
+        for row, values in enumerate(shown.to_numpy()):
+            for place, value in enumerate(values):
+                is_dark = value < len(ranks) * MAX_LIGHT_TEXT
+                ax.text(place, row, f"{value:g}", ha="center", va="center", color="white" if is_dark else "black")
+        ax.set_xticks(range(shown.shape[1]), list(shown.columns), rotation=40, ha="right", rotation_mode="anchor")
+        ax.set_yticks(range(len(shown)), [_label(name) for name in shown.index])
+        hidden = len(ranks) - len(shown)
+        ax.set_title("Ranks by each method" + (f" (first {len(shown)} of {len(ranks)})" if hidden else ""))
     return ax
 
 

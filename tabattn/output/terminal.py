@@ -15,10 +15,11 @@ from tabattn.errors import printable, quoted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tabattn.comparing import ImportanceComparison
     from tabattn.importance.table import ImportanceTable
     from tabattn.ranking import Ranking
 
-N_SHOWN, N_FIRST, MAX_NAMED = 10, 3, 12
+N_SHOWN, N_FIRST, MAX_NAMED, N_COMPARED = 10, 3, 12, 15
 LEAST_Q = 0.001
 LINE_WIDTH = 110
 
@@ -215,6 +216,35 @@ def _agreement(ranking: "Ranking") -> str:
         f"weighted Kendall {agreement['weighted_kendall']:.2f}, NDCG {agreement['ndcg']:.2f}, "
         f"{round(agreement['top_k_overlap'] * k)} of the top {k} in common."
     )
+
+
+def print_methods(console: Console, found: "ImportanceComparison") -> None:
+    """Print the ranks of the first features by several methods, how far these agree, and what each took.
+
+    Args:
+        console: Where to.
+        found: The comparison.
+    """
+    names = list(found.ranks.columns)
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "method", "seconds", *map(str, range(1, len(names) + 1))):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for number, name in enumerate(names, start=1):
+        seconds = found.seconds[name]
+        agreement = (f"{value:.2f}" for value in found.agreement.loc[name])
+        table.add_row(str(number), _name(name), "" if math.isnan(seconds) else f"{seconds:.1f}", *agreement)
+    console.print("Which methods, and how far do they agree (Spearman)?")
+    console.print(table)
+    ranks = Table(box=None, pad_edge=False)
+    ranks.add_column("feature")
+    for number in range(1, len(names) + 1):
+        ranks.add_column(str(number), justify="right")
+    for feature, *values in found.ranks.head(N_COMPARED).itertuples():
+        ranks.add_row(_name(feature), *(f"{value:g}" for value in values))
+    console.print("\nRanks by each method:")
+    console.print(ranks)
+    if len(found.ranks) > N_COMPARED:
+        console.print(f" ... ({len(found.ranks) - N_COMPARED} more in ranks.csv)")
 
 
 def drift_table(drift: "pd.DataFrame") -> Table:
