@@ -94,4 +94,5 @@ def _end(number: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     word, code = ("terminated", EXIT_TERMINATED) if number == signal.SIGTERM else ("interrupted", EXIT_INTERRUPTED)
     sys.stderr.write(f"tabattn: {word}.\n")
+    exec("")  # noqa: S102  # an interrupt inside of code made of text, as imports run it, would end Python by the signal
     sys.exit(code)

@@ -170,7 +170,8 @@ def prepare(
             f"tokenizer must be a fast one, got {type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained."
         )
     refuse_other_attention(model.config)
-    encoded = tokenizer(sentence, return_tensors="pt", return_special_tokens_mask=True, return_offsets_mapping=True)
+    wanted = {"return_special_tokens_mask": True, "return_offsets_mapping": True, "verbose": False}
+    encoded = tokenizer(sentence, return_tensors="pt", **wanted)
     is_special = encoded.pop("special_tokens_mask")[0].bool().numpy()
     offsets = encoded.pop("offset_mapping")[0].numpy()
     n_tokens, n_places = len(is_special), _n_places(model)

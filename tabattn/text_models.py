@@ -20,6 +20,7 @@ from tabattn.process_state import exclusive
 
 MAX_JSON_BYTES, MAX_DEPTH = 50_000_000, 50
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model")
+CONFIG = "config.json"
 CODE, VOCABULARIES = "auto_map", frozenset({"tokenizer.json", "vocab.json"})
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_TIMES_LARGER, SPARE_NUMBERS = 4, 10_000_000
@@ -125,16 +126,26 @@ def _refuse_devices(directory: Path) -> None:
 
 
 def _refuse_code(directory: Path) -> None:
-    """Refuse a directory that names code of its own: transformers may ask on the standard input whether to run it."""
+    """Refuse a directory that needs code of its own: transformers may ask on the standard input whether to run it."""
     for path in directory.glob("*.json"):
         if path.name in VOCABULARIES or not path.is_file() or path.stat().st_size > MAX_JSON_BYTES:
             continue
         inside = [json.loads(path.read_text(encoding="utf-8"))]
         while inside:
             each = inside.pop()
-            if isinstance(each, dict) and CODE in each:
+            if isinstance(each, dict) and CODE in each and not _is_needless(each, path):
                 raise ParameterError(f"it needs code of its own ({CODE} in {path.name}), which is never run.")
             inside.extend(each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+
+
+def _is_needless(settings: Mapping[str, Any], path: Path) -> bool:
+    """Return whether settings name code for what transformers has itself, and reads without a word."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    named = settings[CODE]
+    is_known = isinstance(settings.get("model_type"), str) and settings["model_type"] in CONFIG_MAPPING
+    is_model = isinstance(named, dict) and all(str(name).startswith(("AutoConfig", "AutoModel")) for name in named)
+    return path.name == CONFIG and is_known and is_model
 
 
 def _size_of_weights(directory: Path) -> tuple[int, int]:

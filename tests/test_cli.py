@@ -198,7 +198,7 @@ def test_options_of_weights_levels_logarithms_and_targets(tmp_path: Path) -> Non
     assert both.code == 0, both.err
     assert "Target 'y'" in both.out
     assert "Target 'z'" in both.out
-    assert "importance_of_targets.csv, and in 1_y, 2_z: importance.csv" in both.out
+    assert "importance_of_targets.csv, and in 1_y, 2_z: report.html, importance.csv" in both.out
     refused = rank(tmp_path / "t.csv", "y", tmp_path / "no", "--log-target", "--loss", "absolute")
     assert refused.code == 2
     assert "--log-target must stand without another --loss" in refused.err

@@ -121,3 +121,16 @@ def test_a_signal_is_never_lost(
     word, code = {signal.SIGTERM: ("terminated", 143), signal.SIGINT: ("interrupted", 130)}[number]
     assert (stop.value.code, capsys.readouterr().err) == (code, f"tabattn: {word}.\n")
     assert sys.unraisablehook is hook
+
+
+def test_an_interrupt_inside_of_code_made_of_text_has_its_exit_code(tmp_path: Path) -> None:
+    """Python would end itself by the signal, whoever handles it: imports run such code, of named tuples for example."""
+    inside = "exec('import signal; signal.raise_signal(signal.SIGINT)')"
+    code = f"from tabattn.signals import run_orderly\nrun_orderly(lambda: {inside})"
+    (tmp_path / "interrupted.py").write_text(code, encoding="utf-8")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, check=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (done.returncode, done.stderr) == (130, b"tabattn: interrupted.\n")

@@ -269,7 +269,7 @@ def test_no_code_of_a_model_directory_is_run(
         model, _ = load_text_model(directory)
         assert isinstance(model, transformers.BertModel)
     else:
-        with pytest.raises(ParameterError, match="custom code"):
+        with pytest.raises(ParameterError, match="needs code of its own"):
             load_text_model(directory)
     assert Answers.n_read == 0
     assert not ran.exists()
