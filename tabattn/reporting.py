@@ -260,7 +260,8 @@ def _fact_of_findings(findings: Sequence[Finding], language: Language) -> Fact:
     said = "{serious} serious, {warnings} warnings, {notes} notes" if sum(counts) else "nothing found"
     value = say(language, said, serious=counts[0], warnings=counts[1], notes=counts[2])
     worst: State = "serious" if counts[0] else "warning" if counts[1] else "good"
-    return Fact(say(language, "Findings"), value, ", ".join(each.code for each in _ordered(findings)), worst)
+    codes = dict.fromkeys(each.code for each in _ordered(findings))
+    return Fact(say(language, "Findings"), value, ", ".join(codes), worst)
 
 
 def _ordered(findings: Sequence[Finding]) -> list[Finding]:
