@@ -31,7 +31,7 @@ from tabattn.output.report.content import (
     Step,
 )
 from tabattn.output.report.html import number
-from tabattn.output.report.words import say
+from tabattn.output.report.words import advice, say
 from tabattn.version import __version__
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def _remark(finding: Finding, language: Language) -> Remark:
         finding.code,
         finding.severity,
         finding.title if title == finding.code else title,
-        finding.message,
+        advice(language, finding.code, finding.message),
         finding.columns,
     )
 

@@ -115,7 +115,43 @@ KOREAN: Mapping[str, str] = {
     "unsettled_ranks": "순위가 안정적이지 않습니다", "outside_range": "학습 범위를 벗어난 값이 있습니다",
     "empty_rows": "빈 행이 있습니다", "worse_than_training": "학습 때보다 예측이 나쁩니다",
 }  # fmt: skip
+KOREAN_ADVICE: Mapping[str, str] = {
+    "rows_in_blocks": "같은 로트·환자·장비의 행은 서로 닮아서, 무작위로 나누어 검증하면 점수가 실제보다 높게 나옵니다. --split-by로 묶음째 검증하십시오.",
+    "rows_in_time": "목표값이 바로 앞 행의 값을 따라갑니다. 무작위 검증은 점수를 부풀리므로 --order-by로 마지막 시점의 행을 검증에 쓰십시오.",
+    "leak": "이 변수 하나로 목표값을 거의 완벽하게 예측합니다. 목표값이 정해진 뒤에야 알 수 있는 값이라면 빼고 다시 분석하십시오. 이 변수를 뺀 순위는 importance_without_leaks.csv에 있습니다.",
+    "second_measurement": "목표값을 한 번 더 측정한 값일 수 있습니다. 그렇다면 빼고 다시 분석하십시오. 이 변수를 뺀 순위는 importance_without_leaks.csv에 있습니다.",
+    "no_better_than_constant": "검증 행에서 모델이 최적의 상수보다 나은 예측을 한다고 할 수 없습니다. 이 순위는 아무 의미가 없습니다. 행이나 변수를 더 모으십시오.",
+    "far_behind_boosting": "그래디언트 부스팅의 예측이 이 모델보다 훨씬 좋습니다. 부스팅이 찾은 것을 이 순위는 놓치고 있습니다.",
+    "same_columns": "이 변수들은 사실상 같은 값을 담고 있어 중요도를 나누어 가집니다. 하나로 묶은 순위는 importance_of_clusters.csv에 있습니다.",
+    "identifier": "행의 번호나 이름으로 보입니다. 다른 행의 예측에는 도움이 되지 않으니, 시간 순서가 아니라면 빼십시오.",
+    "constant": "학습에 쓴 행에서 값이 하나뿐이거나 없습니다. 마지막 순위에 놓입니다.",
+    "few_rows": "변수 수에 비해 행이 적어, 처음 몇 개 이후의 순위는 다른 행에서 달라질 수 있습니다. --folds 5로 모든 행을 검증에 쓰십시오.",
+    "rare_classes": "행이 10개 미만인 클래스가 있습니다. 그 클래스를 좌우하는 변수는 알 수 없습니다.",
+    "imbalance": "한 클래스의 행이 10 % 미만입니다. 정확도 대신 comparison.csv의 평균 정밀도와 재현율을 보십시오.",
+    "wide_target": "목표값이 100배 넘는 범위에 걸쳐 있어 큰 값의 오차만 보게 됩니다. --log-target으로 로그를 학습하십시오.",
+    "absence_is_signal": "값이 비어 있는 행은 목표값이 다릅니다. 중요도의 일부는 ‘값이 없다’는 사실 때문일 수 있으니, 왜 비어 있는지 확인하십시오.",
+    "unsettled_ranks": "시드를 바꾸면 상위 변수의 순서가 달라질 수 있습니다. --folds 5로 모든 행을 검증에 쓰면 더 안정됩니다.",
+    "outside_range": "새 행의 값이 학습 때의 범위나 수준을 벗어납니다. 변수별 비율은 drift.csv에 있습니다.",
+    "empty_rows": "모델이 읽을 값이 하나도 없는 행입니다. 이 행의 예측은 의미가 없습니다.",
+    "worse_than_training": "새 행의 예측이 학습 때의 검증보다 뚜렷하게 나쁩니다. 공정이나 데이터가 바뀌었는지 확인하십시오.",
+}
 WORDS: Mapping[Language, Mapping[str, str]] = {"en": {}, "ko": KOREAN}
+
+
+def advice(language: Language, code: str, message: str) -> str:
+    """Return what a finding says, in a language: its message, which has the numbers, behind what it means.
+
+    Args:
+        language: "en" or "ko".
+        code: Code of the finding.
+        message: What it says, in English.
+
+    Example:
+        >>> advice("en", "constant", "'x' has one value."), advice("ko", "new", "'x' is new.")
+        ("'x' has one value.", "'x' is new.")
+    """
+    known = KOREAN_ADVICE.get(code) if language == "ko" else None
+    return message if known is None else f"{known} ({message})"
 
 
 def say(language: Language, text: str, **values: object) -> str:
