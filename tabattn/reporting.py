@@ -243,6 +243,12 @@ def _facts(ranking: "Ranking", language: Language) -> Iterator[Fact]:
         say(language, "Spearman") if math.isnan(error) else note,
         "note" if math.isnan(spearman) else agreed,
     )
+    if not math.isnan(ranking.member_agreement):
+        stable: State = "good" if ranking.member_agreement >= GOOD_AGREEMENT else "warning"
+        is_settled = "unsettled_ranks" not in codes
+        settled = "first ranks hold with another seed" if is_settled else "first ranks change with the seed"
+        among = say(language, "Agreement of the members with each other")
+        yield Fact(among, _short(ranking.member_agreement), say(language, settled), stable)
     tested = ranking.table["q_value"].notna()
     if tested.any():
         n_selected = int(ranking.table.loc[tested, "selected"].astype(bool).sum())

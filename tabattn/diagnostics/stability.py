@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from scipy import stats
 
 from tabattn.arrays import Array
 from tabattn.diagnostics.findings import Finding
@@ -68,3 +69,24 @@ def _chances_to_lead(by_block: Sequence[Array], n_leading: int, random_state: in
     counts = [np.bincount(order[:, :k].ravel(), minlength=n_units) for k in (1, n_leading)]
     chances: Array = np.array(counts) / N_DRAWS
     return chances
+
+
+def member_agreement(by_member: Array) -> float:
+    """Return how far the rankings of single members agree: the mean Spearman correlation of all pairs of them.
+
+    Args:
+        by_member: Scores, shape (member, column).
+
+    Returns:
+        Between -1 and 1; NaN for one member, or where no two members rank more than one column.
+
+    Example:
+        >>> member_agreement(np.array([[3.0, 2.0, 1.0], [30.0, 20.0, 10.0], [1.0, 2.0, 3.0]])).__round__(2)
+        -0.33
+    """
+    ranks = stats.rankdata(by_member, axis=1)
+    ranks = ranks[ranks.std(axis=1) > 0]
+    if len(ranks) < 2:
+        return float("nan")
+    correlations = np.corrcoef(ranks)
+    return float(correlations[np.triu_indices(len(ranks), 1)].mean())
