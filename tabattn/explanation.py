@@ -233,7 +233,9 @@ def explain(
             findings = new_row_findings(shares, empty_rows(rows.raw), encoding, record, output, rows.y)
             importance = importance_table(units, scores)
             features = list(importance["feature"])
-            target_cells = None if y is None else y[:N_SHOWN_ROWS]
+            first = rows.take(np.arange(min(N_SHOWN_ROWS, len(rows))))
+            written = pd.DataFrame(X).head(N_SHOWN_ROWS).reset_index(drop=True)
+            known = None if target is None else list(table[target][:N_SHOWN_ROWS])
             return Explanation(
                 predictions=_predictions(encoding, record, output, others, None if y is None else table[[target]]),
                 local=local,
@@ -245,7 +247,7 @@ def explain(
                 scores=_scores(encoding, record, output, rows.y),
                 findings=tuple(findings),
                 estimator=estimator,
-                looked=look(estimator, X[:N_SHOWN_ROWS], target_cells, units, features),
+                looked=look(estimator, first, written, units, features, known),
                 additive=divided,
             )
 

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Language
 from tabattn.diagnostics.findings import SEVERITIES, Finding
+from tabattn.encoding.rows import Rows
+from tabattn.encoding.target import ClassEncoding, NumberEncoding
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.fitted.model import FittedModel
 from tabattn.fitted.sufficient import sufficient_features
 from tabattn.importance.units import Units
 from tabattn.output.report.content import (
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 
 N_SHOWN_ROWS, N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 60, 3, 40, 200, 40, 60
 MAX_ATTENTION_NUMBERS = 40_000_000
-GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE = 0.7, 0.4, 5e-4
+GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE, MIN_LABEL = 0.7, 0.4, 5e-4, 0.5
 PACKAGES = ("torch", "pandas", "scikit-learn", "lightning", "numpy")
 
 
@@ -56,8 +60,9 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
     columns = _columns(ranking)
     outputs = ranking.models.columns[1:]
     chosen = np.random.default_rng(0).permutation(ranking.held_out_positions)[:N_SHOWN_ROWS]
-    X, y = (each.iloc[np.sort(chosen)] for each in (ranking.problem.X, ranking.problem.y))
-    looked = look(ranking.estimator, X, y, ranking.units, [column.feature for column in columns])
+    X, y = ranking.problem.X.iloc[np.sort(chosen)], ranking.problem.y.iloc[np.sort(chosen)]
+    rows = ranking.estimator.read(X, y)
+    looked = look(ranking.estimator, rows, X, ranking.units, [column.feature for column in columns], list(y))
     return Report(
         language=language,
         title=say(language, "Which columns drive {target}?", target=target),
@@ -388,22 +393,27 @@ class Looked:
 
 
 def look(
-    estimator: TabAttnRegressor | TabAttnClassifier, X: Any, y: Any, units: Units, features: Sequence[str]
+    estimator: TabAttnRegressor | TabAttnClassifier,
+    rows: Rows,
+    table: pd.DataFrame,
+    units: Units,
+    features: Sequence[str],
+    target: Sequence[Any] | None = None,
 ) -> Looked:
-    """Read rows, the first of them where all would take too much memory, and return what is to be shown of each.
+    """Return what is to be shown of rows, of the first of them where all would take too much memory.
 
     Args:
         estimator: The fitted estimator.
-        X: One row or more.
-        y: Their target; None if it is not known.
+        rows: One row or more.
+        table: The same rows as they are written; labels that are integers are numbers from 0 on.
         units: The columns and groups that are ranked.
         features: Their names, rank 1 first.
+        target: Their target; None if it is not known.
     """
     fitted = estimator.fitted_model_
     history, shape = estimator.attention_history_.loc["eval"], fitted.model.shape
     n_most = max(1, MAX_ATTENTION_NUMBERS // (shape.n_members * shape.n_layers * shape.n_heads * history.shape[1]))
-    X, y = X[:n_most], None if y is None else y[:n_most]
-    rows = estimator.read(X, y)
+    rows, table = rows.take(np.arange(min(n_most, len(rows)))), table[:n_most]
     maps = fitted.attention(rows)
     chosen = np.unique(np.linspace(0, len(history) - 1, min(len(history), MAX_EPOCHS)).astype(int))
     attention = ReportedAttention(
@@ -415,17 +425,24 @@ def look(
         best_epoch=int(estimator.best_epoch_),
     )
     scores = fitted.local_scores(rows, DEFAULT_METHOD, units)
-    table = pd.DataFrame(X)
     cells = table[[name for name in features[:N_CELL_COLUMNS] if name in table]]
-    predicted = np.asarray(estimator.predict(X), dtype=object)
     shown = ReportedRows(
         numbers=tuple(str(label + 1 if isinstance(label, int | np.integer) else label) for label in table.index),
-        target=("",) * len(table) if y is None else tuple(map(_cell, y)),
-        prediction=tuple(", ".join(map(_cell, np.atleast_1d(each))) for each in predicted),
+        target=("",) * len(table) if target is None else tuple(_cell(each) for each in target[:n_most]),
+        prediction=tuple(", ".join(map(_cell, np.atleast_1d(each))) for each in _predicted(fitted, rows)),
         scores=Packed(np.maximum(scores[list(features)].to_numpy(), 0.0)),
         cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)) if cells.shape[1] else (),
     )
     return Looked(attention, shown)
+
+
+def _predicted(fitted: FittedModel, rows: Rows) -> Array:
+    """Return what is predicted: numbers, classes, or labels."""
+    output, encoding = fitted.predict(rows), fitted.encoder.target
+    if isinstance(encoding, ClassEncoding):
+        classes: Array = encoding.classes[output.argmax(axis=1)]
+        return classes
+    return output if isinstance(encoding, NumberEncoding) else (output > MIN_LABEL).astype(int)
 
 
 def _settings(estimator: TabAttnRegressor | TabAttnClassifier) -> Iterator[tuple[str, str]]:
