@@ -9,9 +9,11 @@ INSTALLED := .venv/.installed
 demo: $(BASE)  ## Rank the columns of a simulated coating line; the report is demo/report.html.
 	$(BIN)/tabattn rank data/process.csv --target thickness_um --out demo
 
-browser:  ## Chromium, in which reports are tested, where Debian's packages can be installed.
+browser:  ## Chromium, in which reports are tested, where Debian's packages can be installed; else those tests are skipped.
 	@command -v chromedriver > /dev/null || ! command -v apt-get > /dev/null || [ "$$(id -u)" != 0 ] || \
-		{ apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; } > /dev/null
+		{ export DEBIAN_FRONTEND=noninteractive; timeout 300 apt-get update -q && \
+		timeout 300 apt-get install -y -q --no-install-recommends chromium chromium-driver; } > /dev/null || \
+		echo "Chromium could not be installed: the tests of reports in a browser will be skipped."
 
 test: $(INSTALLED) browser  ## All tests.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --durations=30

@@ -32,7 +32,13 @@ TABLES = ("abalone", "house_prices_kaggle", "secom_207", "madelon")
 N_EPOCHS, N_LOADS, CHROMIUM, DRIVER = 3, 5, "/usr/bin/chromium", "/usr/bin/chromedriver"
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"),
+    *(
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-extensions",
+        "--disable-dev-shm-usage",
+    ),
 )
 PAINTED = "return (performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime"
 
