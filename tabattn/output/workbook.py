@@ -11,7 +11,7 @@ import pandas as pd
 from tabattn.errors import ParameterError, printable
 
 CREATED = dt.datetime(2020, 1, 1)  # a constant, so that the same results have the same bytes
-MAX_ROWS, MAX_COLUMNS, MAX_LETTERS = 1_048_576, 16_384, 32_767
+MAX_ROWS, MAX_COLUMNS, MAX_LETTERS, MAX_NUMBER = 1_048_576, 16_384, 32_767, 9.99e307
 MAX_WIDTH, MIN_WIDTH, N_LETTERS_READ = 48, 7, 200
 BARS, SELECTED = ("importance", "permutation_mean"), "selected"
 FORMATS: Mapping[str, str] = {
@@ -92,7 +92,9 @@ def _plain(value: Any) -> bool | int | float | str | None:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, int | float):
-        return value if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return value if abs(value) < MAX_NUMBER else str(value)
     return _text(value)
 
 

@@ -300,7 +300,7 @@ def test_the_used_part_of_a_sheet_is_the_table(tmp_path: Path) -> None:
     table = pd.DataFrame({"온도": [1.5, 2.0, None], "on": [True, False, True], "code": ["007", "008", "009"]})
     for titled in (False, True):
         path = tmp_path / f"{titled}.xlsx"
-        with pd.ExcelWriter(path) as writer:
+        with pd.ExcelWriter(path, engine="openpyxl") as writer:
             table.to_excel(writer, index=False, startrow=3, startcol=1)
             if titled:
                 writer.book.active.cell(2, 2, "생산 기록")
