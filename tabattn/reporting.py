@@ -68,7 +68,6 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
         title=say(language, "Which columns drive {target}?", target=target),
         question=say(language, "What drives {target}?", target=target),
         answer=tuple(_answer(ranking, columns, language)),
-        score_name="R²" if ranking.problem.task == "regression" else "log loss",
         target=target,
         unit=_units(ranking).get(target, ""),
         facts=tuple(_facts(ranking, language)),
@@ -117,7 +116,6 @@ def report_of_rows(explanation: "Explanation", *, language: Language = "en", com
         title=question,
         question=question,
         answer=(say(language, "The first by importance: {names}.", names=names), drifted),
-        score_name="",
         target=say(language, "prediction"),
         unit="",
         facts=(
@@ -425,13 +423,13 @@ def look(
         best_epoch=int(estimator.best_epoch_),
     )
     scores = fitted.local_scores(rows, DEFAULT_METHOD, units)
-    cells = table[[name for name in features[:N_CELL_COLUMNS] if name in table]]
+    cells = table.reindex(columns=list(features[:N_CELL_COLUMNS]))
     shown = ReportedRows(
         numbers=tuple(str(label + 1 if isinstance(label, int | np.integer) else label) for label in table.index),
         target=("",) * len(table) if target is None else tuple(_cell(each) for each in target[:n_most]),
         prediction=tuple(", ".join(map(_cell, np.atleast_1d(each))) for each in _predicted(fitted, rows)),
         scores=Packed(np.maximum(scores[list(features)].to_numpy(), 0.0)),
-        cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)) if cells.shape[1] else (),
+        cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)),
     )
     return Looked(attention, shown)
 

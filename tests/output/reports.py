@@ -62,7 +62,6 @@ def report_with(names: Sequence[str], language: Language = "en") -> Report:
         title=f"about {names[0]}",
         question=f"What drives {names[0]}?",
         answer=(f"It is {names[0]}.",),
-        score_name="R²",
         target=names[0],
         unit="",
         facts=(Fact("Prediction", f"r2 {names[0]}", "", "good"), Fact("Findings", "one", names[0], "serious")),

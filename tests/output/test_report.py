@@ -201,6 +201,16 @@ def test_bytes_hold_numbers_within_a_255th(ranking: Ranking) -> None:
     )
 
 
+def test_cells_stand_at_the_places_of_their_columns_whatever_is_grouped(ranking: Ranking) -> None:
+    X = ranking.problem.X.head(5)
+    found = explain(ranking.estimator, X, groups={"idle": ["heat", "dust"]})
+    rows = found.report().rows
+    assert rows is not None
+    for place, column in enumerate(found.report().columns):
+        expected = [""] * 5 if column.feature == "idle" else [str(cell)[:4] for cell in X[column.feature]]
+        assert [cells[place][:4] for cells in rows.cells] == expected
+
+
 def test_a_report_of_new_rows_says_what_the_explanation_says(ranking: Ranking, tmp_path: Path) -> None:
     table = ranking.problem.X.assign(heat=lambda X: X["heat"] + 4)
     found = explain(ranking.estimator, table.assign(quality=ranking.problem.y), target="quality")

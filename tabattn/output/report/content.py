@@ -199,7 +199,7 @@ class ReportedRows:
         target: Their target.
         prediction: What is predicted of them.
         scores: Importance of each column of the ranking for each row, shape (row, column).
-        cells: Their cells, of the first columns of the ranking.
+        cells: Their cells in the first columns of the ranking, in its order; empty for a group.
     """
 
     numbers: tuple[str, ...]
@@ -292,7 +292,6 @@ class Report:
         title: What it is of.
         question: What is asked.
         answer: The answer, in sentences.
-        score_name: What permutation importance is a fall of.
         target: Name of the target.
         unit: Unit of the effects; empty where it is not known.
         facts: What to know before it is trusted.
@@ -313,7 +312,6 @@ class Report:
     title: str
     question: str
     answer: tuple[str, ...]
-    score_name: str
     target: str
     unit: str
     facts: tuple[Fact, ...]
