@@ -22,7 +22,7 @@ from tabattn.fitted.evaluation import (
     cross_fitted_rows,
 )
 from tabattn.fitted.fit import FitRows, fit_model, model_shape
-from tabattn.fitted.model import FittedModel
+from tabattn.fitted.model import FittedModel, decide
 from tabattn.importance.aggregation import Scores
 from tabattn.importance.effects import Effect
 from tabattn.importance.permutation import (
@@ -178,7 +178,8 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         fewer = fewer_rows(rows, phase, random_state)
         outputs = _outputs(fitted, fewer, held_out_rows, random_state)
         importance = importance_table(units, scores, permutation)
-        leaks = leaks_of(fewer, fitted.schema, fitted.model.shape.layout, importance, units, _decided(outputs, fitted))
+        decided = decide(fitted.encoder.target, outputs[BOOSTING])
+        leaks = leaks_of(fewer, fitted.schema, fitted.model.shape.layout, importance, units, decided)
     for done, wanted, what in (
         (len(permuted), n_most, "permuted rows"),
         (n_scored, n_wanted, "scored rows"),
@@ -334,12 +335,6 @@ def fit_rows(
         raise KeyboardInterrupt
     estimator.with_model(fitted)
     return rows, positions
-
-
-def _decided(outputs: Mapping[str, Array], fitted: FittedModel) -> Array:
-    """Return what gradient boosting predicts: numbers, or classes."""
-    output, target = outputs[BOOSTING], fitted.encoder.target
-    return target.classes[output.argmax(axis=1)] if isinstance(target, ClassEncoding) else output
 
 
 def _outputs(fitted: FittedModel, rows: SplitRows, held_out_rows: Rows, random_state: int) -> dict[str, Array]:

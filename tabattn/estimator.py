@@ -27,7 +27,7 @@ from tabattn.encoding.weighting import ClassWeight
 from tabattn.errors import ParameterError, TargetError, warn_all
 from tabattn.fitted.attributes import AttentionReadings, ClassifierAttributes, FittedAttributes
 from tabattn.fitted.fit import FitRows, fit_model
-from tabattn.fitted.model import FittedModel
+from tabattn.fitted.model import FittedModel, decide
 from tabattn.fitted.onnx import model_inputs
 from tabattn.fitted.state import parameters_as_json
 from tabattn.importance.permutation import N_REPEATS, PermutationScores
@@ -436,10 +436,7 @@ class TabAttnClassifier(ClassifierAttributes, ClassifierMixin, _TabAttnEstimator
             Array of shape (n_rows,) with values of `classes_`, or (n_rows, n_labels) of 0 and 1.
         """
         probabilities = self.predict_proba(X)
-        if isinstance(self.fitted_model_.encoder.target, LabelEncoding):
-            return (probabilities > 0.5).astype(np.int64)
-        predicted: Array = self.classes_[probabilities.argmax(axis=1)]
-        return predicted
+        return decide(self.fitted_model_.encoder.target, probabilities)
 
     @torch_defaults()
     def predict_proba(self, X: Any) -> Array:

@@ -20,7 +20,7 @@ from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all, write_atomic
 from tabattn.fitted.costs import expected_additive, expected_scores
 from tabattn.fitted.effects import shown_outputs
-from tabattn.fitted.model import FittedModel
+from tabattn.fitted.model import FittedModel, decide
 from tabattn.fitted.record import HeldOutRecord, scores_of
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
@@ -317,10 +317,8 @@ def _predictions(
             parts += [_numbered("low", low), _numbered("high", high)]
     else:
         classes = target.classes if isinstance(target, ClassEncoding) else np.arange(target.n_outputs)
-        are_classes = isinstance(target, ClassEncoding)
-        predicted = classes[output.argmax(axis=1)] if are_classes else (output > 0.5).astype(int)
         probabilities = pd.DataFrame(output, columns=[f"probability_{name}" for name in classes])
-        parts = [_numbered("prediction", predicted), probabilities]
+        parts = [_numbered("prediction", decide(target, output)), probabilities]
     ours = {"row", *(str(name) for part in parts for name in part.columns)}
     keys = [part.reset_index(drop=True) for part in (others, known) if part is not None]
     keys = [part.rename(columns={name: f"{name} (table)" for name in part.columns if name in ours}) for part in keys]

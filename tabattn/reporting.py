@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Language
 from tabattn.diagnostics.findings import SEVERITIES, Finding
 from tabattn.encoding.rows import Rows
-from tabattn.encoding.target import ClassEncoding, NumberEncoding
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.fitted.model import FittedModel
+from tabattn.fitted.model import decide
 from tabattn.fitted.sufficient import sufficient_features
 from tabattn.importance.units import Units
 from tabattn.output.report.content import (
-    Counts,
     Curve,
     Drift,
     Fact,
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
 
 N_SHOWN_ROWS, N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 60, 3, 40, 200, 40, 60
 MAX_ATTENTION_NUMBERS = 40_000_000
-GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE, MIN_LABEL = 0.7, 0.4, 5e-4, 0.5
+GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE = 0.7, 0.4, 5e-4
 PACKAGES = ("torch", "pandas", "scikit-learn", "lightning", "numpy")
 
 
@@ -101,7 +98,7 @@ def report_of_rows(explanation: "Explanation", *, language: Language = "en", com
         language: Of its words: "en" or "ko".
         command: The command that makes it again; empty where there is none.
     """
-    columns = tuple(_plain_column(row) for row in _rows(explanation.importance))
+    columns = tuple(_column(row) for row in _rows(explanation.importance))
     question, n_rows = say(language, "What moves the predictions of these rows?"), len(explanation.local)
     names = ", ".join(column.feature for column in columns[:N_NAMED])
     drift = explanation.drift
@@ -156,28 +153,6 @@ def _fact_of_rows(scores: pd.DataFrame, codes: set[str], language: Language) -> 
     return Fact(say(language, "Prediction"), known["these"], before, state)
 
 
-def _plain_column(row: Any) -> ReportedColumn:
-    """Return a row of an ImportanceTable that has neither tests nor permutation importance."""
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("permutation", "permutation_std", "p_value", "q_value", "conditional", "sampler_fit", "effect"), math.nan
-    )
-    return ReportedColumn(
-        rank=int(row.rank),
-        feature=row.feature,
-        kind=row.kind,
-        unit="",
-        importance=float(row.importance),
-        std=float(row.std),
-        ci_low=float(row.ci_low),
-        ci_high=float(row.ci_high),
-        permutation_rank=None,
-        selected=None,
-        direction="",
-        effect_on="",
-        **nothing,
-    )
-
-
 def _answer(ranking: "Ranking", columns: Sequence[ReportedColumn], language: Language) -> Iterator[str]:
     """Say the result in sentences, the most important first."""
     target = str(ranking.problem.y.name)
@@ -185,8 +160,7 @@ def _answer(ranking: "Ranking", columns: Sequence[ReportedColumn], language: Lan
         yield say(language, "Do not trust this ranking: the model predicts no better than a constant.")
         return
     selected = [each for each in columns if each.selected]
-    first = selected or list(columns)
-    first = first if selected else first[:N_NAMED]
+    first = selected or list(columns[:N_NAMED])
     names = _some([_with_direction(each, language) for each in first], N_NAMED, language)
     if selected:
         yield say(
@@ -300,47 +274,42 @@ def _columns(ranking: "Ranking") -> tuple[ReportedColumn, ...]:
         partners.setdefault(row.feature_2, []).append(row.feature_1)
     parts = _by_part(ranking)
     ordered = {name for name, each in counts.items() if each.is_ordered}
-    found = []
-    for row in _rows(ranking.table):
-        distribution = counts.get(row.feature)
-        found.append(
-            ReportedColumn(
-                rank=int(row.rank),
-                feature=row.feature,
-                kind=row.kind,
-                unit=units.get(row.feature, ""),
-                importance=float(row.importance),
-                std=float(row.std),
-                ci_low=float(row.ci_low),
-                ci_high=float(row.ci_high),
-                permutation=float(row.permutation_mean),
-                permutation_std=float(row.permutation_std),
-                permutation_rank=None if pd.isna(row.permutation_rank) else int(row.permutation_rank),
-                p_value=float(row.p_value),
-                q_value=float(row.q_value),
-                selected=None if pd.isna(row.selected) else bool(row.selected),
-                conditional=float(row.conditional),
-                sampler_fit=float(row.sampler_fit),
-                direction=_text(row.direction),
-                effect=float(row.effect),
-                effect_on=_text(row.effect_on),
-                same_as=twins.get(row.feature, ()),
-                acts_with=tuple(partners.get(row.feature, ())),
-                curve=_curve(curves.get(row.feature), _text(row.effect_on), is_ordered=row.feature in ordered),
-                counts=None if distribution is None else _counts(distribution),
-                by_part=tuple(parts.get(row.feature, ())),
-            )
+    return tuple(
+        _column(
+            row,
+            unit=units.get(row.feature, ""),
+            same_as=twins.get(row.feature, ()),
+            acts_with=tuple(partners.get(row.feature, ())),
+            curve=_curve(curves.get(row.feature), _text(row.effect_on), is_ordered=row.feature in ordered),
+            counts=counts.get(row.feature),
+            by_part=tuple(parts.get(row.feature, ())),
         )
-    return tuple(found)
+        for row in _rows(ranking.table)
+    )
 
 
-def _counts(distribution: Any) -> Counts:
-    return Counts(
-        distribution.labels,
-        distribution.counts,
-        distribution.is_ordered,
-        distribution.n_missing,
-        distribution.n_others,
+def _column(row: Any, **further: Any) -> ReportedColumn:
+    """Return a row of an ImportanceTable, with what else its page shows."""
+    return ReportedColumn(
+        rank=int(row.rank),
+        feature=row.feature,
+        kind=row.kind,
+        importance=float(row.importance),
+        std=float(row.std),
+        ci_low=float(row.ci_low),
+        ci_high=float(row.ci_high),
+        permutation=float(row.permutation_mean),
+        permutation_std=float(row.permutation_std),
+        permutation_rank=None if pd.isna(row.permutation_rank) else int(row.permutation_rank),
+        p_value=float(row.p_value),
+        q_value=float(row.q_value),
+        selected=None if pd.isna(row.selected) else bool(row.selected),
+        conditional=float(row.conditional),
+        sampler_fit=float(row.sampler_fit),
+        direction=_text(row.direction),
+        effect=float(row.effect),
+        effect_on=_text(row.effect_on),
+        **further,
     )
 
 
@@ -423,24 +392,16 @@ def look(
         best_epoch=int(estimator.best_epoch_),
     )
     scores = fitted.local_scores(rows, DEFAULT_METHOD, units)
+    predicted = decide(fitted.encoder.target, fitted.predict(rows))
     cells = table.reindex(columns=list(features[:N_CELL_COLUMNS]))
     shown = ReportedRows(
         numbers=tuple(str(label + 1 if isinstance(label, int | np.integer) else label) for label in table.index),
         target=("",) * len(table) if target is None else tuple(_cell(each) for each in target[:n_most]),
-        prediction=tuple(", ".join(map(_cell, np.atleast_1d(each))) for each in _predicted(fitted, rows)),
+        prediction=tuple(", ".join(map(_cell, np.atleast_1d(each))) for each in predicted),
         scores=Packed(np.maximum(scores[list(features)].to_numpy(), 0.0)),
         cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)),
     )
     return Looked(attention, shown)
-
-
-def _predicted(fitted: FittedModel, rows: Rows) -> Array:
-    """Return what is predicted: numbers, classes, or labels."""
-    output, encoding = fitted.predict(rows), fitted.encoder.target
-    if isinstance(encoding, ClassEncoding):
-        classes: Array = encoding.classes[output.argmax(axis=1)]
-        return classes
-    return output if isinstance(encoding, NumberEncoding) else (output > MIN_LABEL).astype(int)
 
 
 def _settings(estimator: TabAttnRegressor | TabAttnClassifier) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Method
 from tabattn.encoding.rows import RowEncoder, Rows
-from tabattn.encoding.target import ClassEncoding, TargetEncoding
+from tabattn.encoding.target import ClassEncoding, LabelEncoding, TargetEncoding
 from tabattn.errors import ParameterError
 from tabattn.fitted.files import SavedState, read_state, write_state
 from tabattn.fitted.onnx import write_onnx
@@ -455,6 +455,19 @@ class FittedModel:
     def _spread(self, values: Array) -> Array:
         """Put the model's columns, on the last axis, in the order of the table, with 0 for constant columns."""
         return spread(values, self.schema.model_positions, len(self.schema.columns))
+
+
+def decide(target: TargetEncoding, output: Array) -> Array:
+    """Return predictions in the form of the target: numbers, the most probable class, or labels of 0 and 1.
+
+    Args:
+        target: Encoding of the target.
+        output: Numbers or probabilities, as `FittedModel.predict` returns them.
+    """
+    if isinstance(target, ClassEncoding):
+        classes: Array = target.classes[output.argmax(axis=1)]
+        return classes
+    return (output > 0.5).astype(np.int64) if isinstance(target, LabelEncoding) else output
 
 
 def _named(names: tuple[str, ...]) -> "pd.Index[str]":

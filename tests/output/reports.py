@@ -7,7 +7,6 @@ import numpy as np
 
 from tabattn.choices import Language
 from tabattn.output.report.content import (
-    Counts,
     Curve,
     Fact,
     Model,
@@ -20,6 +19,7 @@ from tabattn.output.report.content import (
     ReportedRows,
     Step,
 )
+from tabattn.table.distributions import Distribution
 
 N_ROWS, N_EPOCHS, MEMBERS_LAYERS_HEADS = 60, 60, (8, 3, 2)
 
@@ -34,7 +34,7 @@ def column_of(rank: int, name: str, n_columns: int) -> ReportedColumn:
         permutation_rank=n_columns + 1 - rank, p_value=0.001 * rank, q_value=0.002 * rank, selected=rank <= 2,
         conditional=0.01, sampler_fit=0.5, direction="up", effect=-1.5, effect_on="", same_as=(), acts_with=(),
         curve=Curve(values, curve, curve, curve, curve, (10,) * 13, is_ordered=True),
-        counts=Counts(tuple(f"{value:.6g}" for value in np.linspace(0, 1, 21)), (5,) * 20, True, 3, 0),
+        counts=Distribution(name, tuple(f"{value:.6g}" for value in np.linspace(0, 1, 21)), (5,) * 20, True, 3, 0),
     )  # fmt: skip
 
 

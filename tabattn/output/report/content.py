@@ -11,6 +11,7 @@ import numpy as np
 
 from tabattn.arrays import Array
 from tabattn.choices import Language
+from tabattn.table.distributions import Distribution
 
 State: TypeAlias = Literal["good", "warning", "serious", "note"]
 N_DIGITS, MAX_BYTE = 5, 255
@@ -76,25 +77,6 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How often values of a column occur.
-
-    Args:
-        labels: Edges of bins, or levels.
-        counts: Number of cells of each.
-        is_ordered: Whether these are bins.
-        n_missing: Number of missing cells.
-        n_others: Number of cells of other levels.
-    """
-
-    labels: tuple[str, ...]
-    counts: tuple[int, ...]
-    is_ordered: bool
-    n_missing: int
-    n_others: int
-
-
-@dataclass(frozen=True)
 class ReportedColumn:
     """One row of the ranking, and what its page shows.
 
@@ -102,7 +84,6 @@ class ReportedColumn:
         rank: From 1 on.
         feature: Name of the column or group.
         kind: What it holds.
-        unit: Its unit; empty where it has none.
         importance: Fraction of the total score.
         std: Standard deviation over members.
         ci_low: Between which its importance lies.
@@ -118,6 +99,7 @@ class ReportedColumn:
         direction: Which way it acts.
         effect: By how much.
         effect_on: Class whose probability that is; empty for numbers.
+        unit: Its unit; empty where it has none.
         same_as: Columns that say the same.
         acts_with: Columns that it acts together with.
         curve: Its effect; None where there is none.
@@ -128,7 +110,6 @@ class ReportedColumn:
     rank: int
     feature: str
     kind: str
-    unit: str
     importance: float
     std: float
     ci_low: float
@@ -144,10 +125,11 @@ class ReportedColumn:
     direction: str
     effect: float
     effect_on: str
+    unit: str = ""
     same_as: tuple[str, ...] = ()
     acts_with: tuple[str, ...] = ()
     curve: Curve | None = None
-    counts: Counts | None = None
+    counts: Distribution | None = None
     by_part: tuple[tuple[str, float], ...] = ()
 
 
