@@ -48,6 +48,9 @@ if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped 
     from tabattn.text_training import TextTraining
 
 Result = TypeVar("Result")
+Excel = Annotated[
+    bool, typer.Option("--excel", help="Write all tables to results.xlsx too, a sheet each (extra excel).")
+]
 Lang = Annotated[Language, typer.Option("--lang", help="Language of the report: English or Korean.")]
 Opens = Annotated[bool, typer.Option("--open", help="Open the report in a browser when it is written.")]
 Sheet = Annotated[
@@ -199,9 +202,7 @@ def rank_command(
     ] = False,
     quantile: Annotated[float, typer.Option(help="The quantile that --loss pinball is for, between 0 and 1.")] = 0.5,
     excel_safe: ExcelSafe = False,
-    excel: Annotated[
-        bool, typer.Option("--excel", help="Write all tables to results.xlsx too, a sheet each (extra excel).")
-    ] = False,
+    excel: Excel = False,
     lang: Lang = "en",
     opens: Opens = False,
 ) -> None:
@@ -290,6 +291,7 @@ def explain_command(
     units_row: UnitsRow = None,
     max_memory: MaxMemory = None,
     excel_safe: ExcelSafe = False,
+    excel: Excel = False,
     lang: Lang = "en",
     opens: Opens = False,
 ) -> None:
@@ -316,7 +318,7 @@ def explain_command(
             max_memory=max_memory,
             verbose=shows,
         )
-        found.write(out, excel_safe=excel_safe, language=lang, command=_command())
+        found.write(out, excel_safe=excel_safe, language=lang, command=_command(), excel=excel)
         return found
 
     found = _run_into(out, job)

@@ -17,7 +17,6 @@ from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding
 from tabattn.errors import TableError, TargetError, quoted, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.files import write_all, write_atomic
 from tabattn.fitted.costs import expected_additive, expected_scores
 from tabattn.fitted.effects import shown_outputs
 from tabattn.fitted.model import FittedModel, decide
@@ -27,9 +26,7 @@ from tabattn.importance.units import Groups, Units, units_of
 from tabattn.loading import load
 from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.report.content import Report
-from tabattn.output.report.files import check_language, report_writers, text_writer
-from tabattn.output.report.html import render_html
-from tabattn.output.results import ResultFiles, result_writers
+from tabattn.output.report.files import ReportedResults, check_language
 from tabattn.progress import Job
 from tabattn.reporting import N_SHOWN_ROWS, Looked, look, report_of_rows
 from tabattn.table.cells import AnySeries, level_name
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation(ResultFiles):
+class Explanation(ReportedResults):
     """Predictions, scores and attention of a model for new rows.
 
     Args:
@@ -85,47 +82,13 @@ class Explanation(ResultFiles):
         """What a reader of the predictions should know, one finding per row, see `findings_table`."""
         return findings_table(self.findings)
 
+    @override
     def report(self, *, language: Language = "en", command: str = "") -> Report:
-        """Return what a report says of these rows.
-
-        Args:
-            language: Of its words: "en" or "ko".
-            command: The command that makes it again; empty where there is none.
-
-        Raises:
-            ParameterError: There are no words in this language.
-        """
         check_language(language)
         return report_of_rows(self, language=language, command=command)
 
-    def to_html(self, path: str | Path, *, language: Language = "en", command: str = "") -> None:
-        """Write the report as one page that needs nothing else, atomically.
-
-        Args:
-            path: Where to.
-            language: Of its words: "en" or "ko".
-            command: The command that makes it again; empty where there is none.
-
-        Raises:
-            OutputError: The file can't be written.
-            ParameterError: There are no words in this language.
-        """
-        write_atomic(Path(path), text_writer(render_html(self.report(language=language, command=command))))
-
     @override
-    def write(
-        self, directory: str | Path, *, excel_safe: bool = False, language: Language = "en", command: str = ""
-    ) -> None:
-        """Write all tables, plots and the report, or none of them, see `Ranking.write`."""
-        write_all(Path(directory), self.writers(excel_safe=excel_safe, language=language, command=command))
-
-    @override
-    def writers(
-        self, *, excel_safe: bool = False, language: Language = "en", command: str = ""
-    ) -> dict[str, Callable[[Path], None]]:
-        from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
-
-        warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
+    def _tables(self) -> dict[str, pd.DataFrame]:
         tables = {
             "predictions": self.predictions,
             "explanations": self.local,
@@ -135,18 +98,20 @@ class Explanation(ResultFiles):
             "scores": self.scores,
             "diagnostics": self.diagnostics,
         }
-        if self.additive is not None:
-            tables["additive"] = self.additive
+        return tables if self.additive is None else tables | {"additive": self.additive}
+
+    @override
+    def _plots(self) -> "dict[str, Callable[[], Axes]]":
+        from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
+
+        warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
         plots: dict[str, Callable[[], Axes]] = {
             "importance": lambda: plot_importance(self.importance),
             "attention": lambda: plot_attention(self.by_head),
             "drift": lambda: plot_drift(self.drift),
         }
         between = self.between
-        if between is not None:
-            plots["columns"] = lambda: plot_attention(between)
-        report = self.report(language=language, command=command)
-        return result_writers(tables, plots, excel_safe=excel_safe) | report_writers(report)
+        return plots if between is None else plots | {"columns": lambda: plot_attention(between)}
 
 
 @torch_defaults()

@@ -1,6 +1,5 @@
 """The whole analysis in one call: split, fit, rank, compare, write results."""
 
-import html
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,7 +38,7 @@ from tabattn.errors import (
     warn_all,
 )
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.files import write_all, write_atomic
+from tabattn.files import write_atomic
 from tabattn.fitted.effects import shown_outputs
 from tabattn.fitted.interactions import INTERACTION_COLUMNS
 from tabattn.fitted.sufficient import elimination_table
@@ -54,10 +53,8 @@ from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.report.content import Report
-from tabattn.output.report.files import check_language, report_writers, text_writer
-from tabattn.output.report.html import render_html
-from tabattn.output.results import ResultFiles, csv_writer, result_writers
-from tabattn.output.workbook import workbook_writer
+from tabattn.output.report.files import ReportedResults, check_language
+from tabattn.output.results import csv_writer
 from tabattn.parameters import check_parameters
 from tabattn.pooling import (
     SUBSET_COLUMNS,
@@ -87,7 +84,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking(ResultFiles):
+class Ranking(ReportedResults):
     """Results of `rank`.
 
     Args:
@@ -187,37 +184,10 @@ class Ranking(ResultFiles):
         """
         write_atomic(Path(path), csv_writer(self.table, excel_safe=excel_safe))
 
+    @override
     def report(self, *, language: Language = "en", command: str = "") -> Report:
-        """Return what a report says: the answer, whether to trust it, the ranking, and what pages of columns show.
-
-        Args:
-            language: Of its words: "en" or "ko".
-            command: The command that makes it again; empty where there is none.
-
-        Raises:
-            ParameterError: There are no words in this language.
-        """
         check_language(language)
         return report_of(self, language=language, command=command)
-
-    def to_html(self, path: str | Path, *, language: Language = "en", command: str = "") -> None:
-        """Write the report as one page that needs nothing else, atomically.
-
-        Args:
-            path: Where to.
-            language: Of its words: "en" or "ko".
-            command: The command that makes it again; empty where there is none.
-
-        Raises:
-            OutputError: The file can't be written.
-            ParameterError: There are no words in this language.
-        """
-        write_atomic(Path(path), text_writer(render_html(self.report(language=language, command=command))))
-
-    def _repr_html_(self) -> str:
-        """Return the report in a frame, for notebooks."""
-        page = html.escape(render_html(self.report()), quote=True)
-        return f'<iframe srcdoc="{page}" style="width:100%;height:40rem;border:0" title="tabattn"></iframe>'
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the ranking as bars.
@@ -233,64 +203,25 @@ class Ranking(ResultFiles):
         return plot_importance(self.table, ax)
 
     @override
-    def write(
-        self,
-        directory: str | Path,
-        *,
-        excel_safe: bool = False,
-        language: Language = "en",
-        command: str = "",
-        excel: bool = False,
-    ) -> None:
-        """Write all tables, plots, the report and the model, or none of them.
-
-        Args:
-            directory: Where to; made if it does not exist. Files of an earlier run are replaced.
-            excel_safe: See `tabattn.output.results.csv_writer`.
-            language: Language of the report: "en" or "ko".
-            command: The command that makes it again, for the report; empty where there is none.
-            excel: Whether to write results.xlsx too, see `to_excel`.
-
-        Raises:
-            OutputError: A file can't be written.
-            ParameterError: There are no words in this language, or XlsxWriter is not installed.
-        """
-        writers = self.writers(excel_safe=excel_safe, language=language, command=command, excel=excel)
-        write_all(Path(directory), writers)
-
-    @override
     def writers(
         self, *, excel_safe: bool = False, language: Language = "en", command: str = "", excel: bool = False
     ) -> dict[str, Callable[[Path], None]]:
+        files = super().writers(excel_safe=excel_safe, language=language, command=command, excel=excel)
+        return files | {"model.tabattn": self.estimator.save}
+
+    @override
+    def _plots(self) -> "dict[str, Callable[[], Axes]]":
         from tabattn.output.plots import plot_attention, plot_history, warn_of_missing_glyphs
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
-        plots: Mapping[str, Callable[[], Axes]] = {
+        return {
             "importance": self.plot,
             "attention": lambda: plot_attention(self.mean_attention),
             "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
         }
-        return (
-            result_writers(self._tables(), plots, excel_safe=excel_safe)
-            | report_writers(self.report(language=language, command=command))
-            | ({"results.xlsx": workbook_writer(self._tables())} if excel else {})
-            | {"model.tabattn": self.estimator.save}
-        )
 
-    def to_excel(self, path: str | Path) -> None:
-        """Write all tables to one workbook, a sheet each, atomically; needs the extra `excel`.
-
-        Args:
-            path: Where to, an .xlsx file.
-
-        Raises:
-            OutputError: The file can't be written.
-            ParameterError: XlsxWriter is not installed, or a table does not fit on a sheet.
-        """
-        write_atomic(Path(path), workbook_writer(self._tables()))
-
+    @override
     def _tables(self) -> dict[str, pd.DataFrame]:
-        """Return all tables by the names of their files; without rows where there is nothing of theirs."""
         tables = {
             "importance": self.table,
             "comparison": self.comparison,

@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from tabattn.choices import Language
 from tabattn.errors import ParameterError
-from tabattn.files import write_all
 from tabattn.importance.table import ImportanceTable
-from tabattn.output.results import ResultFiles, csv_writer
+from tabattn.output.report.files import ReportFiles
+from tabattn.output.results import csv_writer
 from tabattn.ranking import Ranking, check_time_limit, rank
 from tabattn.table.reading import read_any
 
@@ -22,7 +22,7 @@ MAX_NAME = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Rankings(ResultFiles):
+class Rankings(ReportFiles):
     """Results of `rank_targets`.
 
     Args:
@@ -61,20 +61,6 @@ class Rankings(ResultFiles):
             own = ranking.writers(excel_safe=excel_safe, language=language, command=command, excel=excel)
             writers |= {f"{folder}/{name}": write for name, write in own.items()}
         return writers
-
-    @override
-    def write(
-        self,
-        directory: str | Path,
-        *,
-        excel_safe: bool = False,
-        language: Language = "en",
-        command: str = "",
-        excel: bool = False,
-    ) -> None:
-        """Write all results of each target, or none of them, see `Ranking.write`."""
-        writers = self.writers(excel_safe=excel_safe, language=language, command=command, excel=excel)
-        write_all(Path(directory), writers)
 
 
 def rank_targets(
