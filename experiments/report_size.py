@@ -22,6 +22,7 @@ import pandas as pd
 from selenium import webdriver
 from skrub import TableReport
 
+from experiments.browser import headless_chromium
 from experiments.result_file import ResultFile, add_result_arguments
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import rank
@@ -29,27 +30,8 @@ from tabattn.table.reading import read_table
 
 COMMAND = "python -m experiments.report_size --data DIR"
 TABLES = ("abalone", "house_prices_kaggle", "secom_207", "madelon")
-N_EPOCHS, N_LOADS, CHROMIUM, DRIVER = 3, 5, "/usr/bin/chromium", "/usr/bin/chromedriver"
-QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *(
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-extensions",
-        "--disable-dev-shm-usage",
-    ),
-)
+N_EPOCHS, N_LOADS = 3, 5
 PAINTED = "return (performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime"
-
-
-def browser(folder: Path) -> webdriver.Chrome:
-    """Return headless Chromium."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for each in (*QUIET, f"--user-data-dir={folder}"):
-        options.add_argument(each)
-    return webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
 
 
 def painted(driver: webdriver.Chrome, page: Path) -> float:
@@ -76,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         folder = Path(name)
-        driver = browser(folder / "profile")
+        driver = headless_chromium(folder / "profile")
         for table in options.tables:
             if all(results.is_measured(table, report) for report in ("tabattn", "skrub")):
                 continue

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from experiments.report_size import browser
+from experiments.browser import headless_chromium
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import rank
 from tabattn.choices import Language
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made: dict[Callable[[], Ranking], Ranking] = {}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        driver = browser(Path(folder, "profile"))
+        driver = headless_chromium(Path(folder, "profile"))
         driver.set_window_size(WIDTH, HEIGHT)
         for picture in pictures:
             path = options.out / f"{picture.name}.png"

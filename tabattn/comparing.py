@@ -66,6 +66,18 @@ class PeerRows:
         """
         return np.bincount(self.unit, np.asarray(values, dtype=np.float64), minlength=self.n_units)
 
+    def mean_absolute(self, shap: Array) -> Array:
+        """Return the mean absolute SHAP value of each unit, the values of its columns added up.
+
+        Args:
+            shap: Values of the held-out rows, shape (row, columns + 1) or with the outputs in between; the last one of
+                the columns is the expected value.
+        """
+        values = shap.reshape(len(self.held_out), -1, self.design.shape[1] + 1)[:, :, :-1]
+        by_unit = np.stack([values[:, :, self.unit == unit].sum(axis=2) for unit in range(self.n_units)], axis=2)
+        means: Array = np.abs(by_unit).mean(axis=(0, 1))
+        return means
+
     def permuted(self, model: Any) -> Array:
         """Return scikit-learn's permutation importance of a fitted model on the held-out rows, units as a whole.
 
@@ -88,7 +100,6 @@ class _Gathered(BaseEstimator):
 
     def __init__(self, model: Any, design: Array, unit: Array) -> None:
         self.model, self.design, self.unit = model, design, unit
-        self._estimator_type = getattr(model, "_estimator_type", None)
         if hasattr(model, "classes_"):
             self.classes_ = model.classes_
 
@@ -143,12 +154,8 @@ def _lightgbm_gain(rows: PeerRows) -> Array:
 
 
 def _lightgbm_shap(rows: PeerRows) -> Array:
-    parts = _lightgbm(rows).booster_.predict(rows.design[rows.held_out], pred_contrib=True)
-    n_columns = rows.design.shape[1]
-    own = np.asarray(parts).reshape(len(rows.held_out), -1, n_columns + 1)[:, :, :n_columns]
-    summed = np.stack([own[:, :, rows.unit == unit].sum(axis=2) for unit in range(rows.n_units)], axis=2)
-    shares: Array = np.abs(summed).mean(axis=(0, 1))
-    return shares
+    values = _lightgbm(rows).booster_.predict(rows.design[rows.held_out], pred_contrib=True)
+    return rows.mean_absolute(np.asarray(values))
 
 
 def _xgboost_gain(rows: PeerRows) -> Array:
@@ -166,11 +173,7 @@ def _catboost_shap(rows: PeerRows) -> Array:
     model = kind(random_seed=rows.random_state, verbose=False, allow_writing_files=False, thread_count=1)
     model.fit(rows.design[rows.train], rows.y[rows.train])
     pool = catboost.Pool(rows.design[rows.held_out])
-    parts = np.asarray(model.get_feature_importance(pool, type="ShapValues"))
-    own = parts.reshape(len(rows.held_out), -1, parts.shape[-1])[:, :, :-1]
-    summed = np.stack([own[:, :, rows.unit == unit].sum(axis=2) for unit in range(rows.n_units)], axis=2)
-    shares: Array = np.abs(summed).mean(axis=(0, 1))
-    return shares
+    return rows.mean_absolute(np.asarray(model.get_feature_importance(pool, type="ShapValues")))
 
 
 @dataclass(frozen=True)

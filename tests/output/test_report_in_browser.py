@@ -1,31 +1,19 @@
 """Reports in headless Chromium: sorting, finding, pages, choices, print, dark; nothing is asked of a network."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.support import wait
 
+from experiments.browser import CHROMIUM, DRIVER, headless_chromium
 from tabattn.choices import Language
 from tabattn.output.report.html import render_html
 from tests.output.reports import report_with
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 NAMES = ["line speed", "</script><script>document.title='run'</script>", "온도", "\u202eabc", "مرحبا", "x" * 300]
-QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1200,900"),
-    *(
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-extensions",
-        "--disable-dev-shm-usage",
-    ),
-)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -38,13 +26,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    assert CHROMIUM
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for each in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(each)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver = headless_chromium(tmp_path_factory.mktemp("chromium"), with_logs=True)
+    driver.set_window_size(1200, 900)
     yield driver
     driver.quit()
 

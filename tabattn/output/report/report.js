@@ -305,7 +305,7 @@
     inside.append(make("div", { class: "charts" },
       figure("", picture(size, size, say("Do both rankings agree?"),
         make("line", { class: "axis", x1: x(0.5), y1: y(0.5), x2: x(most + 0.5), y2: y(most + 0.5) }),
-        compared.map((column) => make("a", {}, make("circle", { class: far.includes(column) ? "second" : "first", cx: x(column.rank), cy: y(column.permutation_rank), r: 4, opacity: 0.75 }, make("title", {}, `${column.feature}: ${column.rank}, ${column.permutation_rank}`)))).map((anchor) => anchor.firstChild),
+        compared.map((column) => make("circle", { class: far.includes(column) ? "second" : "first", cx: x(column.rank), cy: y(column.permutation_rank), r: 4, opacity: 0.75 }, make("title", {}, `${column.feature}: ${column.rank}, ${column.permutation_rank}`))),
         far.map((column) => make("text", { x: x(column.rank) + (x(column.rank) > size / 2 ? -7 : 7), y: y(column.permutation_rank) + 4, "text-anchor": x(column.rank) > size / 2 ? "end" : "start" }, shortened(column.feature, 20))),
         make("line", { class: "axis", x1: left, x2: size - 10, y1: size - bottom, y2: size - bottom }),
         make("line", { class: "axis", x1: left, x2: left, y1: 10, y2: size - bottom }),
