@@ -62,7 +62,7 @@ MAX_CPU_SECONDS, MAX_SECONDS, GROWTH_FLOOR, TIMES_THE_FILE = 5, 60, 200_000_000,
 # How a case ended.
 
 
-def judge(case: Case, ended: Ended, folder: Path) -> str:
+def outcome_of(case: Case, ended: Ended, folder: Path) -> str:
     """Return "done" or "refused", "ended" by the signal, or what is not in order."""
     size = sum(_size(path) for path in case.inputs)
     is_killed = case.kill is not None and ended.code != 0
@@ -239,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 with contextlib.chdir(folder):
                     case = ATTACKS[family](folder, material, random)
                 ended = in_child(case, folder)
-                how = judge(case, ended, folder)
+                how = outcome_of(case, ended, folder)
                 if how not in ("done", "refused", "ended"):
                     print(f"{family} {number} {case.kind}: {how}\n{ended}", flush=True)
                     _keep(case, results.beside(f"_{family}_{number}"))

@@ -57,7 +57,7 @@ def run_bounded(
     max_file_bytes: int | None = None,
     kill: tuple[float, signal.Signals] | None = None,
 ) -> Ended:
-    """Run a function in a child of its own.
+    """Run a function in a child process.
 
     Args:
         run: What to run; may raise SystemExit.
@@ -71,13 +71,13 @@ def run_bounded(
     """
     for name in STREAMS:
         (folder / name).touch()
-    told, tells = os.pipe()
+    ready_reader, ready_writer = os.pipe()
     child = os.fork()
     if child == 0:
-        _become(run, folder, max_file_bytes, tells)
-    os.close(tells)
-    before = int.from_bytes(os.read(told, 8), "little")
-    os.close(told)
+        _run_child(run, folder, max_file_bytes, ready_writer)
+    os.close(ready_writer)
+    before = int.from_bytes(os.read(ready_reader, 8), "little")
+    os.close(ready_reader)
     begun = time.perf_counter()
     sent = was_stopped = False
     while True:
@@ -105,7 +105,7 @@ def run_bounded(
     )
 
 
-def _become(run: Callable[[], None], folder: Path, max_file_bytes: int | None, tells: int) -> None:
+def _run_child(run: Callable[[], None], folder: Path, max_file_bytes: int | None, ready_writer: int) -> None:
     """Tell the parent that it can begin, run a function with nothing of the parent's streams, and end the process."""
     code = EXIT_DEFECT
     try:
@@ -122,7 +122,7 @@ def _become(run: Callable[[], None], folder: Path, max_file_bytes: int | None, t
         if max_file_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
         sys.addaudithook(lambda event, arguments: _note(streams[2], event, arguments))
-        os.write(tells, _resident_bytes().to_bytes(8, "little"))
+        os.write(ready_writer, _resident_bytes().to_bytes(8, "little"))
         run()
         code = 0
     except SystemExit as stop:

@@ -1,4 +1,4 @@
-"""This ranking beside those of other methods: what a user would pick instead, on the same rows."""
+"""Compare this ranking with those of other methods, fitted and scored on the same rows."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -181,7 +181,7 @@ class Peer:
     """Another method.
 
     Args:
-        package: What it needs beside scikit-learn; empty for nothing.
+        package: A package it requires in addition to scikit-learn; may be empty.
         importance: Computes the importance of each unit.
     """
 
@@ -239,7 +239,7 @@ class ImportanceComparison(ResultFiles):
 def compare_importances(
     importances: Mapping[str, Any], seconds: Mapping[str, float] | None = None
 ) -> ImportanceComparison:
-    """Set importances of several methods side by side, and say how far their rankings agree.
+    """Compare the importances of several methods.
 
     Args:
         importances: For each method the importance of each feature by its name: a mapping, a pandas Series, or a table

@@ -28,7 +28,7 @@ from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.report.content import Report
 from tabattn.output.report.files import ReportedResults, check_language
 from tabattn.progress import Job
-from tabattn.reporting import N_SHOWN_ROWS, Looked, look, report_of_rows
+from tabattn.reporting import N_SHOWN_ROWS, RowDetails, report_of_rows, row_details
 from tabattn.table.cells import AnySeries, level_name
 from tabattn.table.problem import known_cells, parse_target_numbers
 from tabattn.table.reading import read_any, refuse_duplicate_names
@@ -58,7 +58,7 @@ class Explanation(ReportedResults):
         scores: Scores of the predictions of held-out rows in training and of these rows, where they are known.
         findings: What a reader should know of these rows.
         estimator: The model.
-        looked: What attention and scores say of some of the rows.
+        details: Attention and scores of the first rows.
         additive: Asked for by `additive=True`, else None: for each row and output (the number, or the probability of a
             class; of two classes, the second) `mean`, the mean prediction of 64 rows of training, one column for each
             feature or group with its Shapley value, and `prediction`, which is `mean` and all values added up.
@@ -74,7 +74,7 @@ class Explanation(ReportedResults):
     scores: pd.DataFrame
     findings: tuple[Finding, ...]
     estimator: TabAttnRegressor | TabAttnClassifier
-    looked: Looked
+    details: RowDetails
     additive: pd.DataFrame | None = None
 
     @property
@@ -212,7 +212,7 @@ def explain(
                 scores=_scores(encoding, record, output, rows.y),
                 findings=tuple(findings),
                 estimator=estimator,
-                looked=look(estimator, first, written, units, features, known),
+                details=row_details(estimator, first, written, units, features, known),
                 additive=divided,
             )
 

@@ -19,20 +19,20 @@ from tabattn.importance.units import Units
 from tabattn.output.report.content import (
     Curve,
     Drift,
+    EliminationStep,
     Fact,
+    Interaction,
     Model,
-    Packed,
-    Pair,
-    Remark,
+    Quantized,
     Report,
     ReportedAttention,
     ReportedColumn,
+    ReportedFinding,
     ReportedRows,
     State,
-    Step,
 )
 from tabattn.output.report.html import number
-from tabattn.output.report.words import advice, say
+from tabattn.output.report.translations import translate, translated_message
 from tabattn.version import __version__
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ PACKAGES = ("torch", "pandas", "scikit-learn", "lightning", "numpy")
 
 
 def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "") -> Report:
-    """Return what a report of a ranking says.
+    """Return the content of a report about a ranking.
 
     Args:
         ranking: The ranking.
-        language: Of its words: "en" or "ko".
-        command: The command that makes it again; empty where there is none.
+        language: "en" or "ko".
+        command: The command to reproduce it; may be empty.
     """
     target = str(ranking.problem.y.name)
     columns = _columns(ranking)
@@ -59,30 +59,32 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
     chosen = np.random.default_rng(0).permutation(ranking.held_out_positions)[:N_SHOWN_ROWS]
     X, y = ranking.problem.X.iloc[np.sort(chosen)], ranking.problem.y.iloc[np.sort(chosen)]
     rows = ranking.estimator.read(X, y)
-    looked = look(ranking.estimator, rows, X, ranking.units, [column.feature for column in columns], list(y))
+    details = row_details(ranking.estimator, rows, X, ranking.units, [column.feature for column in columns], list(y))
     return Report(
         language=language,
-        title=say(language, "Which columns drive {target}?", target=target),
-        question=say(language, "What drives {target}?", target=target),
+        title=translate(language, "Which columns drive {target}?", target=target),
+        question=translate(language, "What drives {target}?", target=target),
         answer=tuple(_answer(ranking, columns, language)),
         target=target,
         unit=_units(ranking).get(target, ""),
         facts=tuple(_facts(ranking, language)),
-        remarks=tuple(_remark(each, language) for each in _ordered(ranking.findings)),
+        findings=tuple(_reported_finding(each, language) for each in _ordered(ranking.findings)),
         columns=columns,
         models=tuple(
             Model(str(row[0]), tuple((str(name), float(row[place])) for place, name in enumerate(outputs, start=1)))
             for row in _rows(ranking.models)
         ),
         agreement=tuple((name, _as_float(value)) for name, value in ranking.agreement.items()),
-        attention=looked.attention,
-        rows=looked.rows,
-        pairs=tuple(
-            Pair(row.feature_1, row.feature_2, float(row.gain), float(row.p_value), bool(row.selected))
+        attention=details.attention,
+        rows=details.rows,
+        interactions=tuple(
+            Interaction(row.feature_1, row.feature_2, float(row.gain), float(row.p_value), bool(row.selected))
             for row in _rows(ranking.interactions.head(N_PAIRS))
         ),
-        steps=tuple(
-            Step(_text(row.feature), int(row.n_left), float(row.loss), float(row.kept), bool(row.is_sufficient))
+        elimination=tuple(
+            EliminationStep(
+                _text(row.feature), int(row.n_left), float(row.loss), float(row.kept), bool(row.is_sufficient)
+            )
             for row in _rows(ranking.sufficient_set)
         ),
         settings=(("task", ranking.problem.task), *_settings(ranking.estimator)),
@@ -91,20 +93,20 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
 
 
 def report_of_rows(explanation: "Explanation", *, language: Language = "en", command: str = "") -> Report:
-    """Return what a report of predictions for new rows says.
+    """Return the content of a report about predictions for new rows.
 
     Args:
-        explanation: The predictions, and what stands behind them.
-        language: Of its words: "en" or "ko".
-        command: The command that makes it again; empty where there is none.
+        explanation: The predictions and their explanation.
+        language: "en" or "ko".
+        command: The command to reproduce it; may be empty.
     """
     columns = tuple(_column(row) for row in _rows(explanation.importance))
-    question, n_rows = say(language, "What moves the predictions of these rows?"), len(explanation.local)
+    question, n_rows = translate(language, "What moves the predictions of these rows?"), len(explanation.local)
     names = ", ".join(column.feature for column in columns[:N_NAMED])
     drift = explanation.drift
     n_drifted = int(drift["drifted"].sum())
     differs = "Attention to {n} of {total} columns differs from training."
-    drifted = say(language, differs, n=n_drifted, total=len(drift))
+    drifted = translate(language, differs, n=n_drifted, total=len(drift))
     scores = explanation.scores.set_index("rows")
     shown = scores.drop(columns="n_rows").columns
     states: State = "warning" if n_drifted else "good"
@@ -112,23 +114,23 @@ def report_of_rows(explanation: "Explanation", *, language: Language = "en", com
         language=language,
         title=question,
         question=question,
-        answer=(say(language, "The first by importance: {names}.", names=names), drifted),
-        target=say(language, "prediction"),
+        answer=(translate(language, "The first by importance: {names}.", names=names), drifted),
+        target=translate(language, "prediction"),
         unit="",
         facts=(
             _fact_of_rows(scores, {each.code for each in explanation.findings}, language),
-            Fact(say(language, "Rows"), say(language, "{n} rows", n=n_rows)),
-            Fact(say(language, "Drift"), f"{n_drifted} / {len(drift)}", drifted, states),
+            Fact(translate(language, "Rows"), translate(language, "{n} rows", n=n_rows)),
+            Fact(translate(language, "Drift"), f"{n_drifted} / {len(drift)}", drifted, states),
             _fact_of_findings(explanation.findings, language),
         ),
-        remarks=tuple(_remark(each, language) for each in _ordered(explanation.findings)),
+        findings=tuple(_reported_finding(each, language) for each in _ordered(explanation.findings)),
         columns=columns,
         models=tuple(
             Model(str(name), tuple((str(score), float(scores.loc[name, score])) for score in shown))
             for name in scores.index
         ),
-        attention=explanation.looked.attention,
-        rows=explanation.looked.rows,
+        attention=explanation.details.attention,
+        rows=explanation.details.rows,
         drift=tuple(
             Drift(
                 *(row.feature, float(row.training), float(row.inference), float(row.p_value), bool(row.drifted)),
@@ -142,122 +144,126 @@ def report_of_rows(explanation: "Explanation", *, language: Language = "en", com
 
 
 def _fact_of_rows(scores: pd.DataFrame, codes: set[str], language: Language) -> Fact:
-    """Say how good the predictions are, beside those of rows that were held out in training."""
+    """Compare the scores of these rows with those of rows held out in training."""
     name = next(iter(scores.columns.drop("n_rows", errors="ignore")), "")
     known = {row: f"{name} {_short(scores.loc[row, name])}" for row in scores.index}
-    before = say(language, "held out in training: {score}", score=known.get("held out in training", ""))
+    before = translate(language, "held out in training: {score}", score=known.get("held out in training", ""))
     if "these" not in known:
-        unknown = say(language, "the target of these rows is not known")
-        return Fact(say(language, "Prediction"), say(language, "unknown"), f"{unknown}; {before}" if known else unknown)
+        unknown = translate(language, "the target of these rows is not known")
+        return Fact(
+            translate(language, "Prediction"),
+            translate(language, "unknown"),
+            f"{unknown}; {before}" if known else unknown,
+        )
     state: State = "serious" if "worse_than_training" in codes else "good"
-    return Fact(say(language, "Prediction"), known["these"], before, state)
+    return Fact(translate(language, "Prediction"), known["these"], before, state)
 
 
 def _answer(ranking: "Ranking", columns: Sequence[ReportedColumn], language: Language) -> Iterator[str]:
     """Say the result in sentences, the most important first."""
     target = str(ranking.problem.y.name)
     if any(each.code == "no_better_than_constant" for each in ranking.findings):
-        yield say(language, "Do not trust this ranking: the model predicts no better than a constant.")
+        yield translate(language, "Do not trust this ranking: the model predicts no better than a constant.")
         return
     selected = [each for each in columns if each.selected]
     first = selected or list(columns[:N_NAMED])
-    names = _some([_with_direction(each, language) for each in first], N_NAMED, language)
+    names = _first_names([_with_direction(each, language) for each in first], N_NAMED, language)
     if selected:
-        yield say(
+        yield translate(
             language,
             "{n} of {total} columns add something to the others in predicting {target}: {names}.",
             n=len(selected), total=len(columns), target=target, names=names,
         )  # fmt: skip
     else:
-        yield say(language, "No column can be shown to add something to the others.")
-        yield say(language, "The first by importance: {names}.", names=names)
+        yield translate(language, "No column can be shown to add something to the others.")
+        yield translate(language, "The first by importance: {names}.", names=names)
     steps = ranking.sufficient_set
     needed = sufficient_features(steps)
     if 0 < len(needed) < len(steps) - 1:
-        shown = _some(needed[::-1], 2 * N_NAMED, language)
-        yield say(language, "{n} columns suffice to predict as well as all: {names}.", n=len(needed), names=shown)
+        shown = _first_names(needed[::-1], 2 * N_NAMED, language)
+        yield translate(language, "{n} columns suffice to predict as well as all: {names}.", n=len(needed), names=shown)
     for row in _rows(ranking.interactions[ranking.interactions["selected"].astype(bool)].head(1)):
-        yield say(language, "{first} and {second} act together.", first=row.feature_1, second=row.feature_2)
+        yield translate(language, "{first} and {second} act together.", first=row.feature_1, second=row.feature_2)
     twin = next((each for each in columns if each.same_as), None)
     if twin is not None:
         said = "{feature} and {others} carry the same information."
-        yield say(language, said, feature=twin.feature, others=_some(twin.same_as, N_NAMED, language))
+        yield translate(language, said, feature=twin.feature, others=_first_names(twin.same_as, N_NAMED, language))
 
 
-def _some(names: Sequence[str], n_shown: int, language: Language) -> str:
+def _first_names(names: Sequence[str], n_shown: int, language: Language) -> str:
     """Return the first names, and how many more there are."""
     shown = ", ".join(names[:n_shown])
     n_more = len(names) - n_shown
-    return say(language, "{names} and {n} more", names=shown, n=n_more) if n_more > 0 else shown
+    return translate(language, "{names} and {n} more", names=shown, n=n_more) if n_more > 0 else shown
 
 
 def _with_direction(column: ReportedColumn, language: Language) -> str:
     is_shown = column.direction not in ("", "none")
-    return f"{column.feature} ({say(language, column.direction)})" if is_shown else column.feature
+    return f"{column.feature} ({translate(language, column.direction)})" if is_shown else column.feature
 
 
 def _facts(ranking: "Ranking", language: Language) -> Iterator[Fact]:
-    """Return what to know before the ranking is trusted."""
+    """Return the entries of the trust panel."""
     models, codes = ranking.models.set_index("model"), {each.code for each in ranking.findings}
     name = models.columns[0]
     ours, dummy, boosting = (_short(models.loc[each, name]) for each in ("tabattn", "dummy", "hist_gradient_boosting"))
     states: dict[str, State] = {"no_better_than_constant": "serious", "far_behind_boosting": "warning"}
     predicts: State = next((state for code, state in states.items() if code in codes), "good")
-    note = say(language, "constant {dummy}, gradient boosting {boosting}", dummy=dummy, boosting=boosting)
-    yield Fact(say(language, "Prediction"), f"{name} {ours}", note, predicts)
+    note = translate(language, "constant {dummy}, gradient boosting {boosting}", dummy=dummy, boosting=boosting)
+    yield Fact(translate(language, "Prediction"), f"{name} {ours}", note, predicts)
     is_linked = bool({"rows_in_blocks", "rows_in_time"} & codes)
-    fitted = say(language, "{n_train} rows fitted", n_train=ranking.n_train)
+    fitted = translate(language, "{n_train} rows fitted", n_train=ranking.n_train)
     held_out = ranking.held_out
     if held_out == f"{ranking.n_held_out} rows":
-        held_out = say(language, "{n} rows", n=ranking.n_held_out)
-    yield Fact(say(language, "Held-out rows"), held_out, fitted, "serious" if is_linked else "good")
+        held_out = translate(language, "{n} rows", n=ranking.n_held_out)
+    yield Fact(translate(language, "Held-out rows"), held_out, fitted, "serious" if is_linked else "good")
     spearman, error = ranking.agreement["spearman"], ranking.permutation.rank_error
     agreed: State = "good" if spearman >= GOOD_AGREEMENT else "warning" if spearman >= POOR_AGREEMENT else "serious"
-    note = say(language, "Spearman; ranks of permutation importance ± {error}", error=f"{error:.1f}")
+    note = translate(language, "Spearman; ranks of permutation importance ± {error}", error=f"{error:.1f}")
     yield Fact(
-        say(language, "Agreement with permutation importance"),
+        translate(language, "Agreement with permutation importance"),
         _short(spearman),
-        say(language, "Spearman") if math.isnan(error) else note,
+        translate(language, "Spearman") if math.isnan(error) else note,
         "note" if math.isnan(spearman) else agreed,
     )
     if not math.isnan(ranking.member_agreement):
         stable: State = "good" if ranking.member_agreement >= GOOD_AGREEMENT else "warning"
         is_settled = "unsettled_ranks" not in codes
         settled = "first ranks hold with another seed" if is_settled else "first ranks change with the seed"
-        among = say(language, "Agreement of the members with each other")
-        yield Fact(among, _short(ranking.member_agreement), say(language, settled), stable)
+        among = translate(language, "Agreement of the members with each other")
+        yield Fact(among, _short(ranking.member_agreement), translate(language, settled), stable)
     tested = ranking.table["q_value"].notna()
     if tested.any():
         n_selected = int(ranking.table.loc[tested, "selected"].astype(bool).sum())
-        rate = say(language, "rate of false discoveries {fdr}", fdr=f"{ranking.fdr:g}")
+        rate = translate(language, "rate of false discoveries {fdr}", fdr=f"{ranking.fdr:g}")
         value = f"{n_selected} / {len(ranking.table)}"
-        yield Fact(say(language, "Columns selected"), value, rate, "good" if n_selected else "note")
+        yield Fact(translate(language, "Columns selected"), value, rate, "good" if n_selected else "note")
     yield _fact_of_findings(ranking.findings, language)
     if ranking.shortened:
-        shortened = say(language, "shortened by the time limit")
-        yield Fact(say(language, "Time"), shortened, "; ".join(ranking.shortened), "warning")
+        shortened = translate(language, "shortened by the time limit")
+        yield Fact(translate(language, "Time"), shortened, "; ".join(ranking.shortened), "warning")
 
 
 def _fact_of_findings(findings: Sequence[Finding], language: Language) -> Fact:
     counts = [sum(each.severity == severity for each in findings) for severity in SEVERITIES]
     said = "{serious} serious, {warnings} warnings, {notes} notes" if sum(counts) else "nothing found"
-    value = say(language, said, serious=counts[0], warnings=counts[1], notes=counts[2])
+    value = translate(language, said, serious=counts[0], warnings=counts[1], notes=counts[2])
     worst: State = "serious" if counts[0] else "warning" if counts[1] else "good"
     codes = dict.fromkeys(each.code for each in _ordered(findings))
-    return Fact(say(language, "Findings"), value, ", ".join(codes), worst)
+    return Fact(translate(language, "Findings"), value, ", ".join(codes), worst)
 
 
 def _ordered(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda each: SEVERITIES.index(each.severity))
 
 
-def _remark(finding: Finding, language: Language) -> Remark:
-    title = say(language, finding.code)
-    return Remark(
+def _reported_finding(finding: Finding, language: Language) -> ReportedFinding:
+    title = translate(language, finding.code)
+    return ReportedFinding(
         finding.code,
         finding.severity,
         finding.title if title == finding.code else title,
-        advice(language, finding.code, finding.message),
+        translated_message(language, finding.code, finding.message),
         finding.columns,
     )
 
@@ -268,10 +274,10 @@ def _columns(ranking: "Ranking") -> tuple[ReportedColumn, ...]:
     curves = dict(iter(ranking.effects.groupby("feature", sort=False)))
     twins = _twins(ranking)
     pairs = ranking.interactions[ranking.interactions["selected"].astype(bool)]
-    partners: dict[str, list[str]] = {}
+    interacting: dict[str, list[str]] = {}
     for row in _rows(pairs):
-        partners.setdefault(row.feature_1, []).append(row.feature_2)
-        partners.setdefault(row.feature_2, []).append(row.feature_1)
+        interacting.setdefault(row.feature_1, []).append(row.feature_2)
+        interacting.setdefault(row.feature_2, []).append(row.feature_1)
     parts = _by_part(ranking)
     ordered = {name for name, each in counts.items() if each.is_ordered}
     return tuple(
@@ -279,7 +285,7 @@ def _columns(ranking: "Ranking") -> tuple[ReportedColumn, ...]:
             row,
             unit=units.get(row.feature, ""),
             same_as=twins.get(row.feature, ()),
-            acts_with=tuple(partners.get(row.feature, ())),
+            acts_with=tuple(interacting.get(row.feature, ())),
             curve=_curve(curves.get(row.feature), _text(row.effect_on), is_ordered=row.feature in ordered),
             counts=counts.get(row.feature),
             by_part=tuple(parts.get(row.feature, ())),
@@ -347,8 +353,8 @@ def _by_part(ranking: "Ranking") -> dict[str, list[tuple[str, float]]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
-    """What attention and scores say of some rows.
+class RowDetails:
+    """Attention and scores of some rows.
 
     Args:
         attention: Attention of the model.
@@ -359,15 +365,15 @@ class Looked:
     rows: ReportedRows
 
 
-def look(
+def row_details(
     estimator: TabAttnRegressor | TabAttnClassifier,
     rows: Rows,
     table: pd.DataFrame,
     units: Units,
     features: Sequence[str],
     target: Sequence[Any] | None = None,
-) -> Looked:
-    """Return what is to be shown of rows, of the first of them where all would take too much memory.
+) -> RowDetails:
+    """Return attention and scores of rows, limited to the first rows if all exceed the memory limit.
 
     Args:
         estimator: The fitted estimator.
@@ -385,10 +391,10 @@ def look(
     chosen = np.unique(np.linspace(0, len(history) - 1, min(len(history), MAX_EPOCHS)).astype(int))
     attention = ReportedAttention(
         names=tuple(map(str, maps.feature_names)),
-        by_head=Packed(maps.weights.mean(axis=0)),
-        by_row=Packed(maps.weights.mean(axis=(1, 2, 3))),
+        by_head=Quantized(maps.weights.mean(axis=0)),
+        by_row=Quantized(maps.weights.mean(axis=(1, 2, 3))),
         epochs=tuple(int(epoch) for epoch in history.index[chosen]),
-        by_epoch=Packed(history[list(maps.feature_names)].to_numpy()[chosen]),
+        by_epoch=Quantized(history[list(maps.feature_names)].to_numpy()[chosen]),
         best_epoch=int(estimator.best_epoch_),
     )
     scores = fitted.local_scores(rows, DEFAULT_METHOD, units)
@@ -398,10 +404,10 @@ def look(
         numbers=tuple(str(label + 1 if isinstance(label, int | np.integer) else label) for label in table.index),
         target=("",) * len(table) if target is None else tuple(_cell(each) for each in target[:n_most]),
         prediction=tuple(", ".join(map(_cell, np.atleast_1d(each))) for each in predicted),
-        scores=Packed(np.maximum(scores[list(features)].to_numpy(), 0.0)),
+        scores=Quantized(np.maximum(scores[list(features)].to_numpy(), 0.0)),
         cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)),
     )
-    return Looked(attention, shown)
+    return RowDetails(attention, shown)
 
 
 def _settings(estimator: TabAttnRegressor | TabAttnClassifier) -> Iterator[tuple[str, str]]:
@@ -436,7 +442,7 @@ def _text(value: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Return a value in a few letters."""
+    """Return a short form of a value."""
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else f"{value:.5g}"
     shown = "" if value is None or value is pd.NA or value is pd.NaT else str(value)

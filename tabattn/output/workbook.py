@@ -1,4 +1,4 @@
-"""Tables to one Excel workbook, each on a sheet of its own."""
+"""Tables to one Excel workbook, one sheet per table."""
 
 import datetime as dt
 import math

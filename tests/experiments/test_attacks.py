@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.attack_inputs import SECRET, Case
-from experiments.attacks import judge
+from experiments.attacks import outcome_of
 from experiments.bounded import Ended
 from experiments.result_file import RESULTS
 from tests.experiments.helpers import read
@@ -61,7 +61,7 @@ def test_the_committed_attacks_ended_in_order() -> None:
 )
 def test_what_is_not_in_order_is_found(tmp_path: Path, changes: dict[str, object], how: str) -> None:
     case = Case("a case", (), tmp_path / "out")
-    assert judge(case, Ended(**(vars(REFUSED) | changes)), tmp_path) == how
+    assert outcome_of(case, Ended(**(vars(REFUSED) | changes)), tmp_path) == how
 
 
 def test_what_is_left_behind_is_found(tmp_path: Path) -> None:
@@ -70,11 +70,11 @@ def test_what_is_left_behind_is_found(tmp_path: Path) -> None:
     (out / "importance.csv").touch()
     case = Case("a case", (), out, kill=(0.1, signal.SIGTERM), old=b"{}")
     ended = Ended(143, "", "tabattn: terminated.\n", (), 0.1, 0.1, 0)
-    assert judge(case, ended, tmp_path) == "mixed set"
+    assert outcome_of(case, ended, tmp_path) == "mixed set"
     (tmp_path / ".tabattn-1").mkdir()
-    assert judge(Case("a case", (), tmp_path / "none"), REFUSED, tmp_path) == "left over"
+    assert outcome_of(Case("a case", (), tmp_path / "none"), REFUSED, tmp_path) == "left over"
     (tmp_path / "canary").mkdir()
-    assert judge(Case("a case", ()), REFUSED, tmp_path) == "code run"
+    assert outcome_of(Case("a case", ()), REFUSED, tmp_path) == "code run"
 
 
 def test_output_that_is_broken_is_found(tmp_path: Path) -> None:
@@ -82,12 +82,12 @@ def test_output_that_is_broken_is_found(tmp_path: Path) -> None:
     case = Case("a case", (), tmp_path)
     (tmp_path / "manifest.json").write_text('{"files": {}}', encoding="utf-8")
     (tmp_path / "a.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    assert judge(case, done, tmp_path) == "done"
+    assert outcome_of(case, done, tmp_path) == "done"
     (tmp_path / "predictions.csv").write_text("row,prediction\n1,nan\n", encoding="utf-8")
-    assert judge(case, done, tmp_path) == "broken output"
+    assert outcome_of(case, done, tmp_path) == "broken output"
     (tmp_path / "predictions.csv").unlink()
     (tmp_path / "a.csv").write_text("a,b\n1,2,3\n", encoding="utf-8")
-    assert judge(case, done, tmp_path) == "broken output"
+    assert outcome_of(case, done, tmp_path) == "broken output"
     (tmp_path / "a.csv").unlink()
     (tmp_path / "a.svg").write_text("<svg>", encoding="utf-8")
-    assert judge(case, done, tmp_path) == "broken output"
+    assert outcome_of(case, done, tmp_path) == "broken output"

@@ -8,16 +8,16 @@ import numpy as np
 from tabattn.choices import Language
 from tabattn.output.report.content import (
     Curve,
+    EliminationStep,
     Fact,
+    Interaction,
     Model,
-    Packed,
-    Pair,
-    Remark,
+    Quantized,
     Report,
     ReportedAttention,
     ReportedColumn,
+    ReportedFinding,
     ReportedRows,
-    Step,
 )
 from tabattn.table.distributions import Distribution
 
@@ -44,17 +44,17 @@ def report_with(names: Sequence[str], language: Language = "en") -> Report:
     columns = tuple(column_of(rank, name, n) for rank, name in enumerate(names, start=1))
     attention = ReportedAttention(
         names=tuple(names),
-        by_head=Packed(random.random((*MEMBERS_LAYERS_HEADS, n))),
-        by_row=Packed(random.random((N_ROWS, n))),
+        by_head=Quantized(random.random((*MEMBERS_LAYERS_HEADS, n))),
+        by_row=Quantized(random.random((N_ROWS, n))),
         epochs=tuple(range(1, N_EPOCHS + 1)),
-        by_epoch=Packed(random.random((N_EPOCHS, n))),
+        by_epoch=Quantized(random.random((N_EPOCHS, n))),
         best_epoch=40,
     )
     rows = ReportedRows(
         numbers=tuple(str(row) for row in range(N_ROWS)),
         target=("1.2345",) * N_ROWS,
         prediction=("1.2222",) * N_ROWS,
-        scores=Packed(random.random((N_ROWS, n))),
+        scores=Quantized(random.random((N_ROWS, n))),
         cells=tuple(tuple(f"{cell:.5g}" for cell in row) for row in random.normal(size=(N_ROWS, min(n, 200)))),
     )
     return Report(
@@ -65,14 +65,17 @@ def report_with(names: Sequence[str], language: Language = "en") -> Report:
         target=names[0],
         unit="",
         facts=(Fact("Prediction", f"r2 {names[0]}", "", "good"), Fact("Findings", "one", names[0], "serious")),
-        remarks=(Remark("leak", "serious", names[0], f"{names[0]!r} tells it", tuple(names)),),
+        findings=(ReportedFinding("leak", "serious", names[0], f"{names[0]!r} tells it", tuple(names)),),
         columns=columns,
         models=(Model("tabattn", (("r2", 0.9), ("rmse", math.nan))),),
         agreement=(("spearman", 0.5),),
         attention=attention,
         rows=rows,
-        pairs=(Pair(names[0], names[-1], 0.1, 0.01, selected=True),),
-        steps=(Step("", n, 0.1, 1.0, is_sufficient=True), Step(names[-1], n - 1, 0.2, 0.9, is_sufficient=False)),
+        interactions=(Interaction(names[0], names[-1], 0.1, 0.01, selected=True),),
+        elimination=(
+            EliminationStep("", n, 0.1, 1.0, is_sufficient=True),
+            EliminationStep(names[-1], n - 1, 0.2, 0.9, is_sufficient=False),
+        ),
         settings=(("task", names[0]),),
         command=f"tabattn rank {names[0]}",
     )

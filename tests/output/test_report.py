@@ -19,7 +19,7 @@ from tabattn import explain, rank
 from tabattn.errors import ParameterError, printable
 from tabattn.output.report.html import READING, render_html
 from tabattn.output.report.markdown import render_markdown
-from tabattn.output.report.words import KOREAN, KOREAN_ADVICE, say
+from tabattn.output.report.translations import KOREAN, KOREAN_ADVICE, translate
 from tabattn.ranking import Ranking
 from tests.conftest import FAST, run
 from tests.output.reports import report_with
@@ -123,10 +123,12 @@ def test_the_same_report_has_the_same_bytes() -> None:
 
 
 def test_every_word_is_known_in_korean() -> None:
-    """Whatever is said through `say`, in Python, in the page and in its script, stands in the dictionary."""
+    """Whatever is translated, in Python, in the page and in its script, is in the dictionary."""
     sources = [*FOLDER.glob("*"), FOLDER.parent.parent / "reporting.py"]
-    text = "".join(path.read_text(encoding="utf-8") for path in sources if path.is_file() and path.name != "words.py")
-    said = set(re.findall(r"say\((?:language, |report\.language, )?[\"']([^\"']+)[\"']", text)) | set(READING)
+    text = "".join(
+        path.read_text(encoding="utf-8") for path in sources if path.is_file() and path.name != "translations.py"
+    )
+    said = set(re.findall(r"translate\((?:language, |report\.language, )?[\"']([^\"']+)[\"']", text)) | set(READING)
     assert len(said) > 50
     assert said - set(KOREAN) == set()
     for english, korean in KOREAN.items():
@@ -141,7 +143,7 @@ def test_korean_pages_are_korean() -> None:
     assert '<html lang="ko">' in page
     assert "순열 중요도" in page
     assert "믿어도 되는가?" in page
-    assert say("en", "rank") == "rank"
+    assert translate("en", "rank") == "rank"
 
 
 @pytest.fixture(scope="module", name="ranking")
@@ -164,7 +166,7 @@ def test_a_report_says_what_the_ranking_says(ranking: Ranking, tmp_path: Path) -
     assert [column.feature for column in report.columns] == list(table["feature"])
     np.testing.assert_array_equal([column.importance for column in report.columns], table["importance"])
     np.testing.assert_array_equal([column.ci_low for column in report.columns], table["ci_low"])
-    assert {code.code for code in report.remarks} == {finding.code for finding in ranking.findings}
+    assert {code.code for code in report.findings} == {finding.code for finding in ranking.findings}
     by_name = {column.feature: column for column in report.columns}
     assert by_name["heat"].same_as == ("twin",)
     dust, line = by_name["dust"].counts, by_name["line"].counts
@@ -217,7 +219,7 @@ def test_a_report_of_new_rows_says_what_the_explanation_says(ranking: Ranking, t
     report = found.report(language="ko")
     assert [column.feature for column in report.columns] == list(found.importance["feature"])
     assert [each.feature for each in report.drift] == list(found.drift["feature"])
-    assert {remark.code for remark in report.remarks} == {finding.code for finding in found.findings}
+    assert {remark.code for remark in report.findings} == {finding.code for finding in found.findings}
     assert report.facts[0].value.startswith("accuracy")
     assert report.rows is not None
     assert report.attention is not None

@@ -35,7 +35,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Remark:
+class ReportedFinding:
     """A finding.
 
     Args:
@@ -55,7 +55,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class Curve:
-    """What is predicted with each value of a column, beside the data.
+    """Partial dependence of a column, and the data near each of its values.
 
     Args:
         values: Values of the column.
@@ -102,7 +102,7 @@ class ReportedColumn:
         unit: Its unit; empty where it has none.
         same_as: Columns that say the same.
         acts_with: Columns that it acts together with.
-        curve: Its effect; None where there is none.
+        curve: Its effect; None if not computed.
         counts: Its distribution; None for a group.
         by_part: Name of each class or level, and the importance of the column in it.
     """
@@ -134,7 +134,7 @@ class ReportedColumn:
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
+class Quantized:
     """An array of numbers from 0 on, in steps of a 255th of the largest: a byte each, however many there are.
 
     Args:
@@ -165,10 +165,10 @@ class ReportedAttention:
     """
 
     names: tuple[str, ...]
-    by_head: Packed
-    by_row: Packed
+    by_head: Quantized
+    by_row: Quantized
     epochs: tuple[int, ...]
-    by_epoch: Packed
+    by_epoch: Quantized
     best_epoch: int
 
 
@@ -187,12 +187,12 @@ class ReportedRows:
     numbers: tuple[str, ...]
     target: tuple[str, ...]
     prediction: tuple[str, ...]
-    scores: Packed
+    scores: Quantized
     cells: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class Pair:
+class Interaction:
     """Two columns that may act together.
 
     Args:
@@ -211,7 +211,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Step:
+class EliminationStep:
     """One step of the way to the smallest set of columns that suffices.
 
     Args:
@@ -277,17 +277,17 @@ class Report:
         target: Name of the target.
         unit: Unit of the effects; empty where it is not known.
         facts: What to know before it is trusted.
-        remarks: The findings.
+        findings: The findings.
         columns: The ranking, rank 1 first.
         models: Scores of models.
         agreement: Name and value of each measure of agreement with permutation importance.
         attention: Attention; None where it is not known.
-        rows: Some held-out rows; None where there are none.
-        pairs: Pairs of columns that were tested.
-        steps: Backward elimination.
+        rows: Some held-out rows; None if there are no such rows.
+        interactions: Pairs of columns that were tested.
+        elimination: Backward elimination, step by step.
         drift: Of each column, the largest difference first; for new rows only.
         settings: Name and value of each setting, and of each version.
-        command: The command that makes it again; empty where it is not known.
+        command: The command to reproduce it; may be empty.
     """
 
     language: Language
@@ -297,26 +297,26 @@ class Report:
     target: str
     unit: str
     facts: tuple[Fact, ...]
-    remarks: tuple[Remark, ...]
+    findings: tuple[ReportedFinding, ...]
     columns: tuple[ReportedColumn, ...]
     models: tuple[Model, ...]
     agreement: tuple[tuple[str, float], ...] = ()
     attention: ReportedAttention | None = None
     rows: ReportedRows | None = None
-    pairs: tuple[Pair, ...] = ()
-    steps: tuple[Step, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
+    elimination: tuple[EliminationStep, ...] = ()
     drift: tuple[Drift, ...] = ()
     settings: tuple[tuple[str, str], ...] = field(default_factory=tuple)
     command: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content as JSON holds it: numbers with five digits, null for those that are none."""
+        """Return the content as JSON holds it: numbers with five digits, null for NaN and infinities."""
         content: dict[str, Any] = as_json(self)
         return content
 
 
 def as_json(value: Any) -> Any:
-    """Return data classes as dictionaries, and numbers with five digits; null where they are none.
+    """Return data classes as dictionaries, and numbers with five digits; null for NaN and infinities.
 
     Args:
         value: A report, or a part of one.
@@ -325,7 +325,7 @@ def as_json(value: Any) -> Any:
         >>> as_json(Fact("score", "0.9")), as_json([1 / 3, float("nan")])
         ({'name': 'score', 'value': '0.9', 'note': '', 'state': 'note'}, [0.33333, None])
     """
-    if isinstance(value, Packed):
+    if isinstance(value, Quantized):
         return value.to_json()
     if is_dataclass(value):
         return {each.name: as_json(getattr(value, each.name)) for each in fields(value)}

@@ -1,4 +1,4 @@
-"""The report as one page: no file beside it, nothing loaded from elsewhere."""
+"""The report as one self-contained page."""
 
 import json
 import math
@@ -10,16 +10,16 @@ from markupsafe import Markup
 
 from tabattn.errors import printable
 from tabattn.output.report.content import Report, ReportedColumn
-from tabattn.output.report.words import WORDS, say
+from tabattn.output.report.translations import WORDS, translate
 
 ALWAYS_SHOWN = ("rank", "column", "kind", "importance")
 READING = (
     "Importance is the fraction of the model's skill that goes with what attention reads from a column; bars show "
-    "it, whiskers where it lies in 95 of 100 tables.",
+    "it, whiskers its 95 % interval.",
     "“Adds to the others” is a test: yes means that the column helps even when all others are known. Of two columns "
     "that say the same, neither adds much.",
-    "Permutation importance judges the ranking: where the ranks differ much, look at both.",
-    "Neither is a cause: a column that goes with the true cause may stand in for it.",
+    "Permutation importance validates the ranking: where the ranks differ much, inspect both.",
+    "Neither implies a cause: a column that correlates with the true cause may be a proxy for it.",
 )
 ARROWS = {"up": "↑", "down": "↓", "peak": "∩", "valley": "∪", "levels": "≠", "none": "–"}
 BAR_WIDTH, BAR_HEIGHT, LEAST_Q = 90, 14, 0.001
@@ -39,7 +39,7 @@ def render_html(report: Report) -> str:
     )
     most = max((_upper(column) for column in report.columns), default=1.0) or 1.0
     environment.globals |= {
-        "say": lambda text: say(report.language, text),
+        "translate": lambda text: translate(report.language, text),
         "number": number,
         "signed": _signed,
         "between": _between,

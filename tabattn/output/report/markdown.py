@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from tabattn.errors import printable
 from tabattn.output.report.content import Report
 from tabattn.output.report.html import number
-from tabattn.output.report.words import say
+from tabattn.output.report.translations import translate
 
-MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 
 
 def render_markdown(report: Report) -> str:
@@ -22,7 +22,7 @@ def render_markdown(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     def word(text: str) -> str:
-        return say(report.language, text)
+        return translate(report.language, text)
 
     yield f"# {escaped(report.question)}"
     yield ""
@@ -31,7 +31,7 @@ def _lines(report: Report) -> Iterator[str]:
     for fact in report.facts:
         state = f" ({word(fact.state)})" if fact.state in ("warning", "serious") else ""
         yield f"- {escaped(fact.name)}: **{escaped(fact.value)}**{state} {escaped(fact.note)}"
-    for remark in report.remarks:
+    for remark in report.findings:
         yield f"- {word(remark.state)}: {escaped(remark.title)} ({escaped(remark.code)}). {escaped(remark.message)}"
     yield f"\n## {word('Which columns?')}\n"
     names = (
@@ -58,9 +58,9 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _scores(report: Report) -> Iterator[str]:
-    yield f"\n## {say(report.language, 'Held-out scores')}\n"
+    yield f"\n## {translate(report.language, 'Held-out scores')}\n"
     scores = [name for name, _ in report.models[0].scores]
-    yield _row([say(report.language, "model"), *scores])
+    yield _row([translate(report.language, "model"), *scores])
     yield _row(["---"] * (1 + len(scores)), is_text=False)
     for model in report.models:
         yield _row([model.name, *(number(value) for _, value in model.scores)])
@@ -76,7 +76,7 @@ def escaped(text: str) -> str:
         >>> print(escaped("a_b|c"), escaped("<b>"))
         a\_b\|c \<b\>
     """
-    return MARKS.sub(r"\\\1", printable(text))
+    return SPECIAL.sub(r"\\\1", printable(text))
 
 
 def _row(cells: Sequence[str], *, is_text: bool = True) -> str:

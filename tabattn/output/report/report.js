@@ -2,7 +2,7 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const report = read("content"), words = read("words");
-  const say = (text, values = {}) =>
+  const translate = (text, values = {}) =>
     (words[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
   const byId = (id) => document.getElementById(id);
   const SVG = "http://www.w3.org/2000/svg";
@@ -94,7 +94,7 @@
   for (const head of byId("ranking").tHead.rows[0].cells) {
     const key = head.dataset.key;
     const name = head.textContent;
-    head.replaceChildren(make("button", { type: "button", title: say("Sort by {name}", { name }), on: { click: () => sortBy(head, key) } }, name));
+    head.replaceChildren(make("button", { type: "button", title: translate("Sort by {name}", { name }), on: { click: () => sortBy(head, key) } }, name));
   }
   const filter = () => {
     const wanted = byId("find").value.trim().toLocaleLowerCase();
@@ -105,7 +105,7 @@
       row.hidden = !(column.feature.toLocaleLowerCase().includes(wanted) && (!only || column.selected === true));
       n += !row.hidden;
     }
-    byId("shown").textContent = say("{shown} of {total} columns shown", { shown: n, total: rows.length });
+    byId("shown").textContent = translate("{shown} of {total} columns shown", { shown: n, total: rows.length });
   };
   byId("find").addEventListener("input", filter);
   byId("selected-only").addEventListener("change", filter);
@@ -131,15 +131,15 @@
     const parts = [];
     if (curve.is_ordered) parts.push(make("polygon", { class: "band", points: band }), make("path", { class: "line-first", d: path(curve.prediction) }));
     range(n).forEach((i) => {
-      const name = curve.values[i] === "" ? say("missing") : curve.values[i];
-      const label = `${name}: ${say("prediction")} ${shown(curve.prediction[i], 4)}, ${say("target")} ${shown(curve.target[i], 4)}, ${curve.n_rows[i]} ${say("rows")}`;
+      const name = curve.values[i] === "" ? translate("missing") : curve.values[i];
+      const label = `${name}: ${translate("prediction")} ${shown(curve.prediction[i], 4)}, ${translate("target")} ${shown(curve.target[i], 4)}, ${curve.n_rows[i]} ${translate("rows")}`;
       if (!curve.is_ordered && curve.low[i] !== null) parts.push(make("line", { class: "whisker", x1: at(i), x2: at(i), y1: y.place(curve.low[i]), y2: y.place(curve.high[i]) }));
       if (curve.prediction[i] !== null) parts.push(make("circle", { class: "first", cx: at(i), cy: y.place(curve.prediction[i]), r: 3.5 }, make("title", {}, label)));
       if (curve.target[i] !== null) parts.push(make("circle", { class: "second", cx: at(i), cy: y.place(curve.target[i]), r: 2 + 3 * Math.sqrt(curve.n_rows[i] / most), opacity: 0.55 }, make("title", {}, label)));
     });
     const labelled = isNumeric ? [0, n - 1] : range(n).filter((i) => i % Math.ceil(n / 8) === 0);
     for (const i of labelled) {
-      const name = shortened(curve.values[i] === "" ? say("missing") : curve.values[i], 12);
+      const name = shortened(curve.values[i] === "" ? translate("missing") : curve.values[i], 12);
       const turned = isNumeric ? {} : { transform: `rotate(-35 ${at(i)} ${height - bottom + 14})` };
       parts.push(make("text", { x: at(i), y: height - bottom + 14, "text-anchor": isNumeric ? (i ? "end" : "start") : "end", ...turned }, name));
     }
@@ -147,20 +147,20 @@
     for (const value of [y.low, y.high]) parts.push(make("text", { x: left - 4, y: y.place(value) + 4, "text-anchor": "end" }, shown(value)));
     const unit = report.unit ? ` [${report.unit}]` : "";
     const what = column.effect_on ? ` (${column.effect_on})` : unit;
-    return figure(`${say("Effect on the prediction")}${what}`, picture(width, height, `${say("Effect on the prediction")}: ${column.feature}`, parts),
-      legend(["var(--first)", say("prediction if all rows had the value")], ["var(--second)", say("mean target of the rows near it")]));
+    return figure(`${translate("Effect on the prediction")}${what}`, picture(width, height, `${translate("Effect on the prediction")}: ${column.feature}`, parts),
+      legend(["var(--first)", translate("prediction if all rows had the value")], ["var(--second)", translate("mean target of the rows near it")]));
   };
   const countsPicture = (column) => {
     const counts = column.counts;
     if (!counts) return null;
     const bars = counts.counts.map((count, i) => [counts.is_ordered ? `${counts.labels[i]} – ${counts.labels[i + 1] ?? ""}` : counts.labels[i], count]);
-    if (counts.n_others) bars.push([say("others"), counts.n_others]);
-    if (counts.n_missing) bars.push([say("missing"), counts.n_missing]);
+    if (counts.n_others) bars.push([translate("others"), counts.n_others]);
+    if (counts.n_missing) bars.push([translate("missing"), counts.n_missing]);
     if (!bars.length) return null;
     const most = Math.max(...bars.map(([, count]) => count), 1);
     if (!counts.is_ordered) {
       const height = 18 * bars.length + 8;
-      return figure(say("Distribution"), picture(380, height, `${say("Distribution")}: ${column.feature}`, bars.map(([name, count], i) => [
+      return figure(translate("Distribution"), picture(380, height, `${translate("Distribution")}: ${column.feature}`, bars.map(([name, count], i) => [
         make("text", { x: 130, y: 18 * i + 16, "text-anchor": "end" }, shortened(name, 20), make("title", {}, name)),
         make("rect", { class: "first", x: 136, y: 18 * i + 6, height: 12, width: (count / most) * 180 }),
         make("text", { x: 140 + (count / most) * 180, y: 18 * i + 16 }, String(count)),
@@ -168,12 +168,12 @@
     }
     const [width, height, bottom] = [380, 180, 24];
     const step = (width - 20) / bars.length;
-    return figure(say("Distribution"), picture(width, height, `${say("Distribution")}: ${column.feature}`,
+    return figure(translate("Distribution"), picture(width, height, `${translate("Distribution")}: ${column.feature}`,
       bars.map(([name, count], i) => make("rect", { class: i < counts.counts.length ? "first" : "second", x: 10 + i * step + 0.5, width: Math.max(1, step - 1), y: height - bottom - (count / most) * (height - bottom - 10), height: (count / most) * (height - bottom - 10) },
         make("title", {}, `${name}: ${count}`))),
       make("text", { x: 10, y: height - 8 }, counts.labels[0] ?? ""),
       make("text", { x: width - 10, y: height - 8, "text-anchor": "end" }, counts.labels[counts.labels.length - 1] ?? "")),
-      counts.n_missing ? legend(["var(--second)", `${say("missing")}: ${counts.n_missing}`]) : null);
+      counts.n_missing ? legend(["var(--second)", `${translate("missing")}: ${counts.n_missing}`]) : null);
   };
 
   const attention = report.attention && {
@@ -196,15 +196,15 @@
       rowNames.map((name, r) => [make("text", { x: left - 6, y: top + 16 * r + 12, "text-anchor": "end" }, name),
         cells[r].map((value, i) => make("rect", { x: left + i * cell, y: top + 16 * r, width: cell - 1, height: 15, fill: color(value / most) }, make("title", {}, `${columnNames[i]}, ${name}: ${shown(value)}`)))]));
   };
-  const headNames = (nLayers, nHeads) => range(nLayers * nHeads).map((k) => `${say("layer")} ${Math.floor(k / nHeads) + 1}, ${say("head")} ${(k % nHeads) + 1}`);
+  const headNames = (nLayers, nHeads) => range(nLayers * nHeads).map((k) => `${translate("layer")} ${Math.floor(k / nHeads) + 1}, ${translate("head")} ${(k % nHeads) + 1}`);
 
   const headsPicture = (column) => {
     const place = attention && attention.place.get(column.feature);
     if (place === undefined || place === null || place === false) return null;
     const [nMembers, nLayers, nHeads] = attention.byHead.shape;
     const cells = range(nLayers).map((layer) => range(nHeads).map((head) => mean(range(nMembers).map((member) => attention.byHead.at(member, layer, head, place)))));
-    return figure(say("Attention by layer and head"), heat(`${say("Attention by layer and head")}: ${column.feature}`,
-      range(nLayers).map((layer) => `${say("layer")} ${layer + 1}`), range(nHeads).map((head) => `${say("head")} ${head + 1}`), cells));
+    return figure(translate("Attention by layer and head"), heat(`${translate("Attention by layer and head")}: ${column.feature}`,
+      range(nLayers).map((layer) => `${translate("layer")} ${layer + 1}`), range(nHeads).map((head) => `${translate("head")} ${head + 1}`), cells));
   };
   const lines = (label, names) => {
     const [width, height, left, bottom, right] = [560, 240, 48, 26, 150];
@@ -218,10 +218,10 @@
     return picture(width, height, label,
       make("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
       make("line", { class: "axis", x1: best, x2: best, y1: 8, y2: height - bottom }),
-      make("text", { class: "soft", x: best < (width - right) / 2 ? best + 4 : best - 4, y: height - bottom - 6, "text-anchor": best < (width - right) / 2 ? "start" : "end" }, say("best epoch")),
+      make("text", { class: "soft", x: best < (width - right) / 2 ? best + 4 : best - 4, y: height - bottom - 6, "text-anchor": best < (width - right) / 2 ? "start" : "end" }, translate("best epoch")),
       series.map((values, k) => make("path", { d: values.map((v, i) => `${i ? "L" : "M"}${x.place(attention.epochs[i]).toFixed(1)},${y.place(v).toFixed(1)}`).join(""), fill: "none", stroke: colors[k % 4], "stroke-width": 1.8, "stroke-dasharray": dashes[Math.floor(k / 4) % 4] })),
       ends.map(([place, k]) => make("text", { x: width - right + 6, y: place + 4, style: `fill:${colors[k % 4]}` }, shortened(attention.names[places[k]], 20), make("title", {}, attention.names[places[k]]))),
-      make("text", { x: left, y: height - 6 }, `${say("epoch")} ${attention.epochs[0]}`),
+      make("text", { x: left, y: height - 6 }, `${translate("epoch")} ${attention.epochs[0]}`),
       make("text", { x: width - right, y: height - 6, "text-anchor": "end" }, String(attention.epochs[attention.epochs.length - 1])),
       make("text", { x: left - 4, y: y.place(y.high) + 8, "text-anchor": "end" }, shown(y.high)));
   };
@@ -238,8 +238,8 @@
     const scores = unpack(report.rows.scores);
     const first = range(scores.shape[0]).sort((a, b) => scores.at(b, place) - scores.at(a, place)).slice(0, 5);
     const cells = report.rows.cells.length && place < report.rows.cells[0].length;
-    return figure(say("Rows where it mattered most"), make("table", { class: "plain" },
-      make("thead", {}, make("tr", {}, ["row", "score", ...(cells ? ["cell"] : []), "prediction", "target"].map((name) => make("th", { scope: "col" }, say(name))))),
+    return figure(translate("Rows where it mattered most"), make("table", { class: "plain" },
+      make("thead", {}, make("tr", {}, ["row", "score", ...(cells ? ["cell"] : []), "prediction", "target"].map((name) => make("th", { scope: "col" }, translate(name))))),
       make("tbody", {}, first.map((row) => make("tr", {},
         make("th", { scope: "row" }, report.rows.numbers[row]), make("td", { class: "number" }, shown(scores.at(row, place))),
         cells ? make("td", { dir: "auto" }, report.rows.cells[row][place]) : null,
@@ -248,23 +248,23 @@
   const numbersOf = (column) => {
     const entries = [["importance", column.importance], ["p-value", column.p_value], ["q-value", column.q_value], ["permutation", column.permutation],
       ["rise of the loss when drawn given the others", column.conditional], ["how much of it the others explain", column.sampler_fit]];
-    return make("dl", {}, entries.filter(([, value]) => value !== null).map(([name, value]) => make("div", {}, make("dt", {}, say(name)), make("dd", {}, shown(value)))));
+    return make("dl", {}, entries.filter(([, value]) => value !== null).map(([name, value]) => make("div", {}, make("dt", {}, translate(name)), make("dd", {}, shown(value)))));
   };
-  const related = (title, names) => names.length ? make("p", {}, `${say(title)}: `, names.flatMap((name, i) => (i ? [", ", link(name)] : [link(name)]))) : null;
+  const related = (title, names) => names.length ? make("p", {}, `${translate(title)}: `, names.flatMap((name, i) => (i ? [", ", link(name)] : [link(name)]))) : null;
 
   const detail = byId("detail");
   const showColumn = (place) => {
     const column = report.columns[place];
-    const go = (to, name) => make("button", { type: "button", ...(report.columns[to] ? {} : { disabled: "" }), on: { click: () => { location.hash = `column-${report.columns[to].rank}`; } } }, say(name));
+    const go = (to, name) => make("button", { type: "button", ...(report.columns[to] ? {} : { disabled: "" }), on: { click: () => { location.hash = `column-${report.columns[to].rank}`; } } }, translate(name));
     const shownParts = [
-      make("nav", { "aria-label": say("One column") }, go(place - 1, "previous"), " ", go(place + 1, "next"), " ",
-        make("button", { type: "button", on: { click: () => { history.replaceState(null, "", location.pathname + location.search); detail.hidden = true; byId("ranking").scrollIntoView(); } } }, say("close"))),
+      make("nav", { "aria-label": translate("One column") }, go(place - 1, "previous"), " ", go(place + 1, "next"), " ",
+        make("button", { type: "button", on: { click: () => { history.replaceState(null, "", location.pathname + location.search); detail.hidden = true; byId("ranking").scrollIntoView(); } } }, translate("close"))),
       make("h2", { id: "detail-title" }, `${column.rank}. `, make("bdi", {}, column.feature), column.unit ? ` [${column.unit}]` : ""),
       numbersOf(column), related("Says the same as", column.same_as), related("Acts together with", column.acts_with),
       make("div", { class: "charts" }, effectPicture(column), countsPicture(column), headsPicture(column),
-        attention && attention.place.has(column.feature) ? figure(say("Attention over epochs"), lines(`${say("Attention over epochs")}: ${column.feature}`, [column.feature])) : null,
+        attention && attention.place.has(column.feature) ? figure(translate("Attention over epochs"), lines(`${translate("Attention over epochs")}: ${column.feature}`, [column.feature])) : null,
         rowsTable(column, place),
-        column.by_part.length ? figure(say("By class and level"), bars(`${say("By class and level")}: ${column.feature}`, column.by_part)) : null)];
+        column.by_part.length ? figure(translate("By class and level"), bars(`${translate("By class and level")}: ${column.feature}`, column.by_part)) : null)];
     detail.replaceChildren(...shownParts.filter((each) => each !== null));
     detail.hidden = false;
     detail.focus({ preventScroll: true });
@@ -293,31 +293,31 @@
   };
   const choice = (name, options, change) => {
     const select = make("select", { on: { change: () => change(Number(select.value)) } }, options.map((text, i) => make("option", { value: i - 1 }, text)));
-    return make("label", {}, `${say(name)} `, select);
+    return make("label", {}, `${translate(name)} `, select);
   };
 
   const compared = report.columns.filter((column) => column.permutation_rank !== null);
-  if (compared.length > 1) section(say("Do both rankings agree?"), (inside) => {
+  if (compared.length > 1) section(translate("Do both rankings agree?"), (inside) => {
     const [size, left, bottom] = [420, 50, 40];
     const most = Math.max(...compared.map((column) => Math.max(column.rank, column.permutation_rank)));
     const x = (rank) => left + ((rank - 0.5) / most) * (size - left - 10), y = (rank) => 10 + ((rank - 0.5) / most) * (size - bottom - 10);
     const far = [...compared].sort((a, b) => Math.abs(b.permutation_rank - b.rank) - Math.abs(a.permutation_rank - a.rank)).slice(0, 5).filter((c) => Math.abs(c.permutation_rank - c.rank) > Math.max(2, most / 10));
     inside.append(make("div", { class: "charts" },
-      figure("", picture(size, size, say("Do both rankings agree?"),
+      figure("", picture(size, size, translate("Do both rankings agree?"),
         make("line", { class: "axis", x1: x(0.5), y1: y(0.5), x2: x(most + 0.5), y2: y(most + 0.5) }),
         compared.map((column) => make("circle", { class: far.includes(column) ? "second" : "first", cx: x(column.rank), cy: y(column.permutation_rank), r: 4, opacity: 0.75 }, make("title", {}, `${column.feature}: ${column.rank}, ${column.permutation_rank}`))),
         far.map((column) => make("text", { x: x(column.rank) + (x(column.rank) > size / 2 ? -7 : 7), y: y(column.permutation_rank) + 4, "text-anchor": x(column.rank) > size / 2 ? "end" : "start" }, shortened(column.feature, 20))),
         make("line", { class: "axis", x1: left, x2: size - 10, y1: size - bottom, y2: size - bottom }),
         make("line", { class: "axis", x1: left, x2: left, y1: 10, y2: size - bottom }),
         [1, most].map((rank) => [make("text", { x: x(rank), y: size - bottom + 14, "text-anchor": "middle" }, String(rank)), make("text", { x: left - 6, y: y(rank) + 4, "text-anchor": "end" }, String(rank))]),
-        make("text", { x: left + 30, y: size - 8 }, `${say("rank by attention")} →`),
-        make("text", { transform: `rotate(-90 14 ${size - bottom})`, x: 14, y: size - bottom }, `← ${say("rank by permutation importance")}`))),
+        make("text", { x: left + 30, y: size - 8 }, `${translate("rank by attention")} →`),
+        make("text", { transform: `rotate(-90 14 ${size - bottom})`, x: 14, y: size - bottom }, `← ${translate("rank by permutation importance")}`))),
       make("div", {}, make("table", { class: "plain" }, make("tbody", {}, report.agreement.map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "number" }, shown(value)))))),
-        far.length ? make("p", {}, `${say("far apart")}: `, far.flatMap((column, i) => [i ? ", " : "", link(column.feature), ` (${column.rank} / ${column.permutation_rank})`])) : null)));
+        far.length ? make("p", {}, `${translate("far apart")}: `, far.flatMap((column, i) => [i ? ", " : "", link(column.feature), ` (${column.rank} / ${column.permutation_rank})`])) : null)));
   });
 
   const MOST_COLUMNS = 40;
-  if (attention) section(say("Where does the model look?"), (inside) => {
+  if (attention) section(translate("Where does the model look?"), (inside) => {
     const [nMembers, nLayers, nHeads, nColumns] = attention.byHead.shape;
     const chosen = { member: -1, layer: -1, head: -1, row: -1 };
     const place = make("div", { class: "wide" });
@@ -326,7 +326,7 @@
       const members = pick(nMembers, chosen.member), layers = pick(nLayers, chosen.layer), heads = pick(nHeads, chosen.head);
       let rowNames, cells;
       if (chosen.row >= 0) {
-        rowNames = [`${say("row")} ${report.rows.numbers[chosen.row]}`, say("mean over held-out rows")];
+        rowNames = [`${translate("row")} ${report.rows.numbers[chosen.row]}`, translate("mean over held-out rows")];
         cells = [range(nColumns).map((i) => attention.byRow.at(chosen.row, i)), range(nColumns).map((i) => mean(range(attention.byRow.shape[0]).map((row) => attention.byRow.at(row, i))))];
       } else {
         rowNames = layers.flatMap((layer) => heads.map((head) => headNames(nLayers, nHeads)[layer * nHeads + head]));
@@ -337,27 +337,27 @@
       const kept = order.slice(0, MOST_COLUMNS), others = order.slice(MOST_COLUMNS);
       const names = kept.map((i) => attention.names[i]);
       const table = cells.map((row) => [...kept.map((i) => row[i]), ...(others.length ? [mean(others.map((i) => row[i]))] : [])]);
-      if (others.length) names.push(`${say("others")} (${others.length})`);
-      place.replaceChildren(heat(say("Where does the model look?"), rowNames, names, table));
+      if (others.length) names.push(`${translate("others")} (${others.length})`);
+      place.replaceChildren(heat(translate("Where does the model look?"), rowNames, names, table));
     };
     const set = (name) => (value) => { chosen[name] = value; draw(); };
-    const numbered = (n) => [say("all"), ...range(n).map((i) => String(i + 1))];
+    const numbered = (n) => [translate("all"), ...range(n).map((i) => String(i + 1))];
     inside.append(make("div", { class: "controls" }, choice("member", numbered(nMembers), set("member")), choice("layer", numbered(nLayers), set("layer")), choice("head", numbered(nHeads), set("head")),
-      report.rows ? choice("row", [say("all"), ...report.rows.numbers], set("row")) : null), place,
-      make("p", { class: "note" }, say("These numbers are attention of CLS before dropout; importance is what the loss says of it.")));
+      report.rows ? choice("row", [translate("all"), ...report.rows.numbers], set("row")) : null), place,
+      make("p", { class: "note" }, translate("These are attention weights of CLS before dropout; importance is measured by the loss.")));
     draw();
   });
-  if (attention && attention.epochs.length > 1) section(say("When was the driver found?"), (inside) =>
-    inside.append(lines(say("When was the driver found?"), report.columns.filter((column) => attention.place.has(column.feature)).slice(0, 8).map((column) => column.feature))));
+  if (attention && attention.epochs.length > 1) section(translate("When was the driver found?"), (inside) =>
+    inside.append(lines(translate("When was the driver found?"), report.columns.filter((column) => attention.place.has(column.feature)).slice(0, 8).map((column) => column.feature))));
 
-  const table = (heads, cells) => make("table", { class: "plain" }, make("thead", {}, make("tr", {}, heads.map((name) => make("th", { scope: "col" }, say(name))))),
+  const table = (heads, cells) => make("table", { class: "plain" }, make("thead", {}, make("tr", {}, heads.map((name) => make("th", { scope: "col" }, translate(name))))),
     make("tbody", {}, cells.map((row) => make("tr", {}, row.map((cell) => make("td", typeof cell === "string" ? { dir: "auto" } : {}, cell))))));
-  if (report.pairs.length) section(say("Which act together?"), (inside) => inside.append(table(["first", "second", "interaction", "p-value", "adds to the others"],
-    report.pairs.map((pair) => [link(pair.first), link(pair.second), shown(pair.interaction), shown(pair.p_value), say(pair.selected ? "yes" : "no")]))));
-  if (report.steps.length > 1) section(say("Which suffice?"), (inside) => inside.append(table(["removed", "columns left", "loss", "kept"],
-    report.steps.map((step) => [step.removed ? link(step.removed) : "", String(step.n_left), shown(step.loss), step.kept === null ? "" : `${Math.round(step.kept * 100)} %`]))));
-  if (report.drift.length) section(say("Is it as in training?"), (inside) => inside.append(table(["column", "attention in training", "attention now", "p-value", "differs", "outside", "missing"],
-    report.drift.map((each) => [link(each.feature), shown(each.training), shown(each.now), shown(each.p_value), say(each.drifted ? "yes" : "no"), `${Math.round(each.outside * 100)} %`, `${Math.round(each.missing * 100)} %`]))));
+  if (report.interactions.length) section(translate("Which act together?"), (inside) => inside.append(table(["first", "second", "interaction", "p-value", "adds to the others"],
+    report.interactions.map((pair) => [link(pair.first), link(pair.second), shown(pair.interaction), shown(pair.p_value), translate(pair.selected ? "yes" : "no")]))));
+  if (report.elimination.length > 1) section(translate("Which suffice?"), (inside) => inside.append(table(["removed", "columns left", "loss", "kept"],
+    report.elimination.map((step) => [step.removed ? link(step.removed) : "", String(step.n_left), shown(step.loss), step.kept === null ? "" : `${Math.round(step.kept * 100)} %`]))));
+  if (report.drift.length) section(translate("Is it as in training?"), (inside) => inside.append(table(["column", "attention in training", "attention now", "p-value", "differs", "outside", "missing"],
+    report.drift.map((each) => [link(each.feature), shown(each.training), shown(each.now), shown(each.p_value), translate(each.drifted ? "yes" : "no"), `${Math.round(each.outside * 100)} %`, `${Math.round(each.missing * 100)} %`]))));
   pictures.hidden = pictures.childElementCount === 0;
   follow();
 })();

@@ -84,7 +84,7 @@ KOREAN: Mapping[str, str] = {
     "far apart": "차이가 큰 변수", "first": "첫째", "second": "둘째", "interaction": "상호작용",
     "removed": "제거한 변수", "columns left": "남은 변수 수", "loss": "손실", "kept": "유지된 이득",
     "model": "모델", "dark": "어둡게", "light": "밝게", "print": "인쇄", "attention": "어텐션",
-    "These numbers are attention of CLS before dropout; importance is what the loss says of it.": (
+    "These are attention weights of CLS before dropout; importance is measured by the loss.": (
         "이 값은 드롭아웃 이전 CLS의 어텐션이며, 중요도는 손실로 확인한 값입니다."
     ),
     "Scripts are off: the table and the findings are complete, the pictures need them.": (
@@ -92,7 +92,7 @@ KOREAN: Mapping[str, str] = {
     ),
     "How to read it": "읽는 법",
     "Importance is the fraction of the model's skill that goes with what attention reads from a column; bars show "
-    "it, whiskers where it lies in 95 of 100 tables.": (
+    "it, whiskers its 95 % interval.": (
         "중요도는 모델 예측력 중 해당 변수에서 어텐션이 읽은 정보에 따른 비율입니다. 막대가 그 값이고, 수염은 표 100개 중 95개에서 "
         "값이 놓이는 범위입니다."
     ),
@@ -101,10 +101,10 @@ KOREAN: Mapping[str, str] = {
         "‘추가 기여’는 검정입니다. ‘예’는 다른 변수를 모두 알아도 이 변수가 도움이 된다는 뜻입니다. 같은 정보를 담은 두 변수는 둘 다 "
         "‘아니오’일 수 있습니다."
     ),
-    "Permutation importance judges the ranking: where the ranks differ much, look at both.": (
+    "Permutation importance validates the ranking: where the ranks differ much, inspect both.": (
         "순열 중요도는 이 순위를 검증하는 기준입니다. 두 순위가 크게 다르면 둘 다 확인하십시오."
     ),
-    "Neither is a cause: a column that goes with the true cause may stand in for it.": (
+    "Neither implies a cause: a column that correlates with the true cause may be a proxy for it.": (
         "어느 것도 인과를 뜻하지 않습니다. 진짜 원인과 함께 움직이는 변수가 대신 나타날 수 있습니다."
     ),
     # findings
@@ -141,7 +141,7 @@ KOREAN_ADVICE: Mapping[str, str] = {
 WORDS: Mapping[Language, Mapping[str, str]] = {"en": {}, "ko": KOREAN}
 
 
-def advice(language: Language, code: str, message: str) -> str:
+def translated_message(language: Language, code: str, message: str) -> str:
     """Return what a finding says, in a language: its message, which has the numbers, behind what it means.
 
     Args:
@@ -150,14 +150,14 @@ def advice(language: Language, code: str, message: str) -> str:
         message: What it says, in English.
 
     Example:
-        >>> advice("en", "constant", "'x' has one value."), advice("ko", "new", "'x' is new.")
+        >>> translated_message("en", "constant", "'x' has one value."), translated_message("ko", "new", "'x' is new.")
         ("'x' has one value.", "'x' is new.")
     """
     known = KOREAN_ADVICE.get(code) if language == "ko" else None
     return message if known is None else f"{known} ({message})"
 
 
-def say(language: Language, text: str, **values: object) -> str:
+def translate(language: Language, text: str, **values: object) -> str:
     """Return a text in a language, filled with values.
 
     Args:
@@ -166,7 +166,7 @@ def say(language: Language, text: str, **values: object) -> str:
         values: What to fill in.
 
     Example:
-        >>> say("ko", "rank"), say("en", "{shown} of {total} columns shown", shown=1, total=2)
+        >>> translate("ko", "rank"), translate("en", "{shown} of {total} columns shown", shown=1, total=2)
         ('순위', '1 of 2 columns shown')
     """
     return WORDS[language].get(text, text).format(**values)
