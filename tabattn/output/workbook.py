@@ -46,8 +46,7 @@ def workbook_writer(sheets: Mapping[str, pd.DataFrame]) -> Callable[[Path], None
             )
 
     def write(path: Path) -> None:
-        options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-        with xlsxwriter.Workbook(str(path), options | {"nan_inf_to_errors": False}) as book:
+        with xlsxwriter.Workbook(str(path)) as book:
             book.set_properties({"created": CREATED})
             for name, table in sheets.items():
                 _write_sheet(book, book.add_worksheet(name[:31]), table)
