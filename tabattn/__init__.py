@@ -9,9 +9,11 @@ from tabattn.version import __version__
 
 if TYPE_CHECKING:
     from tabattn.comparing import ImportanceComparison, compare, compare_importances
+    from tabattn.datasets import load_dataset
     from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
     from tabattn.explanation import Explanation, explain
     from tabattn.loading import load
+    from tabattn.prediction import predict
     from tabattn.ranking import Ranking, rank
     from tabattn.rankings import Rankings, rank_targets
 
@@ -27,6 +29,8 @@ __all__ = [
     "compare_importances",
     "explain",
     "load",
+    "load_dataset",
+    "predict",
     "rank",
     "rank_targets",
 ]
@@ -42,6 +46,8 @@ _MODULES = {
     "compare_importances": "comparing",
     "explain": "explanation",
     "load": "loading",
+    "load_dataset": "datasets",
+    "predict": "prediction",
     "rank": "ranking",
     "rank_targets": "rankings",
 }

@@ -222,6 +222,13 @@ class ImportanceComparison(ResultFiles):
         """What each method took, one per row."""
         return pd.DataFrame({"method": list(self.seconds.index), "seconds": self.seconds.to_numpy()})
 
+    def to_json(self) -> dict[str, Any]:
+        """Return `shares` and `ranks` by feature, `agreement` and `seconds` by method, as JSON holds them."""
+        tables = {"shares": self.shares, "ranks": self.ranks, "agreement": self.agreement}
+        content = {name: table.astype(object).where(table.notna(), None) for name, table in tables.items()}
+        known = self.seconds.astype(object).where(self.seconds.notna(), None)
+        return {name: table.to_dict(orient="index") for name, table in content.items()} | {"seconds": known.to_dict()}
+
     @override
     def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_methods, warn_of_missing_glyphs

@@ -14,24 +14,20 @@ from tabattn.choices import DEFAULT_METHOD, Language, Method
 from tabattn.diagnostics.findings import Finding, findings_table
 from tabattn.diagnostics.new_rows import empty_rows, new_row_findings, outside_shares
 from tabattn.encoding.rows import Rows
-from tabattn.encoding.target import ClassEncoding, NumberEncoding, TargetEncoding
-from tabattn.errors import TableError, TargetError, quoted, warn_all
+from tabattn.encoding.target import ClassEncoding, TargetEncoding
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.costs import expected_additive, expected_scores
 from tabattn.fitted.effects import shown_outputs
-from tabattn.fitted.model import FittedModel, decide
+from tabattn.fitted.model import FittedModel
 from tabattn.fitted.record import HeldOutRecord, scores_of
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
-from tabattn.loading import load
 from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.report.content import Report
 from tabattn.output.report.files import ReportedResults, check_language
+from tabattn.prediction import new_rows
 from tabattn.progress import Job
 from tabattn.reporting import N_SHOWN_ROWS, RowDetails, report_of_rows, row_details
-from tabattn.table.cells import AnySeries, level_name
-from tabattn.table.problem import known_cells, parse_target_numbers
-from tabattn.table.reading import read_any, refuse_duplicate_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,23 +156,9 @@ def explain(
         >>> found.local.shape, sorted(found.drift["feature"])
         ((60, 2), ['dust', 'heat'])
     """
-    estimator = load(model) if isinstance(model, str | Path) else model
-    table = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
-    refuse_duplicate_names(table)
-    table = table.set_axis([str(name) for name in table.columns], axis=1)
-    names = estimator.schema_.names
-    absent = [name for name in names if name not in table.columns]
-    if absent:
-        raise TableError(
-            f"The table must have the columns that the model was fitted on, got none named {quoted(absent)}."
-        )
-    X: Any = table[list(names)]
-    if not hasattr(estimator, "feature_names_in_"):
-        X = X.to_numpy()
-    y = None if target is None else _target_of(estimator, table, target)
-    rows = estimator.read(X, y)
+    new = new_rows(model, data, target, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+    estimator, rows = new.estimator, new.rows
     fitted, units = estimator.fitted_model_.on(estimator.device), units_of(estimator.schema_, groups)
-    others = table[[name for name in table.columns if name not in names and name != target]]
     encoding, record = fitted.encoder.target, fitted.record
     shares = outside_shares(fitted.encoder.preprocessor, rows.raw)
     job = Job(is_shown=verbose)
@@ -199,10 +181,10 @@ def explain(
             importance = importance_table(units, scores)
             features = list(importance["feature"])
             first = rows.take(np.arange(min(N_SHOWN_ROWS, len(rows))))
-            written = pd.DataFrame(X).head(N_SHOWN_ROWS).reset_index(drop=True)
-            known = None if target is None else list(table[target][:N_SHOWN_ROWS])
+            written = new.X.head(N_SHOWN_ROWS).reset_index(drop=True)
+            known = None if new.known is None else new.known.iloc[:N_SHOWN_ROWS, 0].tolist()
             return Explanation(
-                predictions=_predictions(encoding, record, output, others, None if y is None else table[[target]]),
+                predictions=new.predictions(output),
                 local=local,
                 importance=importance,
                 attention=fitted.row_attention(rows).reset_index(drop=True),
@@ -235,61 +217,6 @@ def _additive(fitted: FittedModel, rows: Rows, units: Units) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
 
 
-def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame, target: str) -> Any:
-    """Read the true target in the form that the model was fitted on."""
-    if target not in table.columns:
-        raise TargetError(f"The target must be a column of the table, got {target!r}. Leave it out if it is not known.")
-    column: AnySeries = table[target]
-    n_missing = int((~known_cells(column, target, fitted.schema_.rules)).sum())
-    if n_missing:
-        raise TargetError(
-            f"The target must be known in every row, got {target!r} with {n_missing} cell(s) missing. "
-            "Leave these rows out, or the target."
-        )
-    numbers, doubts = parse_target_numbers(column, target)
-    warn_all(doubts)
-    if isinstance(fitted, TabAttnRegressor):
-        if numbers is None:
-            raise TargetError(f"The target must be numeric, as in training, got {target!r} with '{column.iloc[0]}'.")
-        return numbers
-    classes = fitted.classes_
-    readings: list[Any] = [column.astype(object).map(lambda cell: level_name(cell).strip())]
-    if numbers is not None:
-        readings += [numbers, numbers.astype(float).map(str)]
-    if classes.dtype.kind == "b":
-        readings.append(readings[0].map({"True": True, "False": False}))
-    for reading in readings:
-        if reading.isin(list(classes)).all():
-            values = reading.to_numpy()
-            return values.astype(classes.dtype) if classes.dtype.kind in "biuf" else values.astype(object)
-    unknown = readings[0][~readings[0].isin([str(each) for each in classes])]
-    shown = quoted((unknown if len(unknown) else readings[0]).unique().tolist())
-    raise TargetError(f"The target must hold classes that fit has seen, got {shown}. Leave these rows out.")
-
-
-def _predictions(
-    target: TargetEncoding,
-    record: HeldOutRecord | None,
-    output: Array,
-    others: pd.DataFrame,
-    known: pd.DataFrame | None,
-) -> pd.DataFrame:
-    """Return what is predicted of each row, behind what tells the rows apart."""
-    if isinstance(target, NumberEncoding):
-        parts = [_numbered("prediction", output)]
-        if record is not None:
-            low, high = record.range_of(target, output)
-            parts += [_numbered("low", low), _numbered("high", high)]
-    else:
-        classes = target.classes if isinstance(target, ClassEncoding) else np.arange(target.n_outputs)
-        probabilities = pd.DataFrame(output, columns=[f"probability_{name}" for name in classes])
-        parts = [_numbered("prediction", decide(target, output)), probabilities]
-    ours = {"row", *(str(name) for part in parts for name in part.columns)}
-    keys = [part.reset_index(drop=True) for part in (others, known) if part is not None]
-    keys = [part.rename(columns={name: f"{name} (table)" for name in part.columns if name in ours}) for part in keys]
-    return pd.concat([pd.DataFrame({"row": np.arange(1, len(output) + 1)}), *keys, *parts], axis=1)
-
-
 def _scores(target: TargetEncoding, record: HeldOutRecord | None, output: Array, y: Array | None) -> pd.DataFrame:
     """Return the scores in training and here, side by side."""
     rows: list[dict[str, Any]] = []
@@ -298,10 +225,3 @@ def _scores(target: TargetEncoding, record: HeldOutRecord | None, output: Array,
     if y is not None:
         rows.append({"rows": "these", "n_rows": len(y), **scores_of(target, output, y)})
     return pd.DataFrame(rows, columns=None if rows else ["rows", "n_rows"])
-
-
-def _numbered(name: str, values: Array) -> pd.DataFrame:
-    """Return a table of one column, or of one for each output."""
-    return pd.DataFrame(
-        {name: values} if values.ndim == 1 else {f"{name}_{i}": each for i, each in enumerate(values.T)}
-    )

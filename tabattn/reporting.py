@@ -32,7 +32,7 @@ from tabattn.output.report.content import (
     State,
 )
 from tabattn.output.report.html import number
-from tabattn.output.report.translations import translate, translated_message
+from tabattn.output.translations import held_out_in_words, translate, translated_message
 from tabattn.version import __version__
 
 if TYPE_CHECKING:
@@ -213,9 +213,7 @@ def _facts(ranking: "Ranking", language: Language) -> Iterator[Fact]:
     yield Fact(translate(language, "Prediction"), f"{name} {ours}", note, predicts)
     is_linked = bool({"rows_in_blocks", "rows_in_time"} & codes)
     fitted = translate(language, "{n_train} rows fitted", n_train=ranking.n_train)
-    held_out = ranking.held_out
-    if held_out == f"{ranking.n_held_out} rows":
-        held_out = translate(language, "{n} rows", n=ranking.n_held_out)
+    held_out = held_out_in_words(ranking, language)
     yield Fact(translate(language, "Held-out rows"), held_out, fitted, "serious" if is_linked else "good")
     spearman, error = ranking.agreement["spearman"], ranking.permutation.rank_error
     agreed: State = "good" if spearman >= GOOD_AGREEMENT else "warning" if spearman >= POOR_AGREEMENT else "serious"

@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 import typer
 
-from tabattn.cli import run_job
+from tabattn.cli.jobs import run_job
 from tabattn.errors import TableError
 from tabattn.importance.comparison import top_k
 from tabattn.progress import Job
@@ -212,3 +214,115 @@ def test_a_ranking_by_shapley_states_how_many_rows_it_scores(tmp_path: Path, mon
     done = rank(table, "cultivar", tmp_path / "out", "--method", "shapley", "--max-epochs", "2")
     assert "Which columns drive the target (scores of 10 of the 36 rows)?" in done.out
     assert "The time limit allowed only" not in done.out
+
+
+def test_words_of_the_terminal_in_korean(tmp_path: Path) -> None:
+    done = rank(DATA / "diabetes.csv", "progression", tmp_path / "out", "--lang", "ko")
+    assert done.code == 0, done.err
+    for words in (
+        "모델이 예측을 하는가?",
+        "어떤 변수가 목표 변수를 좌우하는가?",
+        "순열 중요도 (순위)",
+        "스피어만",
+        "결과 파일:",
+    ):
+        assert words in done.out
+    for words in ("Does the", "Which columns", "rows fitted", "more in", "columns.", " yes ", " no ", "shuffle"):
+        assert words not in done.out
+    new = run("explain", str(tmp_path / "out" / "model.tabattn"), str(DATA / "diabetes.csv"), "--lang", "ko",
+              "--target", "progression", "--out", str(tmp_path / "new"))  # fmt: skip
+    assert new.code == 0, new.err
+    assert "442행, 변수 10개를 읽었습니다." in new.out
+    assert "학습 때 검증 행" in new.out
+    assert "Which" not in new.out
+
+
+def test_results_for_programs_and_nothing_for_people(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    table = pd.read_csv(DATA / "diabetes.csv").assign(gap=None, lot=range(442))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    done = rank(tmp_path / "t.csv", "progression", out, "--drop", "lot", "--json", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out) == json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert json.loads(done.out)["columns"][0]["rank"] == 1
+    model = str(out / "model.tabattn")
+    for command in ("explain", "report"):
+        place = tmp_path / command / "page.html" if command == "report" else tmp_path / command
+        quiet = run(command, model, str(tmp_path / "t.csv"), "--out", str(place), "--quiet")
+        assert quiet == (0, "", "")
+    rows = run("predict", model, str(tmp_path / "t.csv"), "--out", str(tmp_path / "p.csv"), "--json", "--quiet")
+    assert [row["lot"] for row in json.loads(rows.out)] == list(range(442))
+    both = rank(tmp_path / "t.csv", "progression", tmp_path / "both", "--target", "lot", "--json")
+    assert [each["target"] for each in json.loads(both.out)] == ["progression", "lot"]
+
+
+def test_predictions_alone(tmp_path: Path) -> None:
+    assert rank(DATA / "wine.csv", "cultivar", tmp_path / "out").code == 0
+    model, table = str(tmp_path / "out" / "model.tabattn"), str(DATA / "wine.csv")
+    explained = run("explain", model, table, "--out", str(tmp_path / "new"))
+    assert explained.code == 0
+    done = run("predict", model, table, "--out", str(tmp_path / "p.csv"))
+    assert (done.code, done.out) == (0, f"178 rows predicted: {tmp_path / 'p.csv'}\n")
+    assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "new" / "predictions.csv").read_bytes()
+    assert run("predict", model, table, "--out", str(tmp_path / "p.parquet")).code == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "p.parquet"), pd.read_csv(tmp_path / "p.csv"))
+    refused = run("predict", model, table, "--out", str(tmp_path / "p.doc"))
+    assert (refused.code, refused.err) == (2, "tabattn: The file must end in .csv or .parquet, got 'p.doc'.\n")
+
+
+CONFIG = """
+max-epochs = 2
+[rank]
+table = "t.csv"
+target = "y"
+repeats = 1
+drop = ["dust"]
+kind = {line = "categorical"}
+group = {both = ["heat", "line"]}
+[explain]
+additive = true
+"""
+
+
+def test_options_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"heat": rng.normal(size=80), "line": rng.integers(0, 3, 80), "dust": 1, "more": 2})
+    table.assign(more=rng.normal(size=80), y=table["heat"]).to_csv("t.csv", index=False)
+    Path("c.toml").write_text(CONFIG)
+    done = run("rank", "--config", "c.toml", "--out", "out")
+    assert done.code == 0, done.err
+    assert set(pd.read_csv("out/importance.csv")["feature"]) == {"both", "more"}
+    assert "of 2." in done.out
+    over = run("rank", "--config", "c.toml", "--out", "over", "--drop", "more", "--group", "both=heat", "--quiet")
+    assert over.code == 0, over.err
+    assert set(pd.read_csv("over/importance.csv")["feature"]) == {"both", "line", "dust"}, "the command line goes first"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("repeat = 1", "--config must have options of `rank`, got 'repeat'. Did you mean 'repeats'?"),
+        ("config = 'other.toml'", "--config must have options of `rank`, got 'config'."),
+        ("repeats = [1, 2]", "--config must have one value of 'repeats', got [1, 2]."),
+        ("[rank]\nrepeats = 'many'", "repeats"),
+        ("repeats = ", "--config must be a TOML file"),
+        (b"\xff", "--config must be a readable file"),
+        (None, "--config must be a readable file"),
+        ("rank = 1", "--config must have a section `rank`, got 1."),
+    ],
+)
+def test_a_file_of_options_that_is_wrong_is_refused(tmp_path: Path, content: str | bytes | None, message: str) -> None:
+    path = tmp_path / "c.toml"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = run("rank", "t.csv", "--target", "y", "--out", str(tmp_path / "out"), "--config", str(path))
+    assert (done.code, done.out) == (2, "")
+    assert message in " ".join(done.err.replace("│", " ").split())
+
+
+def test_shells_complete_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [str(Path(sys.executable).with_name("tabattn"))]
+    environment = {**os.environ, "_TABATTN_COMPLETE": "complete_bash", "COMP_WORDS": "tabattn co", "COMP_CWORD": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["compare"]

@@ -40,7 +40,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_have_the_options_that_they_are_shown_with(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for command in ("rank", "explain", "text"):
+    for command in ("rank", "explain", "predict", "report", "compare", "text", "datasets"):
         known = set(re.findall(r"--[a-z][a-z-]*", run(command, "--help").out))
         for line in re.findall(rf"^    (?:\.venv/bin/)?tabattn {command} (.*)$", text, re.MULTILINE):
             assert set(re.findall(r"(?<!\S)--[a-z][a-z-]*", line.split(" #")[0])) <= known, line

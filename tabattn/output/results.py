@@ -6,18 +6,21 @@ Matplotlib is imported where something is drawn, here as in the jobs: it takes h
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from tabattn.files import write_all
+from tabattn.errors import ParameterError
+from tabattn.files import check_writable, write_all, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PLOT_SUFFIXES = (".png", ".svg")
+TABLE_SUFFIXES = (".csv", ".parquet")
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -83,6 +86,37 @@ def csv_writer(table: pd.DataFrame, *, excel_safe: bool = False) -> Callable[[Pa
     return lambda path: written.to_csv(
         path, index=False, encoding=encoding, lineterminator="\n", quoting=quoting, errors="backslashreplace"
     )
+
+
+def table_writer(path: Path, *, excel_safe: bool = False) -> Callable[[pd.DataFrame], None]:
+    """Return a function that writes a table to a file, atomically; a file that can't be written is refused before.
+
+    Args:
+        path: A .csv or .parquet file; replaced if it exists.
+        excel_safe: See `csv_writer`.
+
+    Raises:
+        ParameterError: The suffix is another, or PyArrow is not installed.
+        OutputError: The file can't be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise ParameterError(f"The file must end in {' or '.join(TABLE_SUFFIXES)}, got {path.name!r}.")
+    if suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise ParameterError("A .parquet file must have PyArrow. Run: pip install 'tabattn[parquet]'")
+    check_writable(path.parent)
+    if suffix == ".csv":
+        return lambda table: write_atomic(path, csv_writer(table, excel_safe=excel_safe))
+    return lambda table: write_atomic(path, lambda place: _with_plain_cells(table).to_parquet(place, index=False))
+
+
+def _with_plain_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return columns of Python objects as text, as Parquet has one type per column."""
+    columns = (
+        pd.Series(column.map(str, na_action="ignore"), dtype="str") if column.dtype == object else column
+        for _, column in table.items()
+    )
+    return pd.concat(columns, axis=1)
 
 
 def _texts(column: "pd.Series[Any]") -> list[str]:

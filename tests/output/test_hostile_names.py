@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabattn import rank
+from tabattn.diagnostics.findings import Finding
 from tabattn.errors import printable
 from tabattn.importance.table import ImportanceTable
 from tabattn.output.plots import plot_importance, save_figure
@@ -56,7 +57,8 @@ def printed(monkeypatch: pytest.MonkeyPatch, names: list[str]) -> str:
     monkeypatch.setattr("sys.stdout", out)
     console = PlainConsole()
     print_importance(console, ranking_of(names))
-    print_notes(console, [f"{names[0]!r} is a name", names[0]])
+    messages = (f"{names[0]!r} is a name", names[0])
+    print_notes(console, [Finding("constant", "one value", message) for message in messages])
     console.print(numbers_table(pd.DataFrame({"model": names, "score": 1.0})))
     return out.getvalue()
 

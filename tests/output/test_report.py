@@ -19,7 +19,7 @@ from tabattn import explain, rank
 from tabattn.errors import ParameterError, printable
 from tabattn.output.report.html import READING, render_html
 from tabattn.output.report.markdown import render_markdown
-from tabattn.output.report.translations import KOREAN, KOREAN_ADVICE, translate
+from tabattn.output.translations import KOREAN, KOREAN_ADVICE, translate
 from tabattn.ranking import Ranking
 from tests.conftest import FAST, run
 from tests.output.reports import report_with
@@ -124,11 +124,11 @@ def test_the_same_report_has_the_same_bytes() -> None:
 
 def test_every_word_is_known_in_korean() -> None:
     """Whatever is translated, in Python, in the page and in its script, is in the dictionary."""
-    sources = [*FOLDER.glob("*"), FOLDER.parent.parent / "reporting.py"]
-    text = "".join(
-        path.read_text(encoding="utf-8") for path in sources if path.is_file() and path.name != "translations.py"
-    )
-    said = set(re.findall(r"translate\((?:language, |report\.language, )?[\"']([^\"']+)[\"']", text)) | set(READING)
+    package = FOLDER.parents[1]
+    modules = [package / "reporting.py", package / "output" / "terminal.py", *package.glob("cli/*.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in [*FOLDER.glob("*"), *modules] if path.is_file())
+    said = set(re.findall(r"translate\((?:language, |lang, |report\.language, )?[\"']([^\"']+)[\"']", text))
+    said |= {*READING, *re.findall(r"said = \"([^\"]+)\"", text)}
     assert len(said) > 50
     assert said - set(KOREAN) == set()
     for english, korean in KOREAN.items():

@@ -1,8 +1,12 @@
-"""The words of a report in other languages, by the English ones."""
+"""The words of the report and the terminal in other languages, by the English ones."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tabattn.choices import Language
+
+if TYPE_CHECKING:
+    from tabattn.ranking import Ranking
 
 KOREAN: Mapping[str, str] = {
     # answer
@@ -107,6 +111,44 @@ KOREAN: Mapping[str, str] = {
     "Neither implies a cause: a column that correlates with the true cause may be a proxy for it.": (
         "어느 것도 인과를 뜻하지 않습니다. 진짜 원인과 함께 움직이는 변수가 대신 나타날 수 있습니다."
     ),
+    # terminal
+    "Target {target}: {how}; {n_train} rows fitted, {held_out} held out, {n_columns} columns. "
+    "Best epoch {best} of {epochs}.": (
+        "목표 변수 {target}: {how}; 학습 {n_train}행, 검증 {held_out}, 변수 {n_columns}개. 최적 에폭 {best}/{epochs}."
+    ),
+    "classification, {n} classes": "분류, 클래스 {n}개", "regression": "회귀",
+    "The time limit allowed only: {what}.": "시간 제한 때문에 다음만 수행했습니다: {what}.",
+    "Does the model predict? Scores on held-out rows:": "모델이 예측을 하는가? 검증 행에서의 점수:",
+    "Which columns drive the target?": "어떤 변수가 목표 변수를 좌우하는가?",
+    "Which columns drive the target (scores of {n} of the {total} rows)?": (
+        "어떤 변수가 목표 변수를 좌우하는가? (검증 {total}행 중 {n}행의 점수)"
+    ),
+    "Do attention and permutation importance agree ({shuffles})?": "어텐션과 순열 중요도가 일치하는가? ({shuffles})",
+    "{most} shuffles of the first {n} columns, {fewest} of the others": "상위 {n}개 변수는 {most}번, 나머지는 {fewest}번 섞음",
+    "1 shuffle per column": "변수마다 1번 섞음", "{n} shuffles per column": "변수마다 {n}번 섞음",
+    "{n} of the {total} rows": "{total}행 중 {n}행", "ranks ± {error}": "순위 ± {error}",
+    "Spearman {spearman} (p = {p_value}), Kendall {kendall}, weighted Kendall {weighted}, NDCG {ndcg}, "
+    "{n} of the top {k} in common.": (
+        "스피어만 {spearman} (p = {p_value}), 켄달 {kendall}, 가중 켄달 {weighted}, NDCG {ndcg}, 상위 {k}개 중 {n}개 일치."
+    ),
+    "Which suffice? {n} of {total} predict as well as all ({kept} of the gain): {names}.": (
+        "몇 개면 충분한가? {total}개 중 {n}개만으로 전체만큼 예측합니다(이득의 {kept}): {names}."
+    ),
+    "{one} with {other}": "{one}와(과) {other}", "Which act together? {pairs}.": "함께 작용하는 변수: {pairs}.",
+    "What else to know:": "그 밖에 알아 둘 것:",
+    "Which columns matter where? More in importance_by_level.csv.": (
+        "어디에서 어떤 변수가 중요한가? 자세한 것은 importance_by_level.csv에 있습니다."
+    ),
+    "level": "수준", "first columns": "상위 변수", "... ({n} more in importance.csv)": "... (외 {n}개는 importance.csv에)",
+    "feature": "변수", "adds to others": "추가 기여", "permutation (rank)": "순열 중요도 (순위)",
+    "{n} rows read, {n_columns} columns.": "{n}행, 변수 {n_columns}개를 읽었습니다.",
+    "Are they predicted as well as rows that were held out in training?": "학습 때의 검증 행만큼 잘 예측하는가?",
+    "Which columns matter in these rows?": "이 행들에서 중요한 변수는 무엇인가?",
+    "Does the model look at them as in training? Attention to {n} of {total} columns differs.": (
+        "모델이 학습 때처럼 보는가? 변수 {total}개 중 {n}개에 대한 어텐션이 다릅니다."
+    ),
+    "training": "학습", "inference": "현재", "adjusted p": "보정 p값", "held out in training": "학습 때 검증 행",
+    "these": "이 행들", "n_rows": "행 수", "Files: {files}": "결과 파일: {files}",
     # findings
     "rows_in_blocks": "행이 묶음(로트, 장비 등)으로 연결되어 있습니다", "rows_in_time": "행이 시간 순서로 서로 닮았습니다",
     "leak": "목표값을 그대로 드러내는 변수가 있습니다", "second_measurement": "목표값의 재측정으로 보이는 변수가 있습니다",
@@ -157,6 +199,20 @@ def translated_message(language: Language, code: str, message: str) -> str:
     return message if known is None else f"{known} ({message})"
 
 
+def word(language: Language, name: str) -> str:
+    """Return a word in a language where it is one of ours; names of others stay as they are.
+
+    Args:
+        language: "en" or "ko".
+        name: Any text.
+
+    Example:
+        >>> word("ko", "training"), word("ko", "{x}")
+        ('학습', '{x}')
+    """
+    return WORDS[language].get(name, name)
+
+
 def translate(language: Language, text: str, **values: object) -> str:
     """Return a text in a language, filled with values.
 
@@ -170,3 +226,14 @@ def translate(language: Language, text: str, **values: object) -> str:
         ('순위', '1 of 2 columns shown')
     """
     return WORDS[language].get(text, text).format(**values)
+
+
+def held_out_in_words(ranking: "Ranking", language: Language) -> str:
+    """Return which rows were held out.
+
+    Args:
+        ranking: The ranking.
+        language: "en" or "ko".
+    """
+    is_plain = ranking.held_out == f"{ranking.n_held_out} rows"
+    return translate(language, "{n} rows", n=ranking.n_held_out) if is_plain else ranking.held_out

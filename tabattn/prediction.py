@@ -1,0 +1,173 @@
+"""Predictions of a saved model for new rows, and how the rows of a table are read for a model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabattn.arrays import Array
+from tabattn.encoding.rows import Rows
+from tabattn.encoding.target import ClassEncoding, NumberEncoding
+from tabattn.errors import TableError, TargetError, quoted, warn_all
+from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
+from tabattn.fitted.model import decide
+from tabattn.loading import load
+from tabattn.nn.torch_state import torch_defaults
+from tabattn.table.cells import AnySeries, level_name
+from tabattn.table.problem import known_cells, parse_target_numbers
+from tabattn.table.reading import read_any, refuse_duplicate_names
+
+
+@dataclass(frozen=True, eq=False)
+class NewRows:
+    """Rows of a table as a model reads them.
+
+    Args:
+        estimator: The model.
+        X: The columns that it reads, as they are written.
+        others: The other columns, but the target.
+        known: The target as it is written, a column; None if it is not known.
+        rows: The rows, encoded.
+    """
+
+    estimator: TabAttnRegressor | TabAttnClassifier
+    X: pd.DataFrame
+    others: pd.DataFrame
+    known: pd.DataFrame | None
+    rows: Rows
+
+    def predictions(self, output: Array) -> pd.DataFrame:
+        """Return what is predicted of each row, behind what tells the rows apart.
+
+        Args:
+            output: What the model predicts, see `FittedModel.predict`.
+        """
+        fitted = self.estimator.fitted_model_
+        target, record = fitted.encoder.target, fitted.record
+        if isinstance(target, NumberEncoding):
+            parts = [_numbered("prediction", output)]
+            if record is not None:
+                low, high = record.range_of(target, output)
+                parts += [_numbered("low", low), _numbered("high", high)]
+        else:
+            classes = target.classes if isinstance(target, ClassEncoding) else np.arange(target.n_outputs)
+            probabilities = pd.DataFrame(output, columns=[f"probability_{name}" for name in classes])
+            parts = [_numbered("prediction", decide(target, output)), probabilities]
+        ours = {"row", *(str(name) for part in parts for name in part.columns)}
+        keys = [part.reset_index(drop=True) for part in (self.others, self.known) if part is not None]
+        keys = [
+            part.rename(columns={name: f"{name} (table)" for name in part.columns if name in ours}) for part in keys
+        ]
+        return pd.concat([pd.DataFrame({"row": np.arange(1, len(output) + 1)}), *keys, *parts], axis=1)
+
+
+def new_rows(
+    model: str | Path | TabAttnRegressor | TabAttnClassifier, data: Any, target: str | None = None, **reading: Any
+) -> NewRows:
+    """Read a table for a model.
+
+    Args:
+        model: A fitted estimator, or the path of a saved one.
+        data: The table, or the path of its file, with the columns that the model was fitted on.
+        target: Name of the column with the true target; None if it is not known.
+        reading: Further arguments of `tabattn.table.reading.read_table`, for a file.
+
+    Raises:
+        TabAttnError: The model or the table is at fault.
+    """
+    estimator = load(model) if isinstance(model, str | Path) else model
+    table = read_any(data, **reading)
+    refuse_duplicate_names(table)
+    table = table.set_axis([str(name) for name in table.columns], axis=1)
+    names = estimator.schema_.names
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        raise TableError(
+            f"The table must have the columns that the model was fitted on, got none named {quoted(absent)}."
+        )
+    X = table[list(names)]
+    y = None if target is None else _target_of(estimator, table, target)
+    rows = estimator.read(X if hasattr(estimator, "feature_names_in_") else X.to_numpy(), y)
+    others = table[[name for name in table.columns if name not in names and name != target]]
+    return NewRows(estimator, X, others, None if target is None else table[[target]], rows)
+
+
+@torch_defaults()
+def predict(
+    model: str | Path | TabAttnRegressor | TabAttnClassifier,
+    data: Any,
+    *,
+    sheet: str | int | None = None,
+    header_row: int | None = None,
+    units_row: int | None = None,
+    max_memory: float | None = None,
+) -> pd.DataFrame:
+    """Predict new rows with a fitted model.
+
+    Args:
+        model: A fitted estimator, or the path of a saved one.
+        data: The table, or the path of its file, with the columns that the model was fitted on.
+        sheet: Name or number of the sheet of a workbook; None for the first that holds a table. This and the next three
+            are for files, see `tabattn.table.reading.read_table`.
+        header_row: Number of the row of names, from 1 on; None to find it.
+        units_row: Number of the row of units, 0 for none; None to find it.
+        max_memory: Gigabytes that reading may take; None for most of what is free.
+
+    Returns:
+        One row per row of the table: `row` (its number, from 1 on), the cells of the columns that the model does not
+        read, such as serial numbers, `prediction`, and `low` and `high`, between which nine tenths of such targets
+        lie (see `HeldOutRecord.range_of`), or `probability_...` of each class.
+
+    Raises:
+        TabAttnError: The model or the table is at fault; the message states what to do.
+
+    Example:
+        >>> X = pd.DataFrame({"heat": np.linspace(-1, 1, 60), "dust": np.tile([0.0, 1.0], 30)})
+        >>> est = TabAttnRegressor(n_members=2, d_token=8, max_epochs=5, random_state=0).fit(X, X["heat"])
+        >>> predict(est, X.assign(lot=7)).columns.tolist()
+        ['row', 'lot', 'prediction', 'low', 'high']
+    """
+    new = new_rows(model, data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+    fitted = new.estimator.fitted_model_.on(new.estimator.device)
+    return new.predictions(fitted.predict(new.rows))
+
+
+def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame, target: str) -> Any:
+    """Read the true target in the form that the model was fitted on."""
+    if target not in table.columns:
+        raise TargetError(f"The target must be a column of the table, got {target!r}. Leave it out if it is not known.")
+    column: AnySeries = table[target]
+    n_missing = int((~known_cells(column, target, fitted.schema_.rules)).sum())
+    if n_missing:
+        raise TargetError(
+            f"The target must be known in every row, got {target!r} with {n_missing} cell(s) missing. "
+            "Leave these rows out, or the target."
+        )
+    numbers, doubts = parse_target_numbers(column, target)
+    warn_all(doubts)
+    if isinstance(fitted, TabAttnRegressor):
+        if numbers is None:
+            raise TargetError(f"The target must be numeric, as in training, got {target!r} with '{column.iloc[0]}'.")
+        return numbers
+    classes = fitted.classes_
+    readings: list[Any] = [column.astype(object).map(lambda cell: level_name(cell).strip())]
+    if numbers is not None:
+        readings += [numbers, numbers.astype(float).map(str)]
+    if classes.dtype.kind == "b":
+        readings.append(readings[0].map({"True": True, "False": False}))
+    for reading in readings:
+        if reading.isin(list(classes)).all():
+            values = reading.to_numpy()
+            return values.astype(classes.dtype) if classes.dtype.kind in "biuf" else values.astype(object)
+    unknown = readings[0][~readings[0].isin([str(each) for each in classes])]
+    shown = quoted((unknown if len(unknown) else readings[0]).unique().tolist())
+    raise TargetError(f"The target must hold classes that fit has seen, got {shown}. Leave these rows out.")
+
+
+def _numbered(name: str, values: Array) -> pd.DataFrame:
+    """Return a table of one column, or of one for each output."""
+    return pd.DataFrame(
+        {name: values} if values.ndim == 1 else {f"{name}_{i}": each for i, each in enumerate(values.T)}
+    )
