@@ -166,6 +166,7 @@ def explain(
     if additive:
         n_background = len(fitted.reader.additive_background)
         job.expect({"additive values": expected_additive(fitted.model.shape, len(rows), n_background)})
+    job.plan(3 + additive)
     with job.shown():
         with job.phase("scores of rows"):
             local = fitted.local_scores(rows, method, units).reset_index(drop=True)

@@ -7,6 +7,31 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 MAX_SPEED_CORRECTION = 20.0
+NAMES = {
+    "pretraining": ("pretraining", "epoch"),
+    "training": ("training", "epoch"),
+    "shuffles": ("permutation importance", "shuffle"),
+    "scores": ("importance by attention", ""),
+    "gradient boosting": ("gradient boosting and leaks, to compare with", ""),
+    "tests": ("tests of what each column adds to the others", ""),
+    "interactions": ("which columns act together", ""),
+    "sufficient set": ("which columns suffice", ""),
+    "effects": ("which way each column acts", ""),
+}
+"""What people call a phase, and one of its steps."""
+
+
+@dataclass
+class Count:
+    """How many phases there are.
+
+    Args:
+        n_begun: Number of the phases that have begun.
+        n_planned: Number of all phases, as far as it is known.
+    """
+
+    n_begun: int = 0
+    n_planned: int = 0
 
 
 @dataclass
@@ -100,6 +125,7 @@ class Job:
     is_shown: bool = False
     clock: Callable[[], float] = time.monotonic
     shortened: list[str] = field(init=False, default_factory=list)
+    count: Count = field(init=False, default_factory=Count)
     _started: float = field(init=False)
     _expected: dict[str, float] = field(init=False, default_factory=dict)
     _phase: Phase | None = field(init=False, default=None)
@@ -136,6 +162,14 @@ class Job:
         self._expected |= seconds
         self._show()
 
+    def plan(self, n_phases: int) -> None:
+        """Tell that further phases will come.
+
+        Args:
+            n_phases: Their number.
+        """
+        self.count.n_planned += n_phases
+
     @contextmanager
     def phase(self, name: str, n_steps: int = 1, share: float = 1.0, n_expected: int | None = None) -> Iterator[Phase]:
         """Run a phase.
@@ -148,6 +182,7 @@ class Job:
             share: Fraction of the time left that it may take.
             n_expected: Number of the steps that it is expected to need; None for all of them.
         """
+        self.count.n_begun += 1
         n_expected = n_steps if n_expected is None else min(n_expected, n_steps)
         now, expected = self.clock(), self._expected.pop(name, 0.0)
         outer, self._phase = (
@@ -172,7 +207,7 @@ class Job:
         if n_parts == 1:
             return self
         part = Job(None if self.time_limit is None else max(self.left, 0.0) / n_parts, self.is_shown, self.clock)
-        part._line = self._line
+        part._line, part.count = self._line, self.count
         return part
 
     @contextmanager
@@ -211,8 +246,16 @@ class Job:
         if phase is None:
             line.update(task, description="", total=None, completed=0, note="", left=left)
         else:
+            name, step = NAMES.get(phase.name, (phase.name, "step"))
+            total = max(self.count.n_planned, self.count.n_begun)
+            steps = f"{step} {min(phase.n_done + 1, phase.n_steps)} of {phase.n_steps}" if phase.n_steps > 1 else ""
             line.update(
-                task, description=phase.name, total=phase.n_steps, completed=phase.n_done, note=phase.note, left=left
+                task,
+                description=f"{self.count.n_begun}/{total} {name}",
+                total=phase.n_steps,
+                completed=phase.n_done,
+                note=", ".join(each for each in (steps, phase.note) if each),
+                left=left,
             )
 
 

@@ -83,6 +83,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+PHASES_OF_A_PART, PHASES_OF_ALL = 4, 4
+"""Training, shuffles, scores and boosting; tests, interactions, the sufficient set and effects."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ranking(ReportedResults):
     """Results of `rank`.
@@ -411,6 +415,8 @@ def rank(
     subsets = (*classes, *levels)
     plan = Analysis(problem, table, links, method, groups, n_repeats, random_state, clusters, subsets, folds)
     with job.shown():
+        job.plan(PHASES_OF_A_PART * len(splits) + (folds > 1) + PHASES_OF_ALL)
+        job.plan((len(splits) + (folds > 1)) * (pretrain == "auto"))
         parts = _analysed(plan, splits, estimator, job)
         leaks = tuple({leak.name: leak for part in parts for leak in part.leaks}.values())
         without_leaks = _without(plan, [leak.name for leak in leaks], splits, estimator, kinds, rules, job)
@@ -524,6 +530,7 @@ def _without(
         if (kept := [name for name in names if name not in leaks])
     }
     plan = replace(plan, problem=others, table=table, groups=groups, clusters=None, subsets=())
+    job.plan(PHASES_OF_A_PART * len(splits))
     parts = _analysed(plan, splits, estimator, job)
     units = units_of(table.schema, groups) if len(parts) > 1 else parts[0].units
     return importance_table(units, pooled_scores(parts), pooled_permutation(parts))

@@ -1,10 +1,13 @@
 import sys
+import warnings
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tabattn import explain, rank
 from tabattn.progress import Job, in_words
 
 
@@ -86,15 +89,20 @@ def test_the_line_says_the_phase_and_the_time_left_on_the_error_stream(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal then
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "160")
     with Job(is_shown=True).shown() as job, job.shown():
         job.expect({"training": 100.0})
-        with job.phase("training", 2) as phase:
+        job.plan(2)
+        with job.phase("training", 3) as phase:
             phase.advance("validation loss 0.5")
+            job._line[0].refresh()
+        with job.part(2).phase("shuffles"):
             job._line[0].refresh()
             sys.stdout.write("a line of the user\n")
     shown = capsys.readouterr()
-    assert all(words in shown.err for words in ("training", "validation loss 0.5", "left"))
+    assert all(
+        words in shown.err for words in ("1/2 training", "epoch 2 of 3, validation loss 0.5", "left", "2/2 permutation")
+    )
     assert shown.out == "a line of the user\n"
     with Job().shown() as silent, silent.phase("training"):
         silent.expect({"training": 100.0})
@@ -106,3 +114,26 @@ def test_the_line_says_the_phase_and_the_time_left_on_the_error_stream(
 )
 def test_durations_are_said_in_whole_numbers(seconds: Any, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_the_phases_that_run_are_those_that_were_announced(
+    mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Job] = []
+
+    def job(*given: Any, **named: Any) -> Job:
+        jobs.append(Job(*given, **named))
+        return jobs[-1]
+
+    monkeypatch.setattr("tabattn.ranking.Job", job)
+    monkeypatch.setattr("tabattn.explanation.Job", job)
+    with_leak = mixed.assign(leak=mixed["y"] * 2)
+    settings: dict[str, Any] = {"n_members": 2, "d_token": 8, "max_epochs": 2, "n_repeats": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ranking = rank(mixed, "y", **settings)
+        rank(mixed, "y", folds=2, pretrain="auto", **settings)
+        rank(with_leak, "y", **settings | {"max_epochs": 30})
+    explain(ranking.estimator, mixed, additive=True)
+    assert [each.count.n_begun for each in jobs] == [each.count.n_planned for each in jobs]
+    assert [each.count.n_begun for each in jobs] == [8, 16, 12, 4]
