@@ -98,13 +98,20 @@ class Explanation(ReportedResults):
 
     @override
     def _plots(self) -> "dict[str, Callable[[], Axes]]":
-        from tabattn.output.plots import plot_attention, plot_drift, plot_importance, warn_of_missing_glyphs
+        from tabattn.output.plots import (
+            plot_attention,
+            plot_drift,
+            plot_importance,
+            plot_rows,
+            warn_of_missing_glyphs,
+        )
 
         warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
         plots: dict[str, Callable[[], Axes]] = {
             "importance": lambda: plot_importance(self.importance),
             "attention": lambda: plot_attention(self.by_head),
             "drift": lambda: plot_drift(self.drift),
+            "rows": lambda: plot_rows(self.local),
         }
         between = self.between
         return plots if between is None else plots | {"columns": lambda: plot_attention(between)}

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+N_DRAWN_EFFECTS = 6
 PHASES_OF_A_PART, PHASES_OF_ALL = 4, 4
 """Training, shuffles, scores and boosting; tests, interactions, the sufficient set and effects."""
 
@@ -215,14 +216,35 @@ class Ranking(ReportedResults):
 
     @override
     def _plots(self) -> "dict[str, Callable[[], Axes]]":
-        from tabattn.output.plots import plot_attention, plot_history, warn_of_missing_glyphs
+        from tabattn.output.plots import (
+            plot_agreement,
+            plot_attention,
+            plot_effects,
+            plot_history,
+            plot_ranks,
+            warn_of_missing_glyphs,
+        )
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
-        return {
+        effects = self._first_effects()
+        drawn: dict[str, Callable[[], Axes]] = {"effects": lambda: plot_effects(effects)} if effects else {}
+        return drawn | {
             "importance": self.plot,
+            "ranks": lambda: plot_ranks(self.table),
+            "agreement": lambda: plot_agreement(self.table),
             "attention": lambda: plot_attention(self.mean_attention),
             "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
         }
+
+    def _first_effects(self) -> list[pd.DataFrame]:
+        """Return the effects of the first columns, each on the number or on the class that it moves most."""
+        shown = []
+        for row in self.table.head(N_DRAWN_EFFECTS).itertuples():
+            effect = self.effects[self.effects["feature"] == row.feature]
+            if isinstance(row.effect_on, str):
+                effect = effect[effect["output"] == row.effect_on]
+            shown += [effect] if len(effect) else []
+        return shown
 
     @override
     def _tables(self) -> dict[str, pd.DataFrame]:

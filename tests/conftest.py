@@ -39,7 +39,11 @@ FILES = {
     "interactions.csv",
     "sufficient_set.csv",
     "model.tabattn",
-    *(f"plots/{name}{suffix}" for name in ("importance", "attention", "training") for suffix in (".png", ".svg")),
+    *(
+        f"plots/{name}{suffix}"
+        for name in ("importance", "ranks", "agreement", "attention", "training", "effects")
+        for suffix in (".png", ".svg")
+    ),
 }
 
 

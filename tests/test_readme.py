@@ -46,6 +46,20 @@ def test_commands_have_the_options_that_they_are_shown_with(page: Path) -> None:
             assert set(re.findall(r"(?<!\S)--[a-z][a-z-]*", line.split(" #")[0])) <= known, line
 
 
+@pytest.mark.slow
+def test_the_file_of_options_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "line7.toml").write_text(block, encoding="utf-8")
+    monkeypatch.chdir(ROOT)
+    short = ("--max-epochs", "1", "--repeats", "1")
+    done = run("rank", "--config", str(tmp_path / "line7.toml"), "--out", str(tmp_path / "today"), *short)
+    assert done.code == 0, done.err
+    importance = (tmp_path / "today" / "importance.csv").read_text(encoding="utf-8")
+    assert "oven,group" in importance
+    assert "batch_mass_kg" not in importance
+
+
 def test_every_page_is_in_the_site() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     pages = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[1:]]

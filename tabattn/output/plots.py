@@ -1,17 +1,20 @@
 """Tables to Axes: every function draws what it is given and computes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.patches import Patch
+from scipy.cluster.hierarchy import leaves_list, linkage
 
 from tabattn.errors import MissingGlyphWarning, printable, warn_all
 from tabattn.importance.table import ImportanceTable
@@ -20,9 +23,12 @@ from tabattn.process_state import loggers_quiet, warnings_ignored
 MAX_BARS = 30
 MAX_HEAT_COLUMNS = 60
 MAX_LINES = 8
+PREDICTION_LABEL = "prediction if all rows had the value"
+MAX_SLOPES, MAX_NAMED, FAR_RANKS, FAR_FRACTION = 20, 5, 3, 0.1
+MAX_ROWS, MAX_ROW_COLUMNS, N_ACROSS = 200, 20, 3
 MAX_LABEL_LENGTH = 40
 MAX_NEGATIVE_FRACTION, MAX_LIGHT_TEXT = 0.3, 0.6
-BAR_COLORS = ("#2f6f9f", "#d98c2b")
+BAR_COLORS, PALE_COLOR = ("#2f6f9f", "#d98c2b"), "#a9c4d8"
 FONT_PACKAGE, FONT_NAME, FONT_FILE = "koreanize_matplotlib", "NanumGothic", "NanumGothic.ttf"
 FALLBACK_FONTS = (
     "Malgun Gothic",
@@ -54,40 +60,38 @@ def plot_importance(table: ImportanceTable, ax: Axes | None = None) -> Axes:
         ax = _new_axes(8.0, 1.6 + 0.34 * len(shown)) if ax is None else ax
         offset, height = (0.2, 0.38) if has_permutation else (0.0, 0.7)
         positions = pd.RangeIndex(len(shown))
-        error = shown["std"].to_numpy() if shown["std"].notna().any() else None
+        error, whiskers = _whiskers(shown)
         style: dict[str, Any] = {"ecolor": "#333333", "error_kw": {"linewidth": 0.8}}
-        bars = [
-            ax.barh(
-                positions + offset,
-                shown["importance"],
-                height,
-                xerr=error,
-                color=BAR_COLORS[0],
-                label="attention",
-                **style,
-            )
-        ]
-        whiskers = "" if error is None else "; whiskers: standard deviation over members"
+        ax.barh(
+            positions + offset,
+            shown["importance"],
+            height,
+            xerr=error,
+            color=[BAR_COLORS[0] if is_selected else PALE_COLOR for is_selected in shown["selected"].fillna(True)],
+            **style,
+        )
         ax.set_xlabel(f"importance by attention (fraction{whiskers})", color=BAR_COLORS[0])
         ax.set_yticks(positions, [_label(name) for name in shown["feature"]])
         ax.set_ylim(-0.7, len(shown) - 0.3)
         ax.set_xlim(left=0)
         if has_permutation:
             twin = ax.twiny()
-            bars.append(
-                twin.barh(
-                    positions - offset,
-                    shown["permutation_mean"],
-                    height,
-                    xerr=shown["permutation_std"],
-                    color=BAR_COLORS[1],
-                    label="permutation",
-                    **style,
-                )
+            twin.barh(
+                positions - offset,
+                shown["permutation_mean"],
+                height,
+                xerr=shown["permutation_std"],
+                color=BAR_COLORS[1],
+                **style,
             )
             twin.set_xlabel("permutation importance (decrease in the held-out score)", color=BAR_COLORS[1])
             _align_zero(ax, twin)
-            ax.legend(handles=bars, loc="lower right")
+        names = {BAR_COLORS[0]: "attention", PALE_COLOR: "attention; not shown to add to the others"}
+        colors = [BAR_COLORS[0]] + [PALE_COLOR] * bool((~shown["selected"].fillna(True).astype(bool)).any())
+        handles = [Patch(color=color, label=names[color]) for color in colors]
+        handles += [Patch(color=BAR_COLORS[1], label="permutation")] * has_permutation
+        if len(handles) > 1:
+            ax.legend(handles=handles, loc="lower right")
         hidden = len(table) - len(shown)
         title = "Which columns drive the target" + (f" (first {len(shown)} of {len(table)})" if hidden else "")
         ax.set_title(title)
@@ -98,20 +102,18 @@ def plot_attention(mean_attention: pd.DataFrame, ax: Axes | None = None) -> Axes
     """Draw a heat map of attention: of CLS, layers and heads against columns, or of columns against columns.
 
     Args:
-        mean_attention: One row per (layer, head) or per attending column, one column per feature; at most 60 columns
-            are drawn, those with the most attention.
+        mean_attention: One row per (layer, head) or per attending column, one column per feature; of more than 60,
+            those with the most attention are drawn, and the mean of the others.
         ax: Where to draw; None for a new figure.
 
     Returns:
         The Axes.
     """
     shown = mean_attention
-    if shown.shape[1] > MAX_HEAT_COLUMNS:
-        strongest = shown.mean().sort_values(ascending=False, kind="stable").index[:MAX_HEAT_COLUMNS]
-        shown = shown[[name for name in shown.columns if name in set(strongest)]]
     is_by_head = isinstance(shown.index, pd.MultiIndex)
-    if not is_by_head and len(shown) > MAX_HEAT_COLUMNS:
-        shown = shown.loc[[name for name in shown.index if name in set(shown.columns)]]
+    if shown.shape[1] > MAX_HEAT_COLUMNS:
+        shown = _with_others(shown)
+        shown = shown if is_by_head else _with_others(shown.T).T
     with _fonts():
         n_rows, n_columns = shown.shape
         ax = _new_axes(3.0 + 0.32 * max(n_columns, 8), 2.2 + 0.2 * n_rows) if ax is None else ax
@@ -123,10 +125,179 @@ def plot_attention(mean_attention: pd.DataFrame, ax: Axes | None = None) -> Axes
         ax.set_yticks(range(n_rows), labels, fontsize="small")
         for boundary in _layer_boundaries(shown) if is_by_head else ():
             ax.axhline(boundary - 0.5, color="white", linewidth=1.5)
-        hidden = mean_attention.shape[1] - n_columns
         title = "Attention of CLS to each column" if is_by_head else "Attention of columns (left) to columns (below)"
-        ax.set_title(title + (f" ({hidden} weaker columns not shown)" if hidden else ""))
+        ax.set_title(title)
         cast("Figure", ax.figure).colorbar(image, ax=ax, label="attention, mean over members and rows")
+    return ax
+
+
+def plot_ranks(table: ImportanceTable, ax: Axes | None = None) -> Axes:
+    """Draw a line for each column from its rank by attention to its rank by permutation importance.
+
+    Args:
+        table: An ImportanceTable; the first 20 columns are drawn, those whose ranks differ by 3 or more in colour.
+        ax: Where to draw; None for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    shown = table[table["permutation_rank"].notna()].head(MAX_SLOPES)
+    places = zip(shown["feature"], shown["rank"].astype(int), shown["permutation_rank"].astype(int), strict=True)
+    with _fonts():
+        ax = _new_axes(7.0, 1.6 + 0.3 * len(shown)) if ax is None else ax
+        lowest = 1
+        for name, left, right in places:
+            is_far = abs(left - right) >= FAR_RANKS
+            ax.plot([0, 1], [left, right], color=BAR_COLORS[is_far], marker="o", linewidth=2.0 if is_far else 1.2)
+            ax.text(-0.04, left, f"{_label(name)}  {left}", ha="right", va="center")
+            lowest = max(lowest, left, right)
+        by_rank = shown.groupby(shown["permutation_rank"].astype(int))["feature"]
+        for rank, names in dict(iter(by_rank)).items():
+            ax.text(1.04, rank, f"{rank}  {', '.join(map(_label, names))}", va="center")
+        ax.set_ylim(lowest + 0.7, 0.3)
+        ax.set_xlim(-0.1, 1.1)
+        ax.set_xticks([0, 1], ["rank by attention", "by permutation importance"])
+        ax.xaxis.tick_top()
+        ax.yaxis.set_visible(False)
+        ax.spines[:].set_visible(False)
+        hidden = len(table) - len(shown)
+        ax.set_title("Do both rankings agree?" + (f" (first {len(shown)} of {len(table)})" if hidden else ""))
+    return ax
+
+
+def plot_agreement(table: ImportanceTable, ax: Axes | None = None) -> Axes:
+    """Draw the rank of each column by permutation importance against its rank by attention.
+
+    Args:
+        table: An ImportanceTable; the five columns that are farthest from the diagonal are named.
+        ax: Where to draw; None for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    shown = table[table["permutation_rank"].notna()]
+    ranks = shown["permutation_rank"].astype(float)
+    gaps = (ranks - shown["rank"]).abs()
+    far = gaps[gaps >= max(FAR_RANKS, FAR_FRACTION * len(shown))].sort_values(ascending=False, kind="stable")
+    named = far.index[:MAX_NAMED]
+    with _fonts():
+        ax = _new_axes(6.0, 5.6) if ax is None else ax
+        last = float(max(len(table), 2))
+        ax.plot([1, last], [1, last], color="#999999", linewidth=1.0)
+        is_named = shown.index.isin(named)
+        for chosen, color in ((~is_named, BAR_COLORS[0]), (is_named, BAR_COLORS[1])):
+            ax.scatter(shown["rank"][chosen], ranks[chosen], s=28, color=color, alpha=0.8)
+        for row in named:
+            x, y = float(cast("float", shown.loc[row, "rank"])), float(cast("float", ranks[row]))
+            is_right = x > last / 2
+            ax.annotate(
+                _label(shown.loc[row, "feature"]), (x, y), textcoords="offset points",
+                xytext=(-7 if is_right else 7, 0), ha="right" if is_right else "left", va="center",
+            )  # fmt: skip
+        ax.set_xlabel("rank by attention")
+        ax.set_ylabel("rank by permutation importance")
+        ax.set_title("Do both rankings agree? (on the line: yes)")
+    return ax
+
+
+def plot_effect(effect: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw what is predicted with each value of a column, and the mean of the target in the rows near it.
+
+    Args:
+        effect: Rows of one feature and one output of the table of `tabattn.importance.effects.effects_table`.
+        ax: Where to draw; None for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    is_missing = effect["value"].isna() | (effect["value"] == "")
+    numbers = pd.to_numeric(effect["value"], errors="coerce")
+    is_numeric = bool((numbers.notna() | is_missing).all() and numbers.notna().any())
+    with _fonts():
+        ax = _new_axes(5.0, 3.4) if ax is None else ax
+        at = numbers.fillna(numbers.max() + 0.1 * (numbers.max() - numbers.min() or 1.0))
+        points = effect[is_missing]
+        if is_numeric:
+            line = effect[~is_missing]
+            ax.fill_between(at[~is_missing], line["low"], line["high"], color=BAR_COLORS[0], alpha=0.18, linewidth=0)
+            ax.plot(at[~is_missing], line["prediction"], color=BAR_COLORS[0], label=PREDICTION_LABEL)
+        else:
+            at, points = pd.Series(range(len(effect)), index=effect.index, dtype=float), effect
+            ax.set_xticks(at, [_label(value) for value in effect["value"]], rotation=40, ha="right")
+        if len(points):
+            spread = [points["prediction"] - points["low"], points["high"] - points["prediction"]]
+            ax.errorbar(
+                at[points.index], points["prediction"], yerr=[each.clip(lower=0) for each in spread], fmt="o",
+                color=BAR_COLORS[0], capsize=3, label=None if is_numeric else PREDICTION_LABEL,
+            )  # fmt: skip
+        if is_numeric and len(points):
+            ax.set_xticks([*ax.get_xticks()[1:-2], at[points.index[0]]])
+            ax.set_xticklabels([*(f"{tick:g}" for tick in ax.get_xticks()[:-1]), "missing"])
+        sizes = 12 + 60 * effect["n_rows"] / max(1, effect["n_rows"].max())
+        ax.scatter(
+            at, effect["target_mean"], s=sizes, marker="D", facecolors="none", edgecolors=BAR_COLORS[1],
+            label="mean target of the rows near it",
+        )  # fmt: skip
+        output = str(effect["output"].iloc[0]) if len(effect) else ""
+        if output:
+            ax.set_ylim(-0.03, 1.03)
+        ax.set_ylabel(f"probability of {_label(output)}" if output else "target")
+        ax.set_title(_label(effect["feature"].iloc[0]) if len(effect) else "")
+    return ax
+
+
+def plot_effects(effects: Sequence[pd.DataFrame]) -> Axes:
+    """Draw the effects of several columns next to each other.
+
+    Args:
+        effects: As for `plot_effect`, one or more.
+
+    Returns:
+        The first of the Axes; its figure has the others.
+    """
+    n_across = min(N_ACROSS, len(effects))
+    n_down = -(-len(effects) // n_across)
+    with _fonts():
+        figure = Figure(figsize=(5.0 * n_across, 3.6 * n_down), layout="constrained")
+        places = figure.subplots(n_down, n_across, squeeze=False).ravel()
+        for place, effect in zip(places, effects, strict=False):
+            plot_effect(effect, place)
+        for place in places[len(effects) :]:
+            place.set_axis_off()
+        handles, labels = places[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    first: Axes = places[0]
+    return first
+
+
+def plot_rows(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the score of each column for each row, rows that resemble each other together.
+
+    Args:
+        scores: One row per row of a table, one column per feature; the 20 columns with the largest scores are drawn, of
+            200 rows.
+        ax: Where to draw; None for a new figure.
+
+    Returns:
+        The Axes.
+    """
+    strongest = scores.abs().mean().sort_values(ascending=False, kind="stable").index[:MAX_ROW_COLUMNS]
+    shown = scores[list(strongest)].head(MAX_ROWS)
+    values = shown.to_numpy(dtype=float)
+    if len(values) > 2:
+        values = values[leaves_list(linkage(values, "average"))]
+    most = max(float(abs(values).max(initial=0.0)), 1e-12)
+    with _fonts():
+        ax = _new_axes(3.0 + 0.34 * max(shown.shape[1], 8), 4.8) if ax is None else ax
+        image = ax.imshow(values, aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+        ax.set_xticks(
+            range(shown.shape[1]), [_label(name) for name in shown.columns], rotation=60, ha="right",
+            rotation_mode="anchor",
+        )  # fmt: skip
+        ax.set_yticks([])
+        ax.set_ylabel(f"{len(shown)} of {len(scores)} rows, similar ones together")
+        ax.set_title("Which column mattered in which row")
+        cast("Figure", ax.figure).colorbar(image, ax=ax, label="score (red: the row is predicted better by it)")
     return ax
 
 
@@ -254,7 +425,26 @@ def warn_of_missing_glyphs(names: tuple[str, ...]) -> None:
 def _label(name: object) -> str:
     """Return a name on one line and short enough to leave room for the plot."""
     words = printable(" ".join(str(name).split()))
-    return words if len(words) <= MAX_LABEL_LENGTH else words[: MAX_LABEL_LENGTH - 3] + "..."
+    half = (MAX_LABEL_LENGTH - 1) // 2
+    return words if len(words) <= MAX_LABEL_LENGTH else f"{words[:half]}…{words[-half:]}"
+
+
+def _whiskers(shown: pd.DataFrame) -> tuple[Any, str]:
+    """Return lengths of whiskers to both sides, and what to say about them."""
+    if shown["ci_low"].notna().any():
+        low, high = shown["importance"] - shown["ci_low"], shown["ci_high"] - shown["importance"]
+        return np.nan_to_num([low.clip(lower=0), high.clip(lower=0)]), "; whiskers: 95 % interval"
+    if shown["std"].notna().any():
+        return shown["std"].to_numpy(), "; whiskers: standard deviation over members"
+    return None, ""
+
+
+def _with_others(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns with the largest means, in their order, and the mean of the others."""
+    strongest = set(table.mean().sort_values(ascending=False, kind="stable").index[:MAX_HEAT_COLUMNS])
+    is_strong = [name in strongest for name in table.columns]
+    others = table.loc[:, [not each for each in is_strong]]
+    return pd.concat([table.loc[:, is_strong], others.mean(axis=1).rename(f"mean of {others.shape[1]} others")], axis=1)
 
 
 def _new_axes(width: float, height: float) -> Axes:

@@ -1,3 +1,4 @@
+import shutil
 import warnings
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.testing.compare import compare_images
+from PIL import Image
 
 from tabattn.errors import MissingGlyphWarning
 from tabattn.importance.aggregation import normalize_scores
@@ -14,7 +17,20 @@ from tabattn.importance.maps import head_table
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import units_of
-from tabattn.output.plots import plot_attention, plot_history, plot_importance, save_figure, warn_of_missing_glyphs
+from tabattn.output.plots import (
+    plot_agreement,
+    plot_attention,
+    plot_drift,
+    plot_effect,
+    plot_effects,
+    plot_history,
+    plot_importance,
+    plot_methods,
+    plot_ranks,
+    plot_rows,
+    save_figure,
+    warn_of_missing_glyphs,
+)
 from tabattn.table.schema import Column, Kind, TableSchema
 
 
@@ -62,7 +78,12 @@ def test_wide_tables_are_cut_and_say_so() -> None:
     assert len(ax.patches) == 30
     assert "first 30 of 100" in ax.get_title()
     heat = plot_attention(head_table(np.random.default_rng(0).random((1, 2, 100)), tuple(f"x{i}" for i in range(100))))
-    assert "40 weaker columns not shown" in heat.get_title()
+    assert [label.get_text() for label in heat.get_xticklabels()][-1] == "mean of 40 others"
+    between = pd.DataFrame(np.random.default_rng(0).random((100, 100)))
+    between = between.set_axis([f"x{i}" for i in range(100)], axis=0).set_axis([f"x{i}" for i in range(100)], axis=1)
+    square = plot_attention(between)
+    assert np.asarray(square.images[0].get_array()).shape == (61, 61)
+    assert [label.get_text() for label in square.get_yticklabels()][-1] == "mean of 40 others"
 
 
 def test_heat_map_shows_the_table() -> None:
@@ -84,12 +105,12 @@ def test_history_draws_both_modes() -> None:
 
 
 def test_long_names_are_cut_in_every_plot() -> None:
-    names = ["n" * 10_000, "two\nlines", "x"]
+    names = ["n" * 10_001, "two\nlines", "x"]
     index = pd.MultiIndex.from_product([["train", "eval"], [1, 2]], names=["mode", "epoch"])
     history = plot_history(pd.DataFrame(np.ones((4, 3)), index=index, columns=names))
     legend = history.get_legend()
     assert legend is not None
-    expected = {"n" * 37 + "...", "two lines", "x"}
+    expected = {"n" * 19 + "…" + "n" * 19, "two lines", "x"}
     assert {text.get_text() for text in legend.get_texts()} == expected
     bars = plot_importance(make_table(3).assign(feature=names))
     assert {label.get_text() for label in bars.get_yticklabels()} == expected
@@ -141,3 +162,105 @@ def test_hangul_han_and_kana_are_drawn_on_a_machine_without_fonts(
         drawn.append((tmp_path / "a.png").read_bytes())
     assert len(set(drawn)) == 5
     assert manager.ttflist == own, "Matplotlib knows what it knew before"
+
+
+def ranking_with_tests() -> pd.DataFrame:
+    """Six columns of which four are selected, with intervals, and ranks that disagree about the last two."""
+    table = make_table(6)
+    importance = table["importance"]
+    return table.assign(
+        ci_low=importance * 0.8, ci_high=importance * 1.1, selected=[True] * 4 + [False] * 2, q_value=0.01,
+        permutation_rank=[1, 2, 5, 6, 4, 3],
+    )  # fmt: skip
+
+
+def effect_of(values: list[str], output: str = "") -> pd.DataFrame:
+    n = len(values)
+    line = np.linspace(0.2, 0.8, n)
+    return pd.DataFrame(
+        {
+            "feature": "온도", "output": output, "value": values, "n_rows": range(1, n + 1), "target_mean": line,
+            "prediction": line, "low": line - 0.1, "high": line + 0.1,
+        }
+    )  # fmt: skip
+
+
+def test_intervals_and_selected_columns_are_marked() -> None:
+    ax = plot_importance(ranking_with_tests())
+    assert "95 % interval" in ax.get_xlabel()
+    colors = [bar.get_facecolor() for bar in ax.patches]
+    assert [colors.index(color) for color in colors] == [0, 0, 2, 2, 2, 2]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()][1] == "attention; not shown to add to the others"
+
+
+def test_ranks_that_differ_much_stand_out() -> None:
+    ax = plot_ranks(ranking_with_tests())
+    lines = [line.get_ydata() for line in ax.lines]
+    assert [tuple(map(int, np.asarray(line))) for line in lines] == [(1, 1), (2, 2), (3, 5), (4, 6), (5, 4), (6, 3)]
+    assert [line.get_color() for line in ax.lines].count(ax.lines[-1].get_color()) == 1
+    assert {"x5  6", "6  x3"} <= {text.get_text() for text in ax.texts}
+    tied = plot_ranks(ranking_with_tests().assign(permutation_rank=2))
+    assert "2  x0, x1, x2, x3, x4, x5" in {text.get_text() for text in tied.texts}
+
+
+def test_disagreements_are_named() -> None:
+    assert [text.get_text() for text in plot_agreement(ranking_with_tests()).texts] == ["x5"]
+    assert len(plot_agreement(ranking_with_tests().assign(permutation_rank=np.nan)).texts) == 0
+
+
+def test_effects_of_numbers_levels_and_missing_cells() -> None:
+    numeric = plot_effect(effect_of(["1", "2.5", "1e3", ""]))
+    assert numeric.get_xticklabels()[-1].get_text() == "missing"
+    np.testing.assert_allclose(np.asarray(numeric.lines[0].get_xdata(), dtype=float), [1, 2.5, 1000])
+    levels = plot_effect(effect_of(["A", "B", ""], "bad"))
+    assert [label.get_text() for label in levels.get_xticklabels()] == ["A", "B", ""]
+    assert levels.get_ylabel() == "probability of bad"
+    figure = plot_effects([effect_of(["1", "2"])] * 4).figure
+    assert [ax.axison for ax in figure.axes] == [True] * 4 + [False] * 2
+
+
+def test_rows_that_resemble_each_other_are_together() -> None:
+    scores = pd.DataFrame({"a": [1.0, 0.0] * 4, "b": [0.0, 1.0] * 4})
+    shown = np.asarray(plot_rows(scores).images[0].get_array())
+    assert np.abs(np.diff(shown, axis=0)).sum() == 2
+    assert plot_rows(scores.head(1)).images[0].get_array() is not None
+
+
+BASELINES = Path(__file__).parent / "baselines"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["importance", "ranks", "agreement", "attention", "history", "drift", "methods", "effects", "rows"]
+)
+def test_pictures_look_as_they_did(name: str, tmp_path: Path) -> None:
+    """After a change that is meant, delete the picture in baselines/ and run this: it is written again."""
+    random = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product([["train", "eval"], [1, 2, 3]], names=["mode", "epoch"])
+    names = ["heat", "온도", "line speed", "x" * 60]
+    drifted = [True, False, False, False]
+    drift = pd.DataFrame({"feature": names, "training": 0.2, "inference": [0.1, 0.2, 0.3, 0.4], "drifted": drifted})
+    drawn = {
+        "importance": lambda: plot_importance(ranking_with_tests()),
+        "ranks": lambda: plot_ranks(ranking_with_tests()),
+        "agreement": lambda: plot_agreement(ranking_with_tests()),
+        "attention": lambda: plot_attention(head_table(random.random((3, 2, 4)), tuple(names))),
+        "history": lambda: plot_history(pd.DataFrame(random.random((6, 4)), index, names), best_epoch=2),
+        "drift": lambda: plot_drift(drift),
+        "methods": lambda: plot_methods(pd.DataFrame({"ours": [1, 2], "theirs": [2, 1]}, index=["heat", "온도"])),
+        "effects": lambda: plot_effects([effect_of(["1", "2", ""]), effect_of(["A", "B"], "bad")]),
+        "rows": lambda: plot_rows(pd.DataFrame(random.normal(size=(30, 4)), columns=names)),
+    }
+    made, kept = tmp_path / f"{name}.png", BASELINES / f"{name}.png"
+    save_figure(drawn[name](), made)
+    with Image.open(made) as picture:
+        picture.resize((picture.width // 2, picture.height // 2)).convert("P", palette=Image.Palette.ADAPTIVE).save(
+            made
+        )
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copy(made, kept)
+        pytest.fail(f"{kept} was written: look at it, and commit it")
+    assert compare_images(str(kept), str(made), tol=12) is None
