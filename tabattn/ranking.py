@@ -31,7 +31,7 @@ from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
 from tabattn.diagnostics.linked_rows import linked_row_findings
 from tabattn.diagnostics.redundancy import same_column_findings, same_columns
 from tabattn.diagnostics.results import MAX_P_VALUE, ranking_findings, score_findings, target_findings
-from tabattn.diagnostics.stability import member_agreement, stability_findings
+from tabattn.diagnostics.stability import mean_agreement, stability_findings
 from tabattn.errors import (
     ParameterError,
     nearest,
@@ -120,7 +120,9 @@ class Ranking(ReportedResults):
         shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
         fdr: Rate of false discoveries among the columns that are selected.
         distributions: How the cells of each column are distributed, over all rows.
-        member_agreement: How far the rankings of single members agree, see `tabattn.diagnostics.stability`.
+        member_agreement: How far the rankings of single members agree, see `mean_agreement` in
+            `tabattn.diagnostics.stability`.
+        fold_agreement: The same for the rankings of single folds; NaN without folds.
         held_out_positions: Positions of the held-out rows among those of `problem`; with folds, of all.
     """
 
@@ -149,6 +151,7 @@ class Ranking(ReportedResults):
     fdr: float = 0.1
     distributions: tuple[Distribution, ...] = ()
     member_agreement: float = float("nan")
+    fold_agreement: float = float("nan")
     held_out_positions: Array = field(default_factory=lambda: np.arange(0))
 
     @property
@@ -502,7 +505,8 @@ def rank(
         held_out=rule.in_words(splits, links),
         fdr=float(fdr),
         distributions=distributions_of(table),
-        member_agreement=member_agreement(scores.by_member),
+        member_agreement=mean_agreement(scores.by_member),
+        fold_agreement=mean_agreement(np.stack([part.scores.importance for part in parts])),
         held_out_positions=np.sort(np.concatenate([split.held_out for split in splits])),
         shortened=tuple(dict.fromkeys([*job.shortened, *itertools.chain.from_iterable(p.shortened for p in parts)])),
     )

@@ -11,9 +11,10 @@ import pandas as pd
 
 from tabattn.choices import DEFAULT_METHOD, Language
 from tabattn.diagnostics.findings import SEVERITIES, Finding
+from tabattn.diagnostics.stability import agreement_ceiling
 from tabattn.encoding.rows import Rows
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.fitted.model import decide
+from tabattn.fitted.model import FittedModel, decide
 from tabattn.fitted.sufficient import sufficient_features
 from tabattn.importance.units import Units
 from tabattn.output.report.content import (
@@ -26,6 +27,7 @@ from tabattn.output.report.content import (
     Quantized,
     Report,
     ReportedAttention,
+    ReportedBetween,
     ReportedColumn,
     ReportedFinding,
     ReportedRows,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from tabattn.ranking import Ranking
 
 N_SHOWN_ROWS, N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 60, 3, 40, 200, 40, 60
-MAX_ATTENTION_NUMBERS = 40_000_000
+MAX_ATTENTION_NUMBERS, MAX_BETWEEN = 40_000_000, 60
 GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE = 0.7, 0.4, 5e-4
 PACKAGES = ("torch", "pandas", "scikit-learn", "lightning", "numpy")
 
@@ -217,11 +219,13 @@ def _facts(ranking: "Ranking", language: Language) -> Iterator[Fact]:
     yield Fact(translate(language, "Held-out rows"), held_out, fitted, "serious" if is_linked else "good")
     spearman, error = ranking.agreement["spearman"], ranking.permutation.rank_error
     agreed: State = "good" if spearman >= GOOD_AGREEMENT else "warning" if spearman >= POOR_AGREEMENT else "serious"
-    note = translate(language, "Spearman; ranks of permutation importance ± {error}", error=f"{error:.1f}")
+    ceiling = agreement_ceiling(ranking.permutation.repeats)
+    said = "Spearman; at most {ceiling} with these shuffles, which leave the ranks ± {error}"
+    note = translate(language, said, ceiling=f"{ceiling:.2f}", error=f"{error:.1f}")
     yield Fact(
         translate(language, "Agreement with permutation importance"),
         _short(spearman),
-        translate(language, "Spearman") if math.isnan(error) else note,
+        translate(language, "Spearman") if math.isnan(error) or math.isnan(ceiling) else note,
         "note" if math.isnan(spearman) else agreed,
     )
     if not math.isnan(ranking.member_agreement):
@@ -230,6 +234,10 @@ def _facts(ranking: "Ranking", language: Language) -> Iterator[Fact]:
         settled = "first ranks hold with another seed" if is_settled else "first ranks change with the seed"
         among = translate(language, "Agreement of the members with each other")
         yield Fact(among, _short(ranking.member_agreement), translate(language, settled), stable)
+    if not math.isnan(ranking.fold_agreement):
+        alike: State = "good" if ranking.fold_agreement >= GOOD_AGREEMENT else "warning"
+        among = translate(language, "Agreement of the folds with each other")
+        yield Fact(among, _short(ranking.fold_agreement), translate(language, "Spearman"), alike)
     tested = ranking.table["q_value"].notna()
     if tested.any():
         n_selected = int(ranking.table.loc[tested, "selected"].astype(bool).sum())
@@ -394,6 +402,7 @@ def row_details(
         epochs=tuple(int(epoch) for epoch in history.index[chosen]),
         by_epoch=Quantized(history[list(maps.feature_names)].to_numpy()[chosen]),
         best_epoch=int(estimator.best_epoch_),
+        between=_between(fitted, rows),
     )
     scores = fitted.local_scores(rows, DEFAULT_METHOD, units)
     predicted = decide(fitted.encoder.target, fitted.predict(rows))
@@ -406,6 +415,16 @@ def row_details(
         cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)),
     )
     return RowDetails(attention, shown)
+
+
+def _between(fitted: FittedModel, rows: Rows) -> ReportedBetween | None:
+    """Return attention of columns to columns, of the columns with the most of it; None where columns do not attend."""
+    table = fitted.mean_attention_between(rows)
+    if table is None:
+        return None
+    strongest = set(table.mean().sort_values(ascending=False, kind="stable").index[:MAX_BETWEEN])
+    names = [name for name in table.columns if name in strongest]
+    return ReportedBetween(tuple(map(str, names)), Quantized(table.loc[names, names].to_numpy()))
 
 
 def _settings(estimator: TabAttnRegressor | TabAttnClassifier) -> Iterator[tuple[str, str]]:

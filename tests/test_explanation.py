@@ -15,7 +15,9 @@ from tests.conftest import FAST, files, run
 
 NAMES = ("predictions", "explanations", "importance", "attention", "drift", "scores", "diagnostics")
 TABLES = {"manifest.json", "report.html", "report.json", "report.md", *(f"{name}.csv" for name in NAMES)}
-PLOTS = {f"plots/{name}{suffix}" for name in ("importance", "attention", "drift", "rows") for suffix in (".png", ".svg")}
+PLOTS = {
+    f"plots/{name}{suffix}" for name in ("importance", "attention", "drift", "rows") for suffix in (".png", ".svg")
+}
 
 
 @pytest.fixture(scope="module")

@@ -71,22 +71,48 @@ def _chances_to_lead(by_block: Sequence[Array], n_leading: int, random_state: in
     return chances
 
 
-def member_agreement(by_member: Array) -> float:
-    """Return how far the rankings of single members agree: the mean Spearman correlation of all pairs of them.
+def mean_agreement(scores: Array) -> float:
+    """Return how far rankings, such as those of single members or folds, agree: the mean Spearman correlation of pairs.
 
     Args:
-        by_member: Scores, shape (member, column).
+        scores: Scores, shape (ranking, column).
 
     Returns:
-        Between -1 and 1; NaN for one member, or where no two members rank more than one column.
+        Between -1 and 1; NaN for one ranking, or where no two of them rank more than one column.
 
     Example:
-        >>> member_agreement(np.array([[3.0, 2.0, 1.0], [30.0, 20.0, 10.0], [1.0, 2.0, 3.0]])).__round__(2)
+        >>> mean_agreement(np.array([[3.0, 2.0, 1.0], [30.0, 20.0, 10.0], [1.0, 2.0, 3.0]])).__round__(2)
         -0.33
     """
-    ranks = stats.rankdata(by_member, axis=1)
+    ranks = stats.rankdata(scores, axis=1)
     ranks = ranks[ranks.std(axis=1) > 0]
     if len(ranks) < 2:
         return float("nan")
     correlations = np.corrcoef(ranks)
     return float(correlations[np.triu_indices(len(ranks), 1)].mean())
+
+
+def agreement_ceiling(repeats: Array) -> float:
+    """Return the Spearman correlation with permutation importance that its own shuffles allow at most.
+
+    Any ranking, also the true one, correlates with a noisy ranking by at most the square root of how far that would
+    correlate with another run of itself; this is estimated from its odd and its even repeats.
+
+    Args:
+        repeats: Decrease in the score, shape (column, repeat); NaN where a column was permuted fewer times.
+
+    Returns:
+        Between 0 and 1; NaN for fewer than two repeats or columns.
+
+    Source: Spearman 1910 and Brown 1910, split halves and the attenuation of correlations.
+
+    Example:
+        >>> agreement_ceiling(np.array([[3.0, 3.1], [2.0, 2.1], [1.0, 1.1]]))
+        1.0
+    """
+    known = repeats[:, ~np.isnan(repeats).any(axis=0)]
+    if known.shape[1] < 2 or len(known) < 2:
+        return float("nan")
+    halves = np.stack([known[:, ::2].mean(axis=1), known[:, 1::2].mean(axis=1)])
+    half = mean_agreement(halves)
+    return float(np.sqrt(2 * max(half, 0.0) / (1 + max(half, 0.0))))

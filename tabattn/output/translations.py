@@ -34,7 +34,14 @@ KOREAN: Mapping[str, str] = {
     "{n} rows": "{n}개 행",
     "{n_train} rows fitted": "학습에 쓴 행 {n_train}개",
     "Agreement with permutation importance": "순열 중요도와의 일치도",
-    "Spearman; ranks of permutation importance ± {error}": "스피어만 상관; 순열 중요도 순위 오차 ± {error}",
+    "Spearman; at most {ceiling} with these shuffles, which leave the ranks ± {error}": (
+        "스피어만 상관; 섞기 오차(순위 ± {error}) 때문에 최대 {ceiling}"
+    ),
+    "Agreement of the folds with each other": "폴드끼리의 일치도",
+    "Which columns do columns look at?": "변수는 어떤 변수에 주목하는가?",
+    "Rows attend to columns; averaged over members, layers, heads and held-out rows.": (
+        "행의 변수가 열의 변수에 주목합니다. 구성 모델, 층, 헤드, 검증 행의 평균입니다."
+    ),
     "Spearman": "스피어만 상관",
     "Agreement of the members with each other": "구성 모델끼리의 일치도",
     "first ranks hold with another seed": "시드를 바꾸어도 상위 순위가 유지됨",

@@ -15,6 +15,7 @@ from tabattn.output.report.content import (
     Quantized,
     Report,
     ReportedAttention,
+    ReportedBetween,
     ReportedColumn,
     ReportedFinding,
     ReportedRows,
@@ -49,6 +50,7 @@ def report_with(names: Sequence[str], language: Language = "en") -> Report:
         epochs=tuple(range(1, N_EPOCHS + 1)),
         by_epoch=Quantized(random.random((N_EPOCHS, n))),
         best_epoch=40,
+        between=ReportedBetween(tuple(names[:60]), Quantized(random.random((min(n, 60), min(n, 60))))),
     )
     rows = ReportedRows(
         numbers=tuple(str(row) for row in range(N_ROWS)),

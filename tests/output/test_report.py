@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,20 @@ def test_the_command_writes_reports_and_opens_them(
     twin = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert twin["language"] == "ko"
     assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8").startswith("# 무엇이 y을")
+
+
+def test_the_panel_has_the_ceiling_of_agreement_and_the_agreement_of_folds(mixed: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ranking = rank(mixed, "y", folds=2, n_members=2, d_token=8, max_epochs=3, n_repeats=4, encoder="bert")
+    facts = {fact.name: fact for fact in ranking.report().facts}
+    assert "at most" in facts["Agreement with permutation importance"].note
+    assert float(facts["Agreement of the folds with each other"].value) == pytest.approx(
+        ranking.fold_agreement, rel=0.01
+    )
+    attention = ranking.report().attention
+    assert attention is not None
+    assert attention.between is not None
+    weights = attention.between.weights.array
+    assert weights.shape == (len(attention.between.names),) * 2
+    assert np.all(weights.sum(axis=1) <= 1 + 1e-6)

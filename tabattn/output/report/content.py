@@ -152,6 +152,19 @@ class Quantized:
 
 
 @dataclass(frozen=True, eq=False)
+class ReportedBetween:
+    """Attention of columns to columns, for encoders that mix them.
+
+    Args:
+        names: Names of the columns.
+        weights: Averaged over rows, members, layers and heads, shape (column that attends, column).
+    """
+
+    names: tuple[str, ...]
+    weights: Quantized
+
+
+@dataclass(frozen=True, eq=False)
 class ReportedAttention:
     """Attention of CLS to the columns.
 
@@ -162,6 +175,7 @@ class ReportedAttention:
         epochs: Numbers of the epochs.
         by_epoch: In eval mode, shape (epoch, column).
         best_epoch: Whose weights were kept.
+        between: Attention of columns to columns; None where columns do not attend.
     """
 
     names: tuple[str, ...]
@@ -170,6 +184,7 @@ class ReportedAttention:
     epochs: tuple[int, ...]
     by_epoch: Quantized
     best_epoch: int
+    between: ReportedBetween | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -193,7 +193,7 @@
     const width = left + cell * columnNames.length + 90, height = top + 16 * rowNames.length + 8;
     return picture(width, height, label,
       columnNames.map((name, i) => make("text", { x: left + (i + 0.6) * cell, y: top - 6, transform: `rotate(-60 ${left + (i + 0.6) * cell} ${top - 6})` }, shortened(name, 20), make("title", {}, name))),
-      rowNames.map((name, r) => [make("text", { x: left - 6, y: top + 16 * r + 12, "text-anchor": "end" }, name),
+      rowNames.map((name, r) => [make("text", { x: left - 6, y: top + 16 * r + 12, "text-anchor": "end" }, shortened(name, 24), name.length > 24 ? make("title", {}, name) : null),
         cells[r].map((value, i) => make("rect", { x: left + i * cell, y: top + 16 * r, width: cell - 1, height: 15, fill: color(value / most) }, make("title", {}, `${columnNames[i]}, ${name}: ${shown(value)}`)))]));
   };
   const headNames = (nLayers, nHeads) => range(nLayers * nHeads).map((k) => `${translate("layer")} ${Math.floor(k / nHeads) + 1}, ${translate("head")} ${(k % nHeads) + 1}`);
@@ -346,6 +346,11 @@
       report.rows ? choice("row", [translate("all"), ...report.rows.numbers], set("row")) : null), place,
       make("p", { class: "note" }, translate("These are attention weights of CLS before dropout; importance is measured by the loss.")));
     draw();
+  });
+  if (attention && report.attention.between) section(translate("Which columns do columns look at?"), (inside) => {
+    const { names, weights } = report.attention.between, cells = unpack(weights);
+    inside.append(make("div", { class: "wide" }, heat(translate("Which columns do columns look at?"), names, names, range(names.length).map((row) => range(names.length).map((i) => cells.at(row, i))))),
+      make("p", { class: "note" }, translate("Rows attend to columns; averaged over members, layers, heads and held-out rows.")));
   });
   if (attention && attention.epochs.length > 1) section(translate("When was the driver found?"), (inside) =>
     inside.append(lines(translate("When was the driver found?"), report.columns.filter((column) => attention.place.has(column.feature)).slice(0, 8).map((column) => column.feature))));
