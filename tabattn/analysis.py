@@ -41,6 +41,7 @@ from tabattn.table.problem import Problem
 from tabattn.table.schema import TypedTable
 from tabattn.table.splits import Split
 from tabattn.table.subsets import Subset
+from tabattn.training.checkpoints import Checkpoints
 
 SCORES_SHARE, BOOSTING_SHARE, EFFECTS_SHARE = 0.5, 0.7, 0.5
 MIN_AFFORDED_ROWS, MIN_BOOSTED_ROWS, MIN_AFFORDED_EFFECT_ROWS = 50, 1_000, 20
@@ -64,6 +65,7 @@ class Analysis:
         clusters: Columns that say the same, to be scored as one too.
         subsets: Rows that are scored by themselves too.
         n_folds: Number of folds that are analysed.
+        checkpoints: Where to keep the states of the fits; None for nowhere.
     """
 
     problem: Problem
@@ -76,6 +78,7 @@ class Analysis:
     clusters: Groups = None
     subsets: tuple[Subset, ...] = ()
     n_folds: int = 1
+    checkpoints: Checkpoints | None = None
 
     @property
     def mean_repeats(self) -> float:
@@ -330,6 +333,7 @@ def fit_rows(
             links=ordered.links,
         ),
         job=job,
+        checkpoint=None if plan.checkpoints is None else plan.checkpoints.next(),
     )
     if fitted.history.was_interrupted:
         raise KeyboardInterrupt

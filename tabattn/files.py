@@ -27,6 +27,7 @@ if sys.platform != "win32":
     import fcntl
 
 STAGING, MANIFEST, N_BYTES = ".tabattn-", "manifest.json", 1 << 20
+RESUMABLE, MAX_NAME = ".resume-", 100
 Writer = Callable[[Path], None]
 
 _found: ContextVar[Mapping[Path, str] | None] = ContextVar("_found", default=None)
@@ -77,6 +78,23 @@ def reserved(directory: Path) -> Iterator[None]:
         yield
     finally:
         _found.reset(token)
+
+
+@contextmanager
+def resumable(directory: Path) -> Iterator[Path]:
+    """Give a job that writes to a directory a folder next to it, which is removed where the job has done its work.
+
+    Args:
+        directory: Where results are to go; need not exist.
+
+    Yields:
+        The folder; need not exist.
+    """
+    place = _resolved(directory)
+    beside = place.parent if os.access(place.parent, os.W_OK) else place
+    folder = beside / f"{RESUMABLE}{place.name[:MAX_NAME]}"
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_atomic(path: Path, write: Writer) -> None:

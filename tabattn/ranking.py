@@ -78,6 +78,7 @@ from tabattn.table.reading import read_any
 from tabattn.table.rules import CellRules, NaValues
 from tabattn.table.splits import Split
 from tabattn.table.subsets import class_subsets, level_subsets
+from tabattn.training.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -301,6 +302,8 @@ def rank(
     n_repeats: Repeats = "auto",
     max_epochs: int = 100,
     time_limit: float | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
     random_state: int = 0,
     verbose: bool = False,
     **parameters: Any,
@@ -361,6 +364,10 @@ def rank(
         time_limit: Seconds that it may take, about 10 % or 10 s over at most; None for no limit. Where they do not
             suffice, there are fewer epochs, shuffles or rows, as `Ranking.shortened` says; then the ranking depends on
             how fast the machine is. Reading the file and writing results can't be shortened.
+        checkpoint: A directory in which the states of the fits are kept, every ten seconds or more; made when the
+            first is written, and yours to remove. None for nowhere.
+        resume: Whether to go on from what a run that was ended has kept there: the ranking is that of a run that was
+            not, bit by bit. The table and all other arguments must be the same.
         random_state: Seed; the same seed gives the same ranking on the same machine.
         verbose: Whether to show what is done and how long it will take, in a line on the standard error stream.
         parameters: Further arguments of `TabAttnRegressor` or `TabAttnClassifier`, such as `n_layers`.
@@ -405,6 +412,9 @@ def rank(
         raise ParameterError(f"fdr must be greater than 0 and less than 1, got {fdr!r}.")
     if fdr_control not in get_args(FdrControl):
         raise ParameterError(f"fdr_control must be one of {', '.join(get_args(FdrControl))}, got {fdr_control!r}.")
+    if resume and checkpoint is None:
+        raise ParameterError("resume=True must have a checkpoint to go on from, got None. Name the directory.")
+    checkpoints = None if checkpoint is None else Checkpoints(Path(checkpoint), is_resumed=resume)
     job = Job(None if time_limit is None else float(time_limit), is_shown=verbose)
     given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
     rules = CellRules.of(na_values, keep_na=keep_na, censored=censored)
@@ -438,7 +448,9 @@ def rank(
     units = units_of(table.schema, groups)
     clusters = {} if groups else same_columns(table)
     subsets = (*classes, *levels)
-    plan = Analysis(problem, table, links, method, groups, n_repeats, random_state, clusters, subsets, folds)
+    plan = Analysis(
+        problem, table, links, method, groups, n_repeats, random_state, clusters, subsets, folds, checkpoints
+    )
     with job.shown():
         job.plan(PHASES_OF_A_PART * len(splits) + (folds > 1) + PHASES_OF_ALL)
         job.plan((len(splits) + (folds > 1)) * (pretrain == "auto"))

@@ -73,6 +73,7 @@ def rank_targets(
     units_row: int | None = None,
     max_memory: float | None = None,
     time_limit: float | None = None,
+    checkpoint: str | Path | None = None,
     **settings: Any,
 ) -> Rankings:
     """Rank the columns of a table for each of several targets, none of which is a feature for another.
@@ -86,6 +87,7 @@ def rank_targets(
         units_row: As for `rank`.
         max_memory: As for `rank`.
         time_limit: Seconds for all targets together; None for no limit.
+        checkpoint: As for `rank`; each target has a folder in it.
         settings: Further arguments of `rank`.
 
     Returns:
@@ -119,7 +121,8 @@ def rank_targets(
         "max_memory": max_memory,
     }
     if len(targets) == 1:
-        return Rankings({targets[0]: rank(data, targets[0], drop=drop, time_limit=time_limit, **reading, **settings)})
+        one = rank(data, targets[0], drop=drop, time_limit=time_limit, checkpoint=checkpoint, **reading, **settings)
+        return Rankings({targets[0]: one})
     table = read_any(data, **reading)
     known = {str(name) for name in table.columns}
     rankings = {}
@@ -131,6 +134,7 @@ def rank_targets(
             target,
             drop=list(dict.fromkeys([*drop, *others])),
             time_limit=None if left is None else max(left, 1.0) / (len(targets) - number),
+            checkpoint=None if checkpoint is None else Path(checkpoint) / f"target_{number + 1}",
             **settings,
         )
     return Rankings(rankings)

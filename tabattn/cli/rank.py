@@ -37,6 +37,7 @@ from tabattn.cli.options import (
     na_values_of,
 )
 from tabattn.errors import ParameterError
+from tabattn.files import resumable
 from tabattn.output.terminal import PlainConsole, print_ranking
 from tabattn.output.translations import translate
 
@@ -249,6 +250,14 @@ def rank_command(
     excel: Excel = False,
     lang: Lang = "en",
     opens: Opens = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where the same command was ended, by a power cut or Ctrl-C, to the same results.",
+            rich_help_panel=MODEL,
+        ),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     _config: Config = None,
@@ -260,6 +269,10 @@ def rank_command(
     """
 
     def job() -> "Rankings":
+        with resumable(out) as folder:
+            return ranked(folder)
+
+    def ranked(folder: Path) -> "Rankings":
         if log_target and loss not in {"squared", "squared_log"}:
             raise ParameterError(f"--log-target must stand without another --loss, got {loss!r}. Choose one of them.")
         from tabattn.rankings import rank_targets
@@ -296,6 +309,8 @@ def rank_command(
             n_repeats="auto" if repeats is None else repeats,
             max_epochs=max_epochs,
             time_limit=time_limit,
+            checkpoint=folder,
+            resume=resume,
             random_state=seed,
             verbose=shows_progress(quiet),
         )

@@ -23,6 +23,7 @@ from tabattn.process_state import filters_restored
 from tabattn.progress import Job
 from tabattn.table.links import RowLinks
 from tabattn.table.schema import TableSchema
+from tabattn.training.checkpoints import Checkpoint
 from tabattn.training.data import TrainingRows
 from tabattn.training.holdout import HoldOut, LinkedRows, hold_out_rows
 from tabattn.training.settings import (
@@ -69,6 +70,7 @@ def fit_model(
     rows: FitRows,
     previous: FittedModel | None = None,
     job: Job | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> FittedModel:
     """Fit a model: the same arguments give the same model on the same machine.
 
@@ -78,12 +80,15 @@ def fit_model(
         rows: The rows.
         previous: A model to continue from, which has the same encoder; None for a new one.
         job: The job that this is a part of; None for one of its own, which is shown if `verbose` is set.
+        checkpoint: Where to keep the state of the training, and whether to go on from it; None for nowhere.
 
     Returns:
         The model; `history.was_interrupted` is True if it is that of the best epoch before Ctrl-C.
 
     Raises:
-        ParameterError: `column_order` names an unknown column, or the sizes are not those of the previous model.
+        ParameterError: `column_order` names an unknown column, or the sizes are not those of the previous model, or
+            the state to go on from is damaged, or of another training.
+        OutputError: The state can't be written.
         TrainingError: The validation loss was finite in no epoch.
         KeyboardInterrupt: Training was interrupted in the first epoch, or while pretraining.
     """
@@ -105,7 +110,7 @@ def fit_model(
             else (previous.model, dict(previous.history.pretraining))
         )
         how = _training_settings(settings, len(rows.rows), seed)
-        trained = train(shape, training, hold_out, how, start=start, job=job)
+        trained = train(shape, training, hold_out, how, start=start, job=job, checkpoint=checkpoint)
     links = rows.links if rows.validation is None else None
     background = rows.rows.cells.take(draw_rows(torch.from_numpy(rows.weight), N_BACKGROUND, generator))
     positions, n_columns = encoder.schema.model_positions, len(encoder.schema.columns)

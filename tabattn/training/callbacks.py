@@ -31,6 +31,14 @@ class AttentionHistory(lightning.Callback):
         self._sums: dict[Mode, tuple[Tensor, Tensor] | None] = {"train": None, "eval": None}
         self.epochs: dict[Mode, list[Tensor]] = {"train": [], "eval": []}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was recorded."""
+        return {"sums": dict(self._sums), "epochs": {mode: list(each) for mode, each in self.epochs.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what was recorded."""
+        self._sums, self.epochs = dict(state_dict["sums"]), {m: list(e) for m, e in state_dict["epochs"].items()}
+
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int
     ) -> None:
@@ -55,7 +63,9 @@ class AttentionHistory(lightning.Callback):
     def _add(self, mode: Mode, outputs: dict[str, Tensor]) -> None:
         total = self._sums[mode]
         attention, n_counted = outputs["attention"], outputs["n_counted"]
-        self._sums[mode] = (attention, n_counted) if total is None else (total[0] + attention, total[1] + n_counted)
+        if total is not None:
+            attention, n_counted = total[0].to(attention.device) + attention, total[1].to(n_counted.device) + n_counted
+        self._sums[mode] = (attention, n_counted)
 
 
 class BestWeights(lightning.Callback):
@@ -72,6 +82,19 @@ class BestWeights(lightning.Callback):
         self._metric = metric
         self._is_kept = is_kept
         self._weights: dict[str, Tensor] | None = None
+
+    @property
+    def state_key(self) -> str:
+        """Name of its state in a file."""
+        return f"{type(self).__name__} of {self._metric}"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best epoch, its loss and its weights."""
+        return {"epoch": self.epoch, "loss": self.loss, "weights": self._weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with them."""
+        self.epoch, self.loss, self._weights = state_dict["epoch"], state_dict["loss"], state_dict["weights"]
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Keep the weights if they are the best so far."""
@@ -123,9 +146,19 @@ class AverageWeights(lightning.Callback):
         self._average: list[Tensor] = []
         self._n_steps = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the average, and the number of steps behind it."""
+        return {"average": self._average, "n_steps": self._n_steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with them."""
+        self._average, self._n_steps = list(state_dict["average"]), state_dict["n_steps"]
+
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start from the initial weights."""
-        self._average = [parameter.detach().clone() for parameter in pl_module.parameters()]
+        """Start from the initial weights, or go on with the average."""
+        parameters = [parameter.detach() for parameter in pl_module.parameters()]
+        before = self._average or [parameter.clone() for parameter in parameters]
+        self._average = [each.to(parameter.device) for each, parameter in zip(before, parameters, strict=True)]
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int
@@ -164,10 +197,18 @@ class WarmUp(lightning.Callback):
         self._n_epochs = n_epochs
         self._rates: list[float] = []
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the full rates."""
+        return {"rates": self._rates}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with them."""
+        self._rates = list(state_dict["rates"])
+
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Note the full rates, and how long an epoch is."""
         self._n_steps = min(self._n_steps, self._n_epochs * int(trainer.num_training_batches))
-        self._rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
+        self._rates = self._rates or [group["lr"] for group in trainer.optimizers[0].param_groups]
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: TrainingRows, batch_idx: int) -> None:
         """Set the rate of the step."""
@@ -197,6 +238,14 @@ class StopEarly(lightning.Callback):
         self._constant_loss = constant_loss
         self._best_losses = {VALIDATION_LOSS: math.inf, TRIMMED_LOSS: math.inf}
         self._best_epoch = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best losses and their epoch."""
+        return {"best_losses": dict(self._best_losses), "best_epoch": self._best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with them."""
+        self._best_losses, self._best_epoch = dict(state_dict["best_losses"]), state_dict["best_epoch"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Wait for enough steps, too, where an epoch has few."""
@@ -252,6 +301,10 @@ class WatchTime(lightning.Callback):
     def __init__(self, phase: Phase) -> None:
         self._phase = phase
         self.has_ended_it = False
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Count the epochs of a training that goes on."""
+        self._phase.n_done = trainer.current_epoch
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -134,16 +134,36 @@ class ShuffledBatches:
         self._chosen = chosen.to(rows.device)
         self._n_batches = -(-chosen.rows.shape[-1] // batch_size)
         self._generator = torch.Generator(rows.device).manual_seed(seed)
+        self._before_pass = self._generator.get_state()
+        self._n_yielded = self._n_skipped = 0
 
     def __len__(self) -> int:
         return self._n_batches
 
-    def __iter__(self) -> Iterator[TrainingRows]:
+    def state_dict(self) -> dict[str, Any]:
+        """Return where in which pass this is; Lightning saves it."""
+        return {"before_pass": self._before_pass, "n_yielded": self._n_yielded}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on behind the batches that were yielded; behind the last one with the next pass."""
+        self._generator.set_state(state["before_pass"])
+        self._n_skipped = state["n_yielded"]
+        if self._n_skipped == self._n_batches:
+            self._draw()
+            self._n_skipped = 0
+
+    def _draw(self) -> Tensor:
+        self._before_pass = self._generator.get_state()
         shape = self._chosen.rows.shape
         key = torch.rand(shape, generator=self._generator, device=self._rows.device, dtype=torch.float64)
-        order = key.argsort(dim=-1)
+        return key.argsort(dim=-1)
+
+    def __iter__(self) -> Iterator[TrainingRows]:
+        order, self._n_yielded = self._draw(), self._n_skipped
+        self._n_skipped = 0
         parts = (each.gather(-1, order).tensor_split(self._n_batches, dim=-1) for each in self._chosen)
-        for rows, is_extra in zip(*parts, strict=True):
+        for rows, is_extra in list(zip(*parts, strict=True))[self._n_yielded :]:
+            self._n_yielded += 1
             yield ChosenRows(rows, is_extra).cut(self._rows)
 
 

@@ -28,9 +28,11 @@ from tabattn.training.callbacks import (
     WarmUp,
     WatchTime,
 )
+from tabattn.training.checkpoints import Checkpoint, fingerprint_of
 from tabattn.training.data import ChosenRows, OrderedBatches, ShuffledBatches, TrainingRows
 from tabattn.training.holdout import HoldOut
 from tabattn.training.module import HALF_LOSSES, HeldOutPredictions, TrainingModule
+from tabattn.training.saving import SaveState, restore_ended
 from tabattn.training.settings import EXPECTED_EPOCHS, TrainingSettings
 
 MAX_VALIDATION_ROWS = 1024
@@ -74,6 +76,7 @@ def train(
     settings: TrainingSettings,
     start: TabAttnModel | None = None,
     job: Job | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Build a model and train it until the validation loss stops falling.
 
@@ -86,15 +89,20 @@ def train(
         settings: How to train.
         start: A model of the same sizes to go on from; None for new weights.
         job: The job that this is the phase "training" of; a share of the time left is taken at most.
+        checkpoint: Where to keep the state of the training, and whether to go on from it; None for nowhere.
 
     Returns:
         The trained model; if training was interrupted, that of the best finished epoch.
 
     Raises:
         TrainingError: The validation loss was finite in no epoch.
+        ParameterError: The state to go on from is damaged, or of another training.
+        OutputError: The state can't be written.
         KeyboardInterrupt: Training was interrupted in the first epoch.
     """
     job = job or Job()
+    fingerprint = "" if checkpoint is None else fingerprint_of(shape, rows, hold_out, settings)
+    state = None if checkpoint is None else checkpoint.read(fingerprint)
     learned, validating = ChosenRows.of(hold_out.learned), ChosenRows.of(hold_out.held_out)
     history, best = AttentionHistory(), BestWeights()
     best_of_halves = [BestWeights(metric, is_kept=False) for metric in HALF_LOSSES]
@@ -124,8 +132,14 @@ def train(
                 job.phase("training", settings.max_epochs, TRAINING_SHARE, n_expected=EXPECTED_EPOCHS) as phase,
             ):
                 watch = WatchTime(phase)
-                trainer = new_trainer(device, settings.max_epochs, [*callbacks, watch])
-                trainer.fit(module, batches, validation_batches)
+                callbacks.append(watch)
+                if checkpoint is not None:
+                    callbacks.append(SaveState(checkpoint, fingerprint, batches))
+                if state is None or not restore_ended(state, module, callbacks):
+                    trainer = new_trainer(device, settings.max_epochs, callbacks)
+                    path = None if state is None or checkpoint is None else checkpoint.path
+                    trainer.fit(module, batches, validation_batches, ckpt_path=path, weights_only=True)
+                best.restore(module)
                 if watch.has_ended_it:
                     job.shortened.append(f"training ended in epoch {phase.n_done}")
         except KeyboardInterrupt:

@@ -1,0 +1,111 @@
+"""A ranking that was ended goes on to the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tabattn import rank, rank_targets
+from tabattn.errors import ParameterError
+from tabattn.training.saving import SaveState
+from tests.conftest import DATA, files, run
+
+SETTINGS: dict[str, Any] = {"n_members": 2, "d_token": 8, "max_epochs": 4, "n_repeats": 1}
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def written_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tabattn.training.saving.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("tabattn.training.saving.SECONDS_PER_SECOND", 0.0)
+
+
+def kill_after(n_saved: int, patch: pytest.MonkeyPatch) -> None:
+    """Kill the job right after states of trainings were written so many times."""
+    save, counts = SaveState._save, iter(range(n_saved))
+
+    def save_and_die(self: SaveState, trainer: Any) -> None:
+        save(self, trainer)
+        if next(counts, None) is None:
+            raise KilledError
+
+    patch.setattr(SaveState, "_save", save_and_die)
+
+
+@pytest.mark.filterwarnings("ignore::tabattn.errors.TabAttnWarning")
+@pytest.mark.parametrize("n_saved", [3, 60])
+def test_folds_go_on_too(mixed: pd.DataFrame, tmp_path: Path, n_saved: int) -> None:
+    settings = SETTINGS | {"folds": 2, "pretrain": "auto", "batch_size": 16}
+    whole = rank(mixed, "y", **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_after(n_saved, patch)
+        with pytest.raises(KilledError):
+            rank(mixed, "y", checkpoint=tmp_path / "state", **settings)
+    resumed = rank(mixed, "y", checkpoint=tmp_path / "state", resume=True, **settings)
+    pd.testing.assert_frame_equal(resumed.table, whole.table, check_exact=True)
+    resumed.estimator.save(tmp_path / "resumed.tabattn")
+    whole.estimator.save(tmp_path / "whole.tabattn")
+    assert (tmp_path / "resumed.tabattn").read_bytes() == (tmp_path / "whole.tabattn").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::tabattn.errors.TabAttnWarning")
+def test_every_target_has_its_own_state(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    found = rank_targets(mixed, ["y", "noise"], checkpoint=tmp_path, **SETTINGS)
+    assert sorted(files(tmp_path)) == ["target_1/fit_1.ckpt", "target_2/fit_1.ckpt"]
+    again = rank_targets(mixed, ["y", "noise"], checkpoint=tmp_path, resume=True, **SETTINGS)
+    pd.testing.assert_frame_equal(again.table, found.table, check_exact=True)
+
+
+def test_what_cannot_be_gone_on_from_is_refused(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="resume=True must have a checkpoint"):
+        rank(mixed, "y", resume=True, **SETTINGS)
+    rank(mixed, "y", checkpoint=tmp_path, **SETTINGS)
+    with pytest.raises(ParameterError, match="that of other rows or settings"):
+        rank(mixed.head(290), "y", checkpoint=tmp_path, resume=True, **SETTINGS)
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_to_the_same_files(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import tabattn.training.saving as s; s.SECONDS_BETWEEN = 0; from tabattn.cli import app; app()",
+    ]
+    command += ["rank", str(DATA / "diabetes.csv"), "--target", "progression", "--max-epochs", "12", "--repeats", "1"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    state = tmp_path / ".resume-out" / "fit_1.ckpt"
+    subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True, env=environment)
+    job = subprocess.Popen([*command, "--out", str(out)], env=environment)
+    with job:
+        for _ in range(600):
+            if state.exists():
+                break
+            time.sleep(0.05)
+        job.send_signal(signal.SIGKILL)
+    assert state.exists()
+    assert not out.exists()
+    done = subprocess.run([*command, "--out", str(out), "--resume"], check=False, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert files(out) == files(whole)
+    for name in sorted(files(whole) - {"report.html", "report.json", "report.md", "manifest.json"}):
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+    assert not state.parent.exists()
+
+
+def test_a_run_that_has_done_its_work_leaves_no_state(tmp_path: Path) -> None:
+    short = ("--max-epochs", "1", "--repeats", "1")
+    done = run(
+        "rank", str(DATA / "wine.csv"), "--target", "cultivar", "--out", str(tmp_path / "out"), "--resume", *short
+    )
+    assert done.code == 0, done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
