@@ -17,7 +17,8 @@ SECONDS_BETWEEN, SECONDS_PER_SECOND = 10.0, 20.0
 class SaveState(lightning.Callback):
     """Write the state of a training after an epoch or within it, and when it has ended.
 
-    Ten seconds or more lie between, or twenty times as long as writing takes. Put it behind all callbacks whose state it is to write.
+    Ten seconds or more lie between, or twenty times as long as writing takes. Put it behind all callbacks whose state
+    it is to write.
 
     Args:
         checkpoint: Where to.

@@ -42,6 +42,11 @@ def fit(path: Path | None = None, *, is_resumed: bool = False, shape: ModelShape
     )
 
 
+@pytest.fixture(autouse=True)
+def written_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tabattn.training.saving.SECONDS_PER_SECOND", 0.0)
+
+
 @pytest.fixture(scope="module", name="whole")
 def trained_without_a_break() -> Trained:
     return fit()
@@ -75,7 +80,7 @@ def check_same(one: Trained, other: Trained) -> None:
     assert (one.n_epochs, one.best_epoch, one.best_loss) == (other.n_epochs, other.best_epoch, other.best_loss)
 
 
-@pytest.mark.parametrize("n_saved", range(1, 26))
+@pytest.mark.parametrize("n_saved", [1, 3, 4, 5, 14, 23, 24, 25])
 def test_it_goes_on_from_any_step(n_saved: int, whole: Trained, tmp_path: Path, killed_after: Any) -> None:
     path = tmp_path / "folder" / "state.ckpt"
     killed_after(n_saved)
@@ -118,7 +123,7 @@ def test_early_stopping_and_what_had_ended_are_remembered(tmp_path: Path, killed
     }
     stopped = fit(**settings)
     assert stopped.n_epochs < 60
-    for n_saved in range(4 * stopped.n_epochs - 5, 4 * stopped.n_epochs + 1):
+    for n_saved in (4 * stopped.n_epochs - 5, 4 * stopped.n_epochs):
         killed_after(n_saved)
         with pytest.raises(KilledError):
             fit(tmp_path / "s", **settings)
