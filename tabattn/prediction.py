@@ -1,5 +1,6 @@
 """Predictions of a saved model for new rows, and how the rows of a table are read for a model."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
 from tabattn.errors import TableError, TargetError, quoted, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
-from tabattn.fitted.model import decide
+from tabattn.files import write_all
+from tabattn.fitted.model import FittedModel, decide
 from tabattn.loading import load
 from tabattn.nn.torch_state import torch_defaults
+from tabattn.output.results import with_plain_cells
 from tabattn.table.cells import AnySeries, level_name
+from tabattn.table.file_sets import FileSet
 from tabattn.table.problem import known_cells, parse_target_numbers
-from tabattn.table.reading import read_any, refuse_duplicate_names
+from tabattn.table.reading import read_any, refuse_duplicate_names, table_of_batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +82,13 @@ def new_rows(
         TabAttnError: The model or the table is at fault.
     """
     estimator = load(model) if isinstance(model, str | Path) else model
-    table = read_any(data, **reading)
+    return _rows_of(estimator, read_any(data, **reading), target)
+
+
+def _rows_of(
+    estimator: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame, target: str | None = None
+) -> NewRows:
+    """Return the rows of a table in memory."""
     refuse_duplicate_names(table)
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     names = estimator.schema_.names
@@ -129,9 +139,68 @@ def predict(
         >>> predict(est, X.assign(lot=7)).columns.tolist()
         ['row', 'lot', 'prediction', 'low', 'high']
     """
-    new = new_rows(model, data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+    reading: dict[str, Any] = {"may_sample": False} if isinstance(data, str | Path) else {}
+    reading |= {"sheet": sheet, "header_row": header_row, "units_row": units_row, "max_memory": max_memory}
+    new = new_rows(model, data, **reading)
     fitted = new.estimator.fitted_model_.on(new.estimator.device)
     return new.predictions(fitted.predict(new.rows))
+
+
+@torch_defaults()
+def predict_files(
+    model: str | Path | TabAttnRegressor | TabAttnClassifier, data: str | Path, directory: str | Path
+) -> int:
+    """Predict a table of any size, of Parquet or Arrow files, batch by batch, to a directory.
+
+    Args:
+        model: A fitted estimator, or the path of a saved one.
+        data: A file, a directory, a pattern or an address, see `tabattn.table.reading.read_table`.
+        directory: Where to: a Parquet file for each file of the table, in their order, with what `predict` returns;
+            made if it does not exist. Either all files are written or none.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        TabAttnError: The model or the table is at fault; the message states what to do.
+    """
+    from pyarrow import parquet
+
+    estimator = load(model) if isinstance(model, str | Path) else model
+    fitted = estimator.fitted_model_.on(estimator.device)
+    found = FileSet.opened(data)
+    n_before = np.cumsum([0, *found.counts])
+    schema = _first_schema(estimator, fitted, found)
+
+    def write(path: Path, number: int) -> None:
+        n_done = int(n_before[number])
+        with parquet.ParquetWriter(path, schema) as writer:
+            for batch in found.batches_of(number):
+                rows = _predicted(estimator, fitted, batch, n_done)
+                n_done += len(rows)
+                writer.write_table(rows.cast(schema))
+
+    names = [f"{number:05d}.parquet" for number in range(found.n_files)]
+    write_all(Path(directory), {name: functools.partial(write, number=i) for i, name in enumerate(names)})
+    return found.n_rows
+
+
+def _first_schema(estimator: TabAttnRegressor | TabAttnClassifier, fitted: FittedModel, found: FileSet) -> Any:
+    """Return the types of the columns that are written."""
+    first = next(found.batches(), None)
+    if first is None:
+        raise TableError(f"The table must have rows, got none in {found.location!r}.")
+    return _predicted(estimator, fitted, first.slice(0, 1), 0).schema
+
+
+def _predicted(estimator: TabAttnRegressor | TabAttnClassifier, fitted: FittedModel, batch: Any, n_before: int) -> Any:
+    """Return what is predicted of a batch as a table of PyArrow, with numbers of rows that go on."""
+    import pyarrow as pa
+
+    new = _rows_of(estimator, table_of_batch(batch))
+    rows = new.predictions(fitted.predict(new.rows))
+    rows["row"] += n_before
+    return pa.Table.from_pandas(with_plain_cells(rows), preserve_index=False)
 
 
 def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame, target: str) -> Any:

@@ -1,5 +1,6 @@
 """`tabattn explain`, `report` and `predict`: a saved model reads new rows."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,9 +152,13 @@ def report_command(
 def predict_command(
     model: Model,
     table: Table,
-    out: Annotated[Path, typer.Option(help="The file: .csv or .parquet; replaced if it exists.")] = Path(
-        "predictions.csv"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The file: .csv or .parquet; replaced if it exists. Or a directory: then a table of Parquet files of "
+            "any size is predicted file by file."
+        ),
+    ] = Path("predictions.csv"),
     sheet: Sheet = None,
     header_row: HeaderRow = None,
     units_row: UnitsRow = None,
@@ -168,6 +173,9 @@ def predict_command(
     Writes the number of each row, the columns that the model does not read, such as serial numbers, the prediction, and
     between which numbers nine tenths of such targets lie, or the probability of each class.
     """
+    if not out.suffix:
+        in_parts(model, table, out, as_json=as_json, quiet=quiet)
+        return
 
     def job() -> "pd.DataFrame":
         from tabattn.output.results import table_writer
@@ -183,3 +191,26 @@ def predict_command(
         typer.echo(found.to_json(orient="records", force_ascii=False, date_format="iso"))
     elif not quiet:
         typer.echo(f"{len(found)} rows predicted: {printable(str(out))}")
+
+
+def in_parts(model: Path, table: Path, out: Path, *, as_json: bool, quiet: bool) -> None:
+    """Predict a table of many files, file by file.
+
+    Args:
+        model: The saved model.
+        table: The files.
+        out: Directory for the predictions.
+        as_json: Whether to print the result as JSON.
+        quiet: Whether to print nothing else.
+    """
+
+    def job() -> int:
+        from tabattn.prediction import predict_files
+
+        return predict_files(model, table, out)
+
+    n_rows = run_into(out, job, quiet=quiet)
+    if as_json:
+        typer.echo(json.dumps({"directory": str(out), "rows": n_rows}))
+    elif not quiet:
+        typer.echo(f"{n_rows} rows predicted: {printable(str(out))}/")

@@ -107,11 +107,15 @@ def table_writer(path: Path, *, excel_safe: bool = False) -> Callable[[pd.DataFr
     check_writable(path.parent)
     if suffix == ".csv":
         return lambda table: write_atomic(path, csv_writer(table, excel_safe=excel_safe))
-    return lambda table: write_atomic(path, lambda place: _with_plain_cells(table).to_parquet(place, index=False))
+    return lambda table: write_atomic(path, lambda place: with_plain_cells(table).to_parquet(place, index=False))
 
 
-def _with_plain_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Return columns of Python objects as text, as Parquet has one type per column."""
+def with_plain_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return columns of Python objects as text, as Parquet has one type per column.
+
+    Args:
+        table: The table.
+    """
     columns = (
         pd.Series(column.map(str, na_action="ignore"), dtype="str") if column.dtype == object else column
         for _, column in table.items()

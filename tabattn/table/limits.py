@@ -16,6 +16,15 @@ def memory_at_hand() -> int:
     return min(each for each in free if each is not None)
 
 
+def memory_allowed(max_memory: float | None) -> float:
+    """Return the bytes that may be taken.
+
+    Args:
+        max_memory: Gigabytes; None for most of what is at hand.
+    """
+    return SHARE_AT_HAND * memory_at_hand() if max_memory is None else max_memory * GIGABYTE
+
+
 def check_memory(needed: float, what: str, max_memory: float | None) -> None:
     """Refuse what needs more memory than there is, or than the user allows.
 
@@ -27,7 +36,7 @@ def check_memory(needed: float, what: str, max_memory: float | None) -> None:
     Raises:
         TableError: It needs more.
     """
-    allowed = SHARE_AT_HAND * memory_at_hand() if max_memory is None else max_memory * GIGABYTE
+    allowed = memory_allowed(max_memory)
     if needed > allowed:
         raise TableError(
             f"{what} must fit into memory, but needs about {needed / GIGABYTE:.3g} GB, and {allowed / GIGABYTE:.3g} GB "

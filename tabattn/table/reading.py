@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from tabattn.errors import (
 from tabattn.table.charset import as_utf8
 from tabattn.table.content import decompressed, foreign, signature
 from tabattn.table.delimited import read_text
+from tabattn.table.file_sets import FileSet, is_file_set, location_of
 from tabattn.table.layout import Places
-from tabattn.table.limits import BYTES_PER_CHARACTER, BYTES_PER_VALUE, check_memory
+from tabattn.table.limits import BYTES_PER_CHARACTER, BYTES_PER_VALUE, check_memory, memory_allowed
 from tabattn.table.numbers import MAX_EXACT_INTEGER
 from tabattn.table.sheets import read_workbook
 
@@ -60,6 +62,7 @@ def read_table(
     header_row: int | None = None,
     units_row: int | None = None,
     max_memory: float | None = None,
+    may_sample: bool = True,
 ) -> pd.DataFrame:
     r"""Read a table with a line of column names.
 
@@ -71,11 +74,14 @@ def read_table(
 
     Args:
         path: A .csv, .tsv or .txt file, also compressed as .gz, .bz2, .xz, .zip or .zst; a .parquet, .feather or .arrow
-            file (extra `parquet`); or an .xlsx, .xlsm, .xlsb, .xls or .ods file (extra `excel`).
+            file (extra `parquet`); or an .xlsx, .xlsm, .xlsb, .xls or .ods file (extra `excel`). Or many .parquet or
+            .feather files that are one table: a directory, also hive-partitioned, a pattern such as "lots/*.parquet",
+            or an address such as "s3://bucket/lots".
         sheet: Name of the sheet, or its number from 1 on; None for the first that holds a table.
         header_row: Number of the row of names, from 1 on as people count; None to find it.
         units_row: Number of the row of units, 0 for none; None to find it.
         max_memory: Gigabytes that reading may take; None for most of what is free.
+        may_sample: Whether a random sample of Parquet or Arrow files that do not fit will do; it is said then.
 
     Returns:
         The table, its column names as strings; `attrs["units"]` has the units by column.
@@ -97,12 +103,12 @@ def read_table(
         {'온도': [1.5], 'line': ['A']}
     """
     places = _checked_places(sheet, header_row, units_row, max_memory)
+    if is_file_set(path) or _is_larger_parquet(Path(path), max_memory):
+        return _with_notes(location_of(path), *_read_file_set(path, places, max_memory, may_sample=may_sample))
     path = Path(path)
     if not _exists(path):
         raise TableError(f"The table must be an existing file, got {str(path)!r}. Check the path.")
     if not path.is_file():
-        if path.is_dir():
-            raise TableError(f"The table must be a file, got the directory {str(path)!r}. Name a file in it.")
         raise TableError(f"The table must be a file, got the device or pipe {str(path)!r}. Save it as a file.")
     _refuse_suffix(path)
     check_memory(path.stat().st_size, f"{path.name!r}", max_memory)
@@ -125,13 +131,18 @@ def read_table(
     if not found.names:
         raise TableError(f"{str(path)!r} must be a table with one line of column names, got nothing.")
     _refuse_duplicates([name for name in found.names if name])
+    return _with_notes(path.name, found, notes)
+
+
+def _with_notes(name: str, found: FileTable, notes: Sequence[str]) -> pd.DataFrame:
+    """Return a table with its names and units, and say what was found in its file."""
     table = found.cells
     table.columns = pd.Index(_all_named(found.names), dtype="str")
     if found.units:
         table.attrs["units"] = dict(found.units)
     said = [*notes, *found.notes]
     if said:
-        warn_all([ReadingNote(f"{path.name!r}: {'; '.join(said)}.")])
+        warn_all([ReadingNote(f"{name!r}: {'; '.join(said)}.")])
     return table
 
 
@@ -314,18 +325,59 @@ def _read(kind: str, data: bytes, path: Path, places: Places, max_memory: float 
     if kind in {"parquet", "arrow"} and places != Places():
         raise TableError(f"{path.name!r} must be text or a workbook to have such rows or sheets, got {_KINDS[kind]}.")
     if kind in {"parquet", "arrow"}:
-        arrow = _arrow_parquet(data, path.name, max_memory) if kind == "parquet" else _arrow_file(data)
-        arrow.validate(full=True)  # damaged data would end the process when it is read
-        table = _with_integers(arrow.to_pandas(), nw.from_native(arrow, eager_only=True))
-        named = [name for name in table.index.names if name is not None and name not in table.columns]
-        table = table.reset_index(level=named).reset_index(drop=True) if named else table.reset_index(drop=True)
-        return FileTable([str(name).strip() for name in table.columns], table)
+        return _of_arrow(_arrow_parquet(data, path.name, max_memory) if kind == "parquet" else _arrow_file(data))
     if places.sheet is not None:
         raise TableError(f"{path.name!r} must be a workbook to have a sheet, got text. Leave sheet (--sheet) out.")
     check_memory(len(data) * BYTES_PER_CHARACTER, f"{path.name!r}", max_memory)
     usual = next((SEPARATORS[each.lower()] for each in path.suffixes if each.lower() in SEPARATORS), ",")
     text = read_text(as_utf8(data), usual, path.name, places)
     return FileTable(text.names, text.cells, text.units, text.notes)
+
+
+def table_of_batch(batch: Any) -> pd.DataFrame:
+    """Return a batch of rows of PyArrow as a table, as `read_table` would.
+
+    Args:
+        batch: The rows.
+    """
+    import pyarrow as pa
+
+    found = _of_arrow(pa.Table.from_batches([batch]))
+    return found.cells.set_axis(_all_named(found.names), axis=1)
+
+
+def _of_arrow(arrow: Any) -> FileTable:
+    arrow.validate(full=True)  # damaged data would end the process when it is read
+    table = _with_integers(arrow.to_pandas(), nw.from_native(arrow, eager_only=True))
+    named = [name for name in table.index.names if name is not None and name not in table.columns]
+    table = table.reset_index(level=named).reset_index(drop=True) if named else table.reset_index(drop=True)
+    return FileTable([str(name).strip() for name in table.columns], table)
+
+
+def _read_file_set(
+    path: str | Path, places: Places, max_memory: float | None, *, may_sample: bool
+) -> tuple[FileTable, list[str]]:
+    """Read files that are one table, or a sample of their rows."""
+    if places != Places():
+        raise TableError(f"{str(path)!r} must be text or a workbook to have such rows or sheets, got Parquet or Arrow.")
+    arrow, said = FileSet.opened(path).read(max_memory, may_sample=may_sample)
+    found = _of_arrow(arrow)
+    _refuse_duplicates([name for name in found.names if name])
+    return found, said
+
+
+def _is_larger_parquet(path: Path, max_memory: float | None) -> bool:
+    """Return whether this is a Parquet file whose cells do not fit into memory."""
+    if path.suffix.lower() != ".parquet" or find_spec("pyarrow") is None:
+        return False
+    from pyarrow import parquet
+
+    try:
+        metadata = parquet.read_metadata(path)
+    except (OSError, ValueError):
+        return False
+    needed = max(metadata.num_rows * metadata.num_columns * BYTES_PER_VALUE, path.stat().st_size)
+    return bool(needed > memory_allowed(max_memory))
 
 
 def _all_named(names: Sequence[str]) -> list[str]:

@@ -127,7 +127,7 @@ def test_what_a_small_file_holds_many_times_must_fit_into_memory(tmp_path: Path)
     pd.DataFrame({"x": np.ones(1 << 20), "y": np.ones(1 << 20)}).to_parquet(tmp_path / "t.parquet")
     assert (tmp_path / "t.parquet").stat().st_size < 20_000
     with pytest.raises(TableError, match=r"must fit into memory, but needs about 0.0312 GB"):
-        read_table(tmp_path / "t.parquet", max_memory=0.03)
+        read_table(tmp_path / "t.parquet", max_memory=0.03, may_sample=False)
     assert len(read_table(tmp_path / "t.parquet", max_memory=0.04)) == 1 << 20
 
 
@@ -141,7 +141,7 @@ def test_a_quote_without_an_end_takes_no_more_memory_than_its_file(tmp_path: Pat
 
 
 def test_a_directory_is_no_table(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="must be a file, got the directory"):
+    with pytest.raises(TableError, match=r"must be in files that end in .parquet, .pq, .feather, .arrow, got none"):
         read_table(tmp_path)
 
 
