@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 from sklearn.inspection import permutation_importance
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from typing_extensions import override
 
 from tabattn.arrays import Array
@@ -21,9 +31,11 @@ from tabattn.diagnostics.baselines import gradient_boosting
 from tabattn.errors import ParameterError, in_one_line, quoted
 from tabattn.importance.units import Units
 from tabattn.output.results import ResultFiles, result_writers
+from tabattn.process_state import warnings_ignored
 from tabattn.ranking import Ranking, rank
 
 N_TREES, N_REPEATS, MIN_LEAF = 200, 10, 2
+BORUTA_DEPTH, MAX_LEVELS = 5, 10
 OURS, OUR_PERMUTATION = "tabattn", "tabattn, permutation"
 
 
@@ -57,6 +69,14 @@ class PeerRows:
     def is_regression(self) -> bool:
         """Whether the target is a number."""
         return self.task == "regression"
+
+    @property
+    def filled(self) -> Array:
+        """The design with the median of the fitted rows where a cell is missing; 0 where all of theirs are."""
+        X = self.design[self.train]
+        median = np.nanmedian(np.where(np.isnan(X).all(axis=0), 0.0, X), axis=0)
+        filled: Array = np.where(np.isnan(self.design), median, self.design)
+        return filled
 
     def by_unit(self, values: Array) -> Array:
         """Sum values of the columns of the design for each unit.
@@ -134,11 +154,81 @@ def _boosting(rows: PeerRows) -> Array:
 
 
 def _mutual_information(rows: PeerRows) -> Array:
-    X = rows.design[rows.train]
-    median = np.nanmedian(np.where(np.isnan(X).all(axis=0), 0.0, X), axis=0)
     of = mutual_info_regression if rows.is_regression else mutual_info_classif
-    filled = np.where(np.isnan(X), median, X)
-    return rows.by_unit(of(filled, rows.y[rows.train], random_state=rows.random_state))
+    return rows.by_unit(of(rows.filled[rows.train], rows.y[rows.train], random_state=rows.random_state))
+
+
+def _boosting_of_numbers(rows: PeerRows, design: Array) -> Any:
+    """Fit scikit-learn's gradient boosting to numbers alone, codes of levels among them.
+
+    Args:
+        rows: The rows.
+        design: Their cells.
+    """
+    kind = HistGradientBoostingRegressor if rows.is_regression else HistGradientBoostingClassifier
+    return kind(random_state=rows.random_state).fit(design[rows.train], rows.y[rows.train])
+
+
+@warnings_ignored()
+def _boosting_shap(rows: PeerRows) -> Array:
+    """Of a model without categorical splits, which shap takes for splits at a number without saying so."""
+    import shap
+
+    model = _boosting_of_numbers(rows, rows.design)
+    values = np.asarray(shap.TreeExplainer(model).shap_values(rows.design[rows.held_out]))
+    by_output = np.moveaxis(values.reshape(*values.shape[:2], -1), 2, 1)
+    return rows.mean_absolute(np.pad(by_output, ((0, 0), (0, 0), (0, 1))))
+
+
+@warnings_ignored()
+def _boruta(rows: PeerRows) -> Array:
+    """Of each unit how many places its best column stands before the last one; those that are confirmed stand first."""
+    from boruta import BorutaPy
+
+    kind = RandomForestRegressor if rows.is_regression else RandomForestClassifier
+    boruta = BorutaPy(kind(max_depth=BORUTA_DEPTH), n_estimators="auto", random_state=rows.random_state)
+    places = boruta.fit(rows.filled[rows.train], rows.y[rows.train]).ranking_
+    best = np.full(rows.n_units, places.max())
+    np.minimum.at(best, rows.unit, places)
+    return np.asarray(places.max() - best, dtype=np.float64)
+
+
+@warnings_ignored()
+def _conditional(rows: PeerRows) -> Array:
+    """Of each unit what is lost when its columns are drawn again, given the columns of the other units."""
+    from hidimstat import CFI
+
+    filled = rows.filled
+    model = _boosting_of_numbers(rows, filled)
+    columns = {unit: np.flatnonzero(rows.unit == unit) for unit in np.unique(rows.unit)}
+    if len(columns) == 1:
+        return rows.permuted(model)
+    loss = mean_squared_error if rows.is_regression else partial(log_loss, labels=model.classes_)
+    are_levels = [_are_levels(filled[rows.train][:, of]) for of in columns.values()]
+    cfi = CFI(
+        model,
+        method="predict" if rows.is_regression else "predict_proba",
+        loss=loss,
+        n_permutations=N_REPEATS,
+        imputation_model_continuous=make_pipeline(StandardScaler(), RidgeCV()),
+        imputation_model_categorical=make_pipeline(StandardScaler(), LogisticRegression()),
+        features_groups=columns,
+        feature_types=["categorical" if each else "continuous" for each in are_levels],
+        random_state=rows.random_state,
+    )
+    cfi.fit(filled[rows.train])
+    importances = np.zeros(rows.n_units)
+    importances[list(columns)] = cfi.importance(filled[rows.held_out], rows.y[rows.held_out])
+    return importances
+
+
+def _are_levels(cells: Array) -> bool:
+    """Return whether cells are of one column of a few whole numbers, as codes are.
+
+    Args:
+        cells: Of a unit.
+    """
+    return cells.shape[1] == 1 and 2 <= len(np.unique(cells)) <= MAX_LEVELS and np.array_equal(cells, cells.round())
 
 
 def _lightgbm(rows: PeerRows) -> Any:
@@ -197,6 +287,9 @@ PEERS: Mapping[str, Peer] = {
     "LightGBM, SHAP": Peer("lightgbm", _lightgbm_shap),
     "XGBoost, gain": Peer("xgboost", _xgboost_gain),
     "CatBoost, SHAP": Peer("catboost", _catboost_shap),
+    "gradient boosting, SHAP": Peer("shap", _boosting_shap),
+    "Boruta": Peer("boruta", _boruta),
+    "hidimstat, CFI": Peer("hidimstat", _conditional),
 }
 
 

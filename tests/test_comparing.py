@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression
 
 import tabattn
 from tabattn import compare, compare_importances, rank
+from tabattn.arrays import Array
 from tabattn.comparing import OUR_PERMUTATION, OURS, PEERS, PeerRows, peer_rows
 from tabattn.errors import ParameterError
 from tabattn.ranking import Ranking
@@ -73,7 +76,7 @@ def test_units_are_permuted_as_a_whole_by_the_function_of_scikit_learn(rows: Pee
 @pytest.mark.parametrize("name", INSTALLED)
 def test_every_method_finds_the_driver(ranking: Ranking, rows: PeerRows, name: str) -> None:
     found = pd.Series(PEERS[name].importance(rows), index=list(ranking.units.names))
-    assert found.idxmax() == "heat"
+    assert found["heat"] == found.max()
     assert len(found) == 4
 
 
@@ -84,6 +87,54 @@ def test_every_method_ranks_for_classes(name: str) -> None:
     table["yield"] = pd.cut(table["yield"], 3, labels=["low", "middle", "high"]).astype(str)
     found = compare(table, "yield", methods=[name], **FAST)
     assert found.ranks[name].idxmin() == "heat"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", INSTALLED)
+def test_every_method_gives_the_same_again_and_leaves_nothing_behind(
+    rows: PeerRows, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def state() -> tuple[object, ...]:
+        return np.random.get_state()[1].tolist(), list(warnings.filters)  # type: ignore[index]  # noqa: NPY002
+
+    before = state()
+    found = PEERS[name].importance(rows)
+    assert state() == before
+    np.testing.assert_array_equal(PEERS[name].importance(rows), found)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", INSTALLED)
+def test_every_method_ranks_what_the_model_does_not_read_and_groups(name: str) -> None:
+    table = make_table().assign(same=1.0)
+    found = compare(table, "yield", methods=[name], groups={"both": ["heat", "line"]}, **FAST)
+    assert found.ranks[name].idxmin() == "both"
+    assert found.ranks[name]["same"] > found.ranks[name]["both"]
+    assert set(found.ranks.index) == {"both", "dust", "day", "same"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", INSTALLED)
+def test_every_method_ranks_a_single_column(name: str) -> None:
+    found = compare(make_table()[["heat", "yield"]], "yield", methods=[name], **FAST)
+    assert found.ranks[name].to_dict() == {"heat": 1.0}
+
+
+@pytest.mark.skipif(not find_spec("boruta"), reason="boruta is not installed")
+def test_columns_that_boruta_confirms_share_the_first_place(ranking: Ranking, rows: PeerRows) -> None:
+    found = dict(zip(ranking.units.names, PEERS["Boruta"].importance(rows).tolist(), strict=True))
+    assert found["heat"] == found["line"] > found["day"]
+
+
+@pytest.mark.skipif(not find_spec("shap"), reason="shap is not installed")
+def test_shap_values_of_boosting_add_up_to_what_it_predicts(rows: PeerRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Array] = []
+    monkeypatch.setattr(PeerRows, "mean_absolute", lambda _, values: given.append(values))
+    PEERS["gradient boosting, SHAP"].importance(rows)
+    model = HistGradientBoostingRegressor(random_state=0).fit(rows.design[rows.train], rows.y[rows.train])
+    expected = model.predict(rows.design[rows.held_out]) - given[0].sum(axis=(1, 2))
+    np.testing.assert_allclose(expected, expected.mean(), rtol=1e-9)
 
 
 def test_importances_of_any_source_are_compared() -> None:
@@ -141,5 +192,5 @@ def test_the_command_compares(tmp_path: Path) -> None:
 def test_nothing_of_other_packages_is_imported_before_it_is_asked_for() -> None:
     code = "import json, sys; import tabattn; tabattn.compare; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert not {"lightgbm", "xgboost", "catboost", "shap"} & set(json.loads(done.stdout))
+    assert not {"lightgbm", "xgboost", "catboost", "shap", "boruta", "hidimstat"} & set(json.loads(done.stdout))
     assert {"compare", "compare_importances"} <= set(tabattn.__all__)

@@ -50,7 +50,7 @@ def compare_command(
     """Rank the columns of TABLE by this package, and by forests, boosting, SHAP and gain, on the same rows.
 
     Writes shares.csv, ranks.csv, agreement.csv, seconds.csv and plots/methods to the output directory. LightGBM,
-    XGBoost and CatBoost take part where they are installed (extra compare).
+    XGBoost, CatBoost, shap, boruta and hidimstat take part where they are installed (extra compare).
     """
 
     def job() -> "ImportanceComparison":

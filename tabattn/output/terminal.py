@@ -293,7 +293,7 @@ def print_methods(console: Console, found: "ImportanceComparison") -> None:
         table.add_column(name, justify="left" if name == "method" else "right")
     for number, name in enumerate(names, start=1):
         seconds = found.seconds[name]
-        agreement = (f"{value:.2f}" for value in found.agreement.loc[name])
+        agreement = ("" if math.isnan(value) else f"{value:.2f}" for value in found.agreement[name].tolist())
         table.add_row(str(number), _name(name), "" if math.isnan(seconds) else f"{seconds:.1f}", *agreement)
     console.print("Which methods, and how far do they agree (Spearman)?")
     console.print(table)
