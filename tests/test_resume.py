@@ -1,10 +1,5 @@
 """A ranking that was ended goes on to the same bytes."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +9,7 @@ import pytest
 from tabattn import rank, rank_targets
 from tabattn.errors import ParameterError
 from tabattn.training.saving import SaveState
-from tests.conftest import DATA, files
+from tests.conftest import files
 
 SETTINGS: dict[str, Any] = {"n_members": 2, "d_token": 8, "max_epochs": 4, "n_repeats": 1}
 
@@ -72,34 +67,3 @@ def test_what_cannot_be_gone_on_from_is_refused(mixed: pd.DataFrame, tmp_path: P
     rank(mixed, "y", checkpoint=tmp_path, **SETTINGS)
     with pytest.raises(ParameterError, match="that of other rows or settings"):
         rank(mixed.head(290), "y", checkpoint=tmp_path, resume=True, **SETTINGS)
-
-
-@pytest.mark.slow
-def test_a_killed_command_goes_on_to_the_same_files(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "import tabattn.training.saving as s; s.SECONDS_BETWEEN = 0; from tabattn.cli import app; app()",
-    ]
-    pd.read_csv(DATA / "diabetes.csv")[["bmi", "s5", "progression"]].to_csv(tmp_path / "t.csv", index=False)
-    table = ["rank", str(tmp_path / "t.csv"), "--target", "progression"]
-    command += [*table, "--max-epochs", "12", "--repeats", "1"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    state = tmp_path / ".resume-out" / "fit_1.ckpt"
-    subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True, env=environment)
-    job = subprocess.Popen([*command, "--out", str(out)], env=environment)
-    with job:
-        for _ in range(600):
-            if state.exists():
-                break
-            time.sleep(0.05)
-        job.send_signal(signal.SIGKILL)
-    assert state.exists()
-    assert not out.exists()
-    done = subprocess.run([*command, "--out", str(out), "--resume"], check=False, capture_output=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert files(out) == files(whole)
-    for name in sorted(files(whole) - {"report.html", "report.json", "report.md", "manifest.json"}):
-        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
-    assert not state.parent.exists()

@@ -75,7 +75,7 @@ def read_table(
     Args:
         path: A .csv, .tsv or .txt file, also compressed as .gz, .bz2, .xz, .zip or .zst; a .parquet, .feather or .arrow
             file (extra `parquet`); or an .xlsx, .xlsm, .xlsb, .xls or .ods file (extra `excel`). Or many .parquet or
-            .feather files that are one table: a directory, also hive-partitioned, a pattern such as "lots/*.parquet",
+            .feather files that are one table: a directory, also hive-partitioned, a pattern of names,
             or an address such as "s3://bucket/lots".
         sheet: Name of the sheet, or its number from 1 on; None for the first that holds a table.
         header_row: Number of the row of names, from 1 on as people count; None to find it.
