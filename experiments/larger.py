@@ -47,7 +47,7 @@ def write_file(path: Path, seed: int, n_rows: int) -> None:
     x = random.standard_normal((n_rows, N_COLUMNS))
     y = x[:, :N_DRIVERS] @ np.arange(N_DRIVERS, 0, -1) + x[:, 0] * x[:, 1] + random.standard_normal(n_rows)
     table = pd.DataFrame(x, columns=[f"x{i}" for i in range(N_COLUMNS)]).assign(y=y)
-    table.to_parquet(path, index=False, compression="none")
+    table.to_parquet(path, index=False, compression=None)
 
 
 def run(arguments: Sequence[str], folder: Path) -> tuple[float, float, str]:
