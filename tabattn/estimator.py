@@ -364,6 +364,10 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             does not pretrain again. On the same rows every member goes on to hold out the same; with others pass
             `eval_set`, or it may validate on rows that it has learned from.
         device: "auto" trains and predicts on a CUDA GPU if there is one, "cpu" and "cuda" on that device.
+        devices: Number of processes on each machine that train together, each with its own part of every batch, on a
+            GPU each where there are GPUs. They are started by torchrun, SLURM or Lightning, see docs/cluster.md.
+        num_nodes: Number of machines.
+        strategy: Name of Lightning's strategy, such as "ddp"; "auto" chooses it.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show what is done, and how long it will take.
 

@@ -81,11 +81,12 @@ def reserved(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def resumable(directory: Path) -> Iterator[Path]:
+def resumable(directory: Path, *, is_kept: bool = False) -> Iterator[Path]:
     """Give a job that writes to a directory a folder next to it, which is removed where the job has done its work.
 
     Args:
         directory: Where results are to go; need not exist.
+        is_kept: Whether another process removes it.
 
     Yields:
         The folder; need not exist.
@@ -94,7 +95,8 @@ def resumable(directory: Path) -> Iterator[Path]:
     beside = place.parent if os.access(place.parent, os.W_OK) else place
     folder = beside / f"{RESUMABLE}{place.name[:MAX_NAME]}"
     yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    if not is_kept:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_atomic(path: Path, write: Writer) -> None:

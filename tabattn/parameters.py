@@ -41,6 +41,9 @@ class Parameters:
     column_order: Sequence[str] | None = None
     warm_start: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: bool = False
 
@@ -68,7 +71,7 @@ def check_parameters(given: Mapping[str, Any]) -> None:
             requirement = "'auto' or an integer of at least 1"
             _require(name, given[name], Integral, requirement, lambda value: value >= 1)
     _require("d_token", given["d_token"], Integral, "an integer of at least 2", lambda value: value >= 2)
-    for name in ("n_layers", "n_heads", "max_epochs", "patience"):
+    for name in ("n_layers", "n_heads", "max_epochs", "patience", "devices", "num_nodes"):
         _require(name, given[name], Integral, "an integer of at least 1", lambda value: value >= 1)
     if given["encoder"] != "class" and given["d_token"] % given["n_heads"]:
         raise ParameterError(
@@ -87,6 +90,8 @@ def check_parameters(given: Mapping[str, Any]) -> None:
         raise ParameterError(f"kinds must be kinds of columns by name, or None, got {given['kinds']!r}.")
     if not isinstance(given["random_state"], Integral | np.random.RandomState | None):
         raise ParameterError(f"random_state must be an integer, a RandomState or None, got {given['random_state']!r}.")
+    if not isinstance(given["strategy"], str):
+        raise ParameterError(f"strategy must be the name of one of Lightning's, got {given['strategy']!r}.")
     if given["device"] not in {"auto", "cpu", "cuda"}:
         raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {given['device']!r}.")
     if given["device"] == "cuda" and not torch.cuda.is_available():

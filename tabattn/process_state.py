@@ -5,12 +5,30 @@ of another. To fit several models at the same time use processes, as joblib's lo
 """
 
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _turn = threading.RLock()
+
+
+def is_first_process(devices: int, num_nodes: int) -> bool:
+    """Return whether this process is the first of those that train together, the one that prints and writes.
+
+    Args:
+        devices: Number of processes on each machine.
+        num_nodes: Number of machines.
+
+    The number of a process is in RANK (torchrun), SLURM_PROCID (SLURM), or LOCAL_RANK and NODE_RANK (Lightning).
+    """
+    if devices * num_nodes == 1:
+        return True
+    for name in ("RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return int(os.environ[name]) == 0
+    return int(os.environ.get("LOCAL_RANK", 0)) == int(os.environ.get("NODE_RANK", 0)) == 0
 
 
 @contextmanager

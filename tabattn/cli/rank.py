@@ -15,7 +15,7 @@ from tabattn.choices import (
     RegressionLoss,
     TaskChoice,
 )
-from tabattn.cli.jobs import command_line, files_in, open_page, run_into, shows_progress
+from tabattn.cli.jobs import command_line, files_in, open_page, run_into, run_job, shows_progress
 from tabattn.cli.options import (
     MODEL,
     READING,
@@ -40,6 +40,7 @@ from tabattn.errors import ParameterError
 from tabattn.files import resumable
 from tabattn.output.terminal import PlainConsole, print_ranking
 from tabattn.output.translations import translate
+from tabattn.process_state import is_first_process
 
 if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped options need not wait for torch
     from tabattn.ranking import Ranking
@@ -250,6 +251,16 @@ def rank_command(
     excel: Excel = False,
     lang: Lang = "en",
     opens: Opens = False,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes (or GPUs) of each machine that train together.", rich_help_panel=MODEL)
+    ] = 1,
+    num_nodes: Annotated[
+        int,
+        typer.Option(min=1, help="Machines that train together, started by torchrun or SLURM.", rich_help_panel=MODEL),
+    ] = 1,
+    strategy: Annotated[
+        str, typer.Option(help="Lightning's strategy for several processes.", rich_help_panel=MODEL)
+    ] = "auto",
     resume: Annotated[
         bool,
         typer.Option(
@@ -267,9 +278,10 @@ def rank_command(
     Writes report.html, importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn and
     plots/ to the output directory; for several targets, to a folder each, and importance_of_targets.csv.
     """
+    is_first = is_first_process(devices, num_nodes)
 
     def job() -> "Rankings":
-        with resumable(out) as folder:
+        with resumable(out, is_kept=not is_first) as folder:
             return ranked(folder)
 
     def ranked(folder: Path) -> "Rankings":
@@ -312,8 +324,13 @@ def rank_command(
             checkpoint=folder,
             resume=resume,
             random_state=seed,
-            verbose=shows_progress(quiet),
+            verbose=shows_progress(quiet) and is_first,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
         )
+        if not is_first:
+            return rankings
         if len(target) == 1:
             results: Ranking | Rankings = rankings.by_target[target[0]]
         else:
@@ -321,6 +338,9 @@ def rank_command(
         results.write(out, excel_safe=excel_safe, language=lang, command=command_line(), excel=excel)
         return rankings
 
+    if not is_first:
+        run_job(job, quiet=True)
+        return
     rankings = run_into(out, job, quiet=quiet)
     folders = [out / name for name in rankings.folders.values()] if len(target) > 1 else [out]
     if as_json:

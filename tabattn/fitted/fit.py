@@ -33,6 +33,7 @@ from tabattn.training.settings import (
     MIXING_RATE,
     RATE,
     OptimizerSettings,
+    Processes,
     TrainingSettings,
 )
 from tabattn.training.sizes import MIN_BATCH, auto_batch_size, auto_groups, auto_members
@@ -286,4 +287,5 @@ def _training_settings(settings: Parameters, n_rows: int, seed: int) -> Training
         device=settings.device,
         min_patience=settings.patience if mixes else MIN_PATIENCE,
         average_decay=MIXING_AVERAGE_DECAY if mixes else AVERAGE_DECAY,
+        processes=Processes(int(settings.devices), int(settings.num_nodes), settings.strategy),
     )

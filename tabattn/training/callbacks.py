@@ -310,7 +310,8 @@ class WatchTime(lightning.Callback):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: TrainingRows, batch_idx: int
     ) -> None:
         """End the training if the time is over; Lightning validates before it ends."""
-        self._end_if_over(trainer)
+        if trainer.world_size == 1:
+            self._end_if_over(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tell how far it is, and go on only if there is time."""
@@ -319,5 +320,8 @@ class WatchTime(lightning.Callback):
         self._end_if_over(trainer)
 
     def _end_if_over(self, trainer: lightning.Trainer) -> None:
-        if self._phase.left <= 0 and not trainer.should_stop:
+        is_over = self._phase.left <= 0
+        if trainer.world_size > 1:  # all processes stop after the same epoch
+            is_over = trainer.strategy.reduce_boolean_decision(is_over, all=False)
+        if is_over and not trainer.should_stop:
             trainer.should_stop = self.has_ended_it = True

@@ -127,12 +127,24 @@ class ShuffledBatches:
         chosen: Which of them, or which of them for each group.
         batch_size: Largest number of rows in a batch.
         seed: Determines the orders.
+        n_parts: Number of processes that share every batch.
+        part: Which of them this is, from 0 on.
     """
 
-    def __init__(self, rows: TrainingRows, chosen: ChosenRows, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        rows: TrainingRows,
+        chosen: ChosenRows,
+        batch_size: int,
+        seed: int,
+        n_parts: int = 1,
+        part: int = 0,
+    ) -> None:
         self._rows = rows
         self._chosen = chosen.to(rows.device)
-        self._n_batches = -(-chosen.rows.shape[-1] // batch_size)
+        n_rows = chosen.rows.shape[-1]
+        self._n_batches = max(1, min(-(-n_rows // batch_size), n_rows // n_parts))
+        self._n_parts, self._part = n_parts, part
         self._generator = torch.Generator(rows.device).manual_seed(seed)
         self._before_pass = self._generator.get_state()
         self._n_yielded = self._n_skipped = 0
@@ -164,7 +176,7 @@ class ShuffledBatches:
         parts = (each.gather(-1, order).tensor_split(self._n_batches, dim=-1) for each in self._chosen)
         for rows, is_extra in list(zip(*parts, strict=True))[self._n_yielded :]:
             self._n_yielded += 1
-            yield ChosenRows(rows, is_extra).cut(self._rows)
+            yield ChosenRows(*(each[..., self._part :: self._n_parts] for each in (rows, is_extra))).cut(self._rows)
 
 
 class OrderedBatches:

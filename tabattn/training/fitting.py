@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import lightning
 import torch
 from jaxtyping import Float
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from tabattn.errors import TrainingError
+from tabattn.errors import ParameterError, TrainingError, in_one_line
 from tabattn.nn.devices import resolve_device
 from tabattn.nn.losses import loss_of
 from tabattn.nn.model import ModelShape, TabAttnModel
@@ -33,7 +34,7 @@ from tabattn.training.data import ChosenRows, OrderedBatches, ShuffledBatches, T
 from tabattn.training.holdout import HoldOut
 from tabattn.training.module import HALF_LOSSES, HeldOutPredictions, TrainingModule
 from tabattn.training.saving import SaveState, restore_ended
-from tabattn.training.settings import EXPECTED_EPOCHS, TrainingSettings
+from tabattn.training.settings import EXPECTED_EPOCHS, Processes, TrainingSettings
 
 MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
@@ -119,12 +120,18 @@ def train(
         model = TabAttnModel(shape)
         if start is not None:
             model.load_state_dict(start.state_dict())
-        device = resolve_device(settings.device)
+        trainer = new_trainer(resolve_device(settings.device), settings.max_epochs, processes=settings.processes)
+        device, n_parts, part = trainer.strategy.root_device, trainer.world_size, trainer.global_rank
+        if len(learned.rows.T) < n_parts:
+            raise ParameterError(
+                f"devices and num_nodes must be at most one process for each of the {len(learned.rows.T)} rows that "
+                f"are learned from, got {n_parts}. Use fewer."
+            )
         on_device = rows.to(device)
         n_validating = hold_out.held_out.sum(dim=1).to(device) * (shape.n_members // shape.n_groups)
         held_out = HeldOutPredictions(on_device, n_validating, hold_out.half.to(device))
         module = TrainingModule(model, settings.optimizer, held_out)
-        batches = ShuffledBatches(on_device, learned, settings.batch_size, settings.seed)
+        batches = ShuffledBatches(on_device, learned, settings.batch_size, settings.seed, n_parts, part)
         validation_batches = OrderedBatches(on_device, validating, _validation_batch_size(shape))
         try:
             with (
@@ -136,7 +143,7 @@ def train(
                 if checkpoint is not None:
                     callbacks.append(SaveState(checkpoint, fingerprint, batches))
                 if state is None or not restore_ended(state, module, callbacks):
-                    trainer = new_trainer(device, settings.max_epochs, callbacks)
+                    trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]
                     path = None if state is None or checkpoint is None else checkpoint.path
                     trainer.fit(module, batches, validation_batches, ckpt_path=path, weights_only=True)
                 best.restore(module)
@@ -177,7 +184,10 @@ def _constant_loss(shape: ModelShape, rows: TrainingRows) -> float:
 
 
 def new_trainer(
-    device: torch.device, max_epochs: int, callbacks: Sequence[lightning.Callback] = ()
+    device: torch.device,
+    max_epochs: int,
+    callbacks: Sequence[lightning.Callback] = (),
+    processes: Processes = Processes(),  # noqa: B008 it is frozen
 ) -> lightning.Trainer:
     """Return a Trainer that is silent, writes nothing, and scales large gradients down; on a GPU in bfloat16.
 
@@ -185,19 +195,42 @@ def new_trainer(
         device: Where to train.
         max_epochs: Passes over the rows at most.
         callbacks: Further callbacks.
+        processes: How many processes train together.
+
+    Raises:
+        ParameterError: There are not so many devices, or the strategy is unknown or not for them.
     """
-    return lightning.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        precision="bf16-mixed" if device.type == "cuda" else "32-true",
-        devices=1,
-        max_epochs=max_epochs,
-        min_epochs=0,
-        callbacks=[*callbacks, ClippedGradients(MAX_GRADIENT_NORM)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
+    try:
+        return lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            precision="bf16-mixed" if device.type == "cuda" else "32-true",
+            devices=processes.devices,
+            num_nodes=processes.num_nodes,
+            strategy=_strategy(processes),
+            max_epochs=max_epochs,
+            min_epochs=0,
+            callbacks=[*callbacks, ClippedGradients(MAX_GRADIENT_NORM)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            num_sanity_val_steps=0,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ParameterError(
+            "devices, num_nodes and strategy must be what Lightning finds on this machine, got "
+            f"{processes.devices}, {processes.num_nodes} and {processes.strategy!r}: {in_one_line(error)}"
+        ) from error
+
+
+def _strategy(processes: Processes) -> str:
+    """Return the name of a strategy; that of several processes allows for parameters that no batch uses.
+
+    Whether the vectors of missing cells and of rare levels are used depends on the cells of a batch.
+    """
+    several = processes.devices * processes.num_nodes > 1
+    return (
+        "ddp_find_unused_parameters_true" if several and processes.strategy in {"auto", "ddp"} else processes.strategy
     )
 
 

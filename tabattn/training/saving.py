@@ -63,8 +63,8 @@ class SaveState(lightning.Callback):
                 torch.cuda.set_rng_state_all(self._random["cuda"])
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Write it within an epoch."""
-        if batch_idx + 1 < trainer.num_training_batches:
+        """Write it within an epoch; of several processes, only after it."""
+        if batch_idx + 1 < trainer.num_training_batches and trainer.world_size == 1:
             self._save_if_due(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -78,7 +78,10 @@ class SaveState(lightning.Callback):
         self._save(trainer)
 
     def _save_if_due(self, trainer: lightning.Trainer) -> None:
-        if self._checkpoint.clock() - self._last >= max(SECONDS_BETWEEN, SECONDS_PER_SECOND * self._took):
+        is_due = self._checkpoint.clock() - self._last >= max(SECONDS_BETWEEN, SECONDS_PER_SECOND * self._took)
+        if trainer.world_size > 1:
+            is_due = trainer.strategy.broadcast(is_due)
+        if is_due:
             self._save(trainer)
 
     def _save(self, trainer: lightning.Trainer) -> None:
@@ -87,7 +90,8 @@ class SaveState(lightning.Callback):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(new)
-            os.replace(new, path)
+            if trainer.is_global_zero:
+                os.replace(new, path)
         except OSError as error:
             raise OutputError(
                 f"The state of the training must be written to {str(path.parent)!r}, got: {error.strerror or error}. "

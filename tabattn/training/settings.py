@@ -21,6 +21,21 @@ class OptimizerSettings:
 
 
 @dataclass(frozen=True)
+class Processes:
+    """Processes that train together, as Lightning's Trainer takes them.
+
+    Args:
+        devices: Number of processes on each machine.
+        num_nodes: Number of machines.
+        strategy: Name of Lightning's strategy.
+    """
+
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """How to train.
 
@@ -34,6 +49,7 @@ class TrainingSettings:
             torch's autocast deems it safe.
         min_patience: Epochs without a better validation loss before training stops, at least.
         average_decay: Fraction of the moving average of the weights that is kept at every step.
+        processes: How many processes train together.
     """
 
     optimizer: OptimizerSettings
@@ -44,3 +60,4 @@ class TrainingSettings:
     device: str
     min_patience: int = MIN_PATIENCE
     average_decay: float = AVERAGE_DECAY
+    processes: Processes = Processes()
