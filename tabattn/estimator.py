@@ -368,6 +368,8 @@ class TabAttnRegressor(RegressorMixin, _TabAttnEstimator):
             GPU each where there are GPUs. They are started by torchrun, SLURM or Lightning, see docs/cluster.md.
         num_nodes: Number of machines.
         strategy: Name of Lightning's strategy, such as "ddp"; "auto" chooses it.
+        logger: One of Lightning's loggers (`lightning.pytorch.loggers`, such as `TensorBoardLogger` or `MLFlowLogger`),
+            or a list of them, for the losses of each epoch; it is not saved with the model.
         random_state: Seed; the same seed gives the same result on the same machine.
         verbose: Whether to show what is done, and how long it will take.
 

@@ -44,6 +44,7 @@ class Parameters:
     devices: int = 1
     num_nodes: int = 1
     strategy: str = "auto"
+    logger: Any = None
     random_state: int | np.random.RandomState | None = None
     verbose: bool = False
 
@@ -92,6 +93,11 @@ def check_parameters(given: Mapping[str, Any]) -> None:
         raise ParameterError(f"random_state must be an integer, a RandomState or None, got {given['random_state']!r}.")
     if not isinstance(given["strategy"], str):
         raise ParameterError(f"strategy must be the name of one of Lightning's, got {given['strategy']!r}.")
+    loggers = given["logger"] if isinstance(given["logger"], list | tuple) else [given["logger"]]
+    if given["logger"] is not None and not all(callable(getattr(each, "log_metrics", None)) for each in loggers):
+        raise ParameterError(
+            f"logger must be one of Lightning's loggers, a list of them or None, got {given['logger']!r}."
+        )
     if given["device"] not in {"auto", "cpu", "cuda"}:
         raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda', got {given['device']!r}.")
     if given["device"] == "cuda" and not torch.cuda.is_available():

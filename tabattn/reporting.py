@@ -433,7 +433,7 @@ def _settings(estimator: TabAttnRegressor | TabAttnClassifier) -> Iterator[tuple
     yield "random_state", str(estimator.get_params(deep=False)["random_state"])
     for name, value in estimator.get_params(deep=False).items():
         is_default = value is None or (isinstance(default[name], type(value)) and value == default[name])
-        if name not in {"random_state", "verbose"} and not is_default:
+        if name not in {"random_state", "verbose", "logger"} and not is_default:
             yield name, _cell(value)
     yield "epochs", f"{estimator.best_epoch_} / {estimator.n_iter_}"
     yield "tabattn", __version__

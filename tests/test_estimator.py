@@ -790,3 +790,20 @@ def test_groups_are_routed_and_blocks_of_time_are_held_out(mixed: pd.DataFrame) 
     assert ordered.fitted_model_.history.best_loss > 1.5 * free.fitted_model_.history.best_loss
     with pytest.raises(ParameterError, match="row_groups must have a value for each of the 300 rows, got 3"):
         est.fit(X, y, row_groups=[1, 2, 3])
+
+
+def test_losses_of_each_epoch_go_to_a_logger_of_lightning(tmp_path: Path, mixed: pd.DataFrame) -> None:
+    from lightning.pytorch.loggers import CSVLogger
+
+    est = TabAttnRegressor(logger=CSVLogger(tmp_path, name="runs"), random_state=0, **FAST)
+    X, y = mixed[["heat", "line"]], mixed["y"]
+    clone(est).fit(X, y)
+    est.fit(X, y)
+    logged = pd.read_csv(tmp_path / "runs" / "version_1" / "metrics.csv")
+    assert logged["validation_loss"].notna().sum() == logged["training_loss"].notna().sum() == est.n_iter_
+    plain = TabAttnRegressor(random_state=0, **FAST).fit(X, y)
+    np.testing.assert_array_equal(plain.predict(X), est.predict(X))
+    est.save(tmp_path / "m.tabattn")
+    assert load(tmp_path / "m.tabattn").logger is None
+    with pytest.raises(ParameterError, match="logger must be one of Lightning's loggers"):
+        TabAttnRegressor(logger="tensorboard").fit(X, y)

@@ -288,4 +288,5 @@ def _training_settings(settings: Parameters, n_rows: int, seed: int) -> Training
         min_patience=settings.patience if mixes else MIN_PATIENCE,
         average_decay=MIXING_AVERAGE_DECAY if mixes else AVERAGE_DECAY,
         processes=Processes(int(settings.devices), int(settings.num_nodes), settings.strategy),
+        logger=settings.logger,
     )

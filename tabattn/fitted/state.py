@@ -178,14 +178,16 @@ def restored_model(sizes: Mapping[str, Any], weights: Mapping[str, Tensor]) -> T
 
 
 def parameters_as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a constructor as JSON can hold them: a source of random numbers is left out.
+    """Return the arguments of a constructor as JSON can hold them, without sources of random numbers and loggers.
 
     Args:
         parameters: Numbers, text, None, or sequences or mappings of them.
     """
     held: dict[str, Any] = {}
     for name, value in parameters.items():
-        if isinstance(value, Mapping):
+        if name == "logger":
+            held[name] = None
+        elif isinstance(value, Mapping):
             held[name] = {"pairs": [[_as_number(key), _as_number(each)] for key, each in value.items()]}
         elif not isinstance(value, str) and isinstance(value, Iterable):
             held[name] = [_as_number(each) for each in value]

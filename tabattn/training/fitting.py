@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import lightning
 import torch
@@ -120,7 +121,9 @@ def train(
         model = TabAttnModel(shape)
         if start is not None:
             model.load_state_dict(start.state_dict())
-        trainer = new_trainer(resolve_device(settings.device), settings.max_epochs, processes=settings.processes)
+        trainer = new_trainer(
+            resolve_device(settings.device), settings.max_epochs, processes=settings.processes, logger=settings.logger
+        )
         device, n_parts, part = trainer.strategy.root_device, trainer.world_size, trainer.global_rank
         if len(learned.rows.T) < n_parts:
             raise ParameterError(
@@ -188,6 +191,7 @@ def new_trainer(
     max_epochs: int,
     callbacks: Sequence[lightning.Callback] = (),
     processes: Processes = Processes(),  # noqa: B008 it is frozen
+    logger: Any = None,
 ) -> lightning.Trainer:
     """Return a Trainer that is silent, writes nothing, and scales large gradients down; on a GPU in bfloat16.
 
@@ -196,6 +200,7 @@ def new_trainer(
         max_epochs: Passes over the rows at most.
         callbacks: Further callbacks.
         processes: How many processes train together.
+        logger: Lightning's logger or loggers; None for none.
 
     Raises:
         ParameterError: There are not so many devices, or the strategy is unknown or not for them.
@@ -210,7 +215,8 @@ def new_trainer(
             max_epochs=max_epochs,
             min_epochs=0,
             callbacks=[*callbacks, ClippedGradients(MAX_GRADIENT_NORM)],
-            logger=False,
+            logger=False if logger is None else logger,
+            log_every_n_steps=1,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=False,

@@ -12,7 +12,7 @@ from tabattn.nn.model import ModelOutput, TabAttnModel
 from tabattn.training.data import TrainingRows
 from tabattn.training.settings import OptimizerSettings
 
-VALIDATION_LOSS, TRIMMED_LOSS = "validation_loss", "trimmed_validation_loss"
+TRAINING_LOSS, VALIDATION_LOSS, TRIMMED_LOSS = "training_loss", "validation_loss", "trimmed_validation_loss"
 HALF_LOSSES = ("validation_loss_of_first_half", "validation_loss_of_second_half")
 TRIMMED_FRACTION = 0.01
 TINY = torch.finfo(torch.float32).tiny
@@ -92,6 +92,8 @@ class TrainingModule(lightning.LightningModule):
         losses = self.model.loss.of_members(by_group, batch.target.flatten(0, 1)).mean(dim=1)
         weight = batch.weight.flatten()
         loss = (losses * weight).sum() / weight.sum().clamp_min(TINY)
+        if self._trainer is not None and self.trainer.loggers:
+            self.log(TRAINING_LOSS, loss, on_step=False, on_epoch=True)
         return {"loss": loss, **_attention_of(output)}
 
     def validation_step(self, batch: TrainingRows, batch_idx: int) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """How to train."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 EXPECTED_EPOCHS = 30
 RATE, AVERAGE_DECAY, MIN_PATIENCE = 2e-3, 0.98, 5
@@ -50,6 +51,7 @@ class TrainingSettings:
         min_patience: Epochs without a better validation loss before training stops, at least.
         average_decay: Fraction of the moving average of the weights that is kept at every step.
         processes: How many processes train together.
+        logger: Lightning's logger or loggers; None for none.
     """
 
     optimizer: OptimizerSettings
@@ -61,3 +63,4 @@ class TrainingSettings:
     min_patience: int = MIN_PATIENCE
     average_decay: float = AVERAGE_DECAY
     processes: Processes = Processes()
+    logger: Any = field(default=None, repr=False, compare=False)
