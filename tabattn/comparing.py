@@ -31,6 +31,7 @@ from tabattn.diagnostics.baselines import gradient_boosting
 from tabattn.errors import ParameterError, in_one_line, quoted
 from tabattn.importance.units import Units
 from tabattn.output.results import ResultFiles, result_writers
+from tabattn.output.terminal import print_methods, printed
 from tabattn.process_state import warnings_ignored
 from tabattn.ranking import Ranking, rank
 
@@ -293,7 +294,7 @@ PEERS: Mapping[str, Peer] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImportanceComparison(ResultFiles):
     """Importances of several methods side by side.
 
@@ -309,6 +310,10 @@ class ImportanceComparison(ResultFiles):
     ranks: pd.DataFrame
     agreement: pd.DataFrame
     seconds: "pd.Series[float]"
+
+    def __repr__(self) -> str:
+        """Return what the command line prints of it."""
+        return printed(lambda console: print_methods(console, self))
 
     @property
     def seconds_table(self) -> pd.DataFrame:

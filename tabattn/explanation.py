@@ -25,6 +25,7 @@ from tabattn.importance.units import Groups, Units, units_of
 from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.report.content import Report
 from tabattn.output.report.files import ReportedResults, check_language
+from tabattn.output.terminal import print_explanation, printed
 from tabattn.prediction import new_rows
 from tabattn.progress import Job
 from tabattn.reporting import N_SHOWN_ROWS, RowDetails, report_of_rows, row_details
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation(ReportedResults):
     """Predictions, scores and attention of a model for new rows.
 
@@ -72,6 +73,10 @@ class Explanation(ReportedResults):
     estimator: TabAttnRegressor | TabAttnClassifier
     details: RowDetails
     additive: pd.DataFrame | None = None
+
+    def __repr__(self) -> str:
+        """Return what the command line prints of it."""
+        return printed(lambda console: print_explanation(console, self))
 
     @property
     def diagnostics(self) -> pd.DataFrame:

@@ -55,6 +55,7 @@ from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.report.content import Report
 from tabattn.output.report.files import ReportedResults, check_language
 from tabattn.output.results import csv_writer
+from tabattn.output.terminal import print_ranking, printed
 from tabattn.parameters import check_parameters
 from tabattn.pooling import (
     SUBSET_COLUMNS,
@@ -89,7 +90,7 @@ PHASES_OF_A_PART, PHASES_OF_ALL = 4, 4
 """Training, shuffles, scores and boosting; tests, interactions, the sufficient set and effects."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ranking(ReportedResults):
     """Results of `rank`.
 
@@ -154,6 +155,10 @@ class Ranking(ReportedResults):
     member_agreement: float = float("nan")
     fold_agreement: float = float("nan")
     held_out_positions: Array = field(default_factory=lambda: np.arange(0))
+
+    def __repr__(self) -> str:
+        """Return what the command line prints of it."""
+        return printed(lambda console: print_ranking(console, self, str(self.problem.y.name)))
 
     @property
     def comparison(self) -> pd.DataFrame:

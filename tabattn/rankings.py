@@ -21,7 +21,7 @@ from tabattn.table.reading import read_any
 MAX_NAME = 60
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rankings(ReportFiles):
     """Results of `rank_targets`.
 
@@ -30,6 +30,10 @@ class Rankings(ReportFiles):
     """
 
     by_target: Mapping[str, Ranking]
+
+    def __repr__(self) -> str:
+        """Return what the command line prints of it."""
+        return "\n\n".join(map(repr, self.by_target.values()))
 
     @property
     def table(self) -> ImportanceTable:

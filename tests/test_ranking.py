@@ -13,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tabattn.analysis import fewer_rows, n_affordable
+from tabattn.comparing import compare_importances
 from tabattn.diagnostics.leaks import SplitRows
 from tabattn.errors import (
     DependentRowsWarning,
@@ -27,12 +28,13 @@ from tabattn.errors import (
     UntrustedRankingWarning,
 )
 from tabattn.estimator import TabAttnClassifier
+from tabattn.explanation import explain
 from tabattn.importance.effects import DIRECTIONS
 from tabattn.importance.permutation import N_LEADING
 from tabattn.importance.table import COLUMNS
 from tabattn.progress import Job
 from tabattn.ranking import Ranking, rank
-from tabattn.rankings import rank_targets
+from tabattn.rankings import Rankings, rank_targets
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import split_target
 from tabattn.table.schema import Kind
@@ -644,3 +646,16 @@ def test_several_targets_are_ranked_each_without_the_others(tmp_path: Path) -> N
     assert files(tmp_path) == {"importance_of_targets.csv", "manifest.json", *written}
     with pytest.raises(ParameterError, match="each once, got gloss, gloss"):
         rank_targets(table, ["gloss", "gloss"])
+
+
+def test_results_print_themselves_as_the_command_line_does(ranking: Ranking) -> None:
+    said = repr(ranking)
+    assert said == str(ranking)
+    assert said.startswith("Target 'cultivar': classification, 3 classes;")
+    assert str(ranking.table["feature"].iloc[0]) in said
+    assert "object at 0x" not in said
+    both = repr(Rankings({"cultivar": ranking, "again": ranking}))
+    assert both.count("Does the model predict?") == 2
+    assert repr(explain(ranking.estimator, ranking.problem.X)).startswith("178 rows read, 13 columns.")
+    importances = {"one": {"a": 1.0, "b": 0.0}, "other": {"a": 0.0, "b": 1.0}}
+    assert "Ranks by each method:" in repr(compare_importances(importances))

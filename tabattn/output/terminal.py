@@ -1,9 +1,10 @@
 """What the command line prints: tables and sentences of a ranking."""
 
+import io
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -31,18 +32,31 @@ LINE_WIDTH = 110
 class PlainConsole(Console):
     """A console that prints names as they are: no markup, no emoji, and nothing that steers the terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: IO[str] | None = None) -> None:
+        is_terminal = file is None and sys.stdout.isatty()
         super().__init__(
+            file=file,
             soft_wrap=True,
             highlight=False,
             markup=False,
             emoji=False,
-            width=None if sys.stdout.isatty() else LINE_WIDTH,
+            width=None if is_terminal else LINE_WIDTH,
         )
 
     @override
     def render_str(self, text: str, **how: Any) -> Text:
         return super().render_str(printable(text, keeps="\n"), **how)
+
+
+def printed(print_to: Callable[[Console], None]) -> str:
+    """Return what would be printed, without colours.
+
+    Args:
+        print_to: Prints to a console.
+    """
+    file = io.StringIO()
+    print_to(PlainConsole(file))
+    return file.getvalue().rstrip("\n")
 
 
 def print_ranking(console: Console, ranking: "Ranking", target: str, language: Language = "en") -> None:
