@@ -656,6 +656,6 @@ def test_results_print_themselves_as_the_command_line_does(ranking: Ranking) -> 
     assert "object at 0x" not in said
     both = repr(Rankings({"cultivar": ranking, "again": ranking}))
     assert both.count("Does the model predict?") == 2
-    assert repr(explain(ranking.estimator, ranking.problem.X)).startswith("178 rows read, 13 columns.")
+    assert repr(explain(ranking.estimator, ranking.problem.X)).startswith("178 rows read, 14 columns.")
     importances = {"one": {"a": 1.0, "b": 0.0}, "other": {"a": 0.0, "b": 1.0}}
     assert "Ranks by each method:" in repr(compare_importances(importances))
