@@ -27,7 +27,7 @@ if sys.platform != "win32":
     import fcntl
 
 STAGING, MANIFEST, N_BYTES = ".tabattn-", "manifest.json", 1 << 20
-RESUMABLE, MAX_NAME = ".resume-", 100
+RESUMABLE, STATE_PREFIX, MAX_NAME = ".resume-", "fit_", 100
 Writer = Callable[[Path], None]
 
 _found: ContextVar[Mapping[Path, str] | None] = ContextVar("_found", default=None)
@@ -95,8 +95,20 @@ def resumable(directory: Path, *, is_kept: bool = False) -> Iterator[Path]:
     beside = place.parent if os.access(place.parent, os.W_OK) else place
     folder = beside / f"{RESUMABLE}{place.name[:MAX_NAME]}"
     yield folder
-    if not is_kept:
-        shutil.rmtree(folder, ignore_errors=True)
+    if not is_kept and not folder.is_symlink():
+        _remove_states(folder)
+
+
+def _remove_states(folder: Path) -> None:
+    """Remove the states of fits and the folders that are empty then; files of others stay."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        with suppress(OSError):
+            if path.name.startswith(STATE_PREFIX) and path.is_file() and not path.is_symlink():
+                path.unlink()
+            elif path.is_dir() and not path.is_symlink():
+                path.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def write_atomic(path: Path, write: Writer) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tabattn.errors import OutputError
-from tabattn.files import check_writable, reserved, unfinished, write_all, write_atomic
+from tabattn.files import check_writable, reserved, resumable, unfinished, write_all, write_atomic
 
 HOLD = """
 import fcntl, os, sys
@@ -217,3 +217,31 @@ def test_a_manifest_names_nothing_outside_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "out" / "manifest.json").write_text(json.dumps({"files": {"../mine.txt": checksum}}))
     write_all(tmp_path / "out", {"a.txt": text("")})
     assert (tmp_path / "mine.txt").exists()
+
+
+def test_the_folder_of_a_job_that_may_be_resumed_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / ".resume-out"
+
+    def fail() -> None:
+        with resumable(tmp_path / "out") as given:
+            (given / "target_1").mkdir(parents=True)
+            (given / "target_1" / "fit_1.ckpt").write_text("state")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (folder / "target_1" / "fit_1.ckpt").exists(), "a job that failed may be resumed"
+    with resumable(tmp_path / "out"):
+        (folder / "mine.txt").write_text("not a state")
+    assert [path.name for path in folder.rglob("*")] == ["mine.txt"]
+    (folder / "mine.txt").unlink()
+    with resumable(tmp_path / "out"):
+        folder.mkdir(exist_ok=True)
+        (folder / "fit_1.ckpt.new").write_text("half a state")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "fit_1.ckpt").write_text("of another")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with resumable(tmp_path / "out"):
+        pass
+    assert (tmp_path / "elsewhere" / "fit_1.ckpt").exists()

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tabattn.errors import ParameterError
+from tabattn.files import STATE_PREFIX
 from tabattn.nn.model import ModelShape
 from tabattn.training.data import TrainingRows
 from tabattn.training.holdout import HoldOut
@@ -90,4 +91,4 @@ class Checkpoints:
     def next(self) -> Checkpoint:
         """Return where the next fit keeps its state."""
         self._n_fits += 1
-        return Checkpoint(self.directory / f"fit_{self._n_fits}.ckpt", self.is_resumed)
+        return Checkpoint(self.directory / f"{STATE_PREFIX}{self._n_fits}.ckpt", self.is_resumed)
