@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import faults, larger
+from experiments import columns, faults, larger
 from experiments.result_file import read_rows
 
 pytestmark = pytest.mark.slow
@@ -26,3 +26,10 @@ def test_killed_runs_leave_nothing_broken_and_go_on(tmp_path: Path) -> None:
     assert found["left"].isin(["absent", "whole"]).all()
     assert found["resumed"].tolist() == ["same"]
     assert found["state_removed"].all()
+
+
+def test_time_and_memory_by_columns(tmp_path: Path) -> None:
+    columns.main(["--columns", "5", "--out", str(tmp_path / "columns.csv")])
+    (found,) = read_rows(tmp_path / "columns.csv").to_dict("records")
+    assert found["drivers_first"] == 3
+    assert found["peak_gb"] > 0.1
