@@ -3,7 +3,7 @@
     python -m experiments.columns
 
 Each table has 500 rows of normal numbers, of which the first three columns drive the target, and is ranked by `tabattn
-rank` with 10 epochs at most, in a process of its own: seconds, the largest resident memory, and how
+rank` with 10 epochs at most, in a separate process: seconds, the largest resident memory, and how
 many of the first three columns are drivers. Kept in results/columns.csv.
 """
 

@@ -4,8 +4,8 @@
     python -m experiments.larger --gigabytes 20
 
 Writes a table of 20 columns, of which five drive the target, as Parquet files of a million rows, and runs
-`tabattn rank` on their directory with `--max-memory`, and `tabattn predict` of some of them, each in a process of its
-own: seconds, the largest resident memory of the process, rows in the sample, and how many of the first five columns are
+`tabattn rank` on their directory with `--max-memory`, and `tabattn predict` of some of them, each in a separate
+process: seconds, the largest resident memory of the process, rows in the sample, and how many of the first five columns are
 drivers. Kept in results/larger.csv; the table is removed.
 """
 

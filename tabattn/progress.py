@@ -163,7 +163,7 @@ class Job:
         self._show()
 
     def plan(self, n_phases: int) -> None:
-        """Tell that further phases will come.
+        """Announce further phases.
 
         Args:
             n_phases: Their number.

@@ -167,7 +167,7 @@ class FileSet:
     def read(self, max_memory: float | None, *, may_sample: bool) -> tuple[Any, list[str]]:
         """Return all rows, or a random sample of them that fits into memory.
 
-        A row is in the sample by a random number of its own, the same in every run: the sample is uniform, and which
+        Each row is drawn independently, with a fixed seed: the sample is uniform, the same in every run, and which
         rows it has does not depend on how files are cut into batches.
 
         Args:

@@ -58,7 +58,7 @@ class Checkpoint:
 
 
 def fingerprint_of(shape: ModelShape, rows: TrainingRows, hold_out: HoldOut, settings: TrainingSettings) -> str:
-    """Return what tells one training from another: a checksum of all that it depends on.
+    """Return what distinguishes one training from another: a checksum of all that it depends on.
 
     Args:
         shape: Sizes of the model.
