@@ -5,8 +5,8 @@
 
 Writes a table of 20 columns, of which five drive the target, as Parquet files of a million rows, and runs
 `tabattn rank` on their directory with `--max-memory`, and `tabattn predict` of some of them, each in a separate
-process: seconds, the largest resident memory of the process, rows in the sample, and how many of the first five columns are
-drivers. Kept in results/larger.csv; the table is removed.
+process: seconds, the largest resident memory of the process, rows in the sample, and how many of the first five
+columns are drivers. Kept in results/larger.csv; the table is removed.
 """
 
 import argparse

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,7 +123,7 @@ class Explanation(ReportedResults):
 
 @torch_defaults()
 def explain(
-    model: str | Path | TabAttnRegressor | TabAttnClassifier,
+    model: Any,
     data: Any,
     *,
     target: str | None = None,
@@ -140,7 +139,7 @@ def explain(
     """Explain the predictions of a fitted model for new rows.
 
     Args:
-        model: A fitted estimator, or the path of a saved one.
+        model: A fitted estimator, a ranking, or the path of a saved model.
         data: The table, or the path of its file, with the columns that the model was fitted on; others are left out.
         target: Name of the column with the true target, if it is known; None to score what moves the predictions.
         method: How attention becomes scores, see `TabAttnRegressor.importance_table`.

@@ -132,13 +132,14 @@ def write_atomic(path: Path, write: Writer) -> None:
         raise _refused(path.parent, error) from error
 
 
-def write_all(directory: Path, writers: Mapping[str, Writer]) -> None:
+def write_all(directory: Path, writers: Mapping[str, Writer], manifest: str = MANIFEST) -> None:
     """Write the files of a run, and manifest.json; remove those of the run before that this one does not have.
 
     Args:
         directory: Where the files are to be; made if it does not exist. Files that were not named by the manifest of
             an earlier run, or were changed since, stay.
         writers: For each path relative to the directory, what writes the file at the path it is given.
+        manifest: Name of the manifest.
 
     Raises:
         OutputError: A file can't be written, or another run has written to the directory, see `reserved`.
@@ -152,7 +153,7 @@ def write_all(directory: Path, writers: Mapping[str, Writer]) -> None:
             new.mkdir()
             _write(new, writers)
             content = {"tabattn": __version__, "files": {name: _checksum(new / name) for name in sorted(writers)}}
-            (new / MANIFEST).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            (new / manifest).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             with _turn(beside):
                 before = _found.get() or {}
                 expected = before.get(place)
@@ -161,8 +162,8 @@ def write_all(directory: Path, writers: Mapping[str, Writer]) -> None:
                         f"Another run has written to {str(directory)!r} in the meantime; nothing of this one was "
                         "written. Choose another --out, or run again."
                     )
-                if not _moved(new, place, staging):
-                    _replace(new, place, writers)
+                if not _moved(new, place, staging, manifest):
+                    _replace(new, place, writers, manifest)
             if expected is not None:
                 _found.set({**before, place: _state(place)})
     except OSError as error:
@@ -206,7 +207,7 @@ def _write(folder: Path, writers: Mapping[str, Writer]) -> None:
         path.chmod(mode)
 
 
-def _moved(new: Path, place: Path, staging: Path) -> bool:
+def _moved(new: Path, place: Path, staging: Path, name: str) -> bool:
     """Put a folder in its place in one step, and return whether that was possible."""
     is_used = Path.cwd() == place or place in Path.cwd().parents
     if staging.parent == place or is_used:
@@ -216,12 +217,12 @@ def _moved(new: Path, place: Path, staging: Path) -> bool:
             os.rename(new, place)
             return True
         return False
-    manifest = _manifest(place)
-    known = {place / MANIFEST, *(place / name for name in manifest or {})}
+    manifest = _manifest(place, name)
+    known = {place / name, *(place / each for each in manifest or {})}
     folders = {parent for path in known for parent in path.parents}
     if manifest is None or any(path.is_symlink() or path not in known | folders for path in place.rglob("*")):
         return False
-    if any(_checksum(place / name) != checksum for name, checksum in manifest.items()):
+    if any(_checksum(place / each) != checksum for each, checksum in manifest.items()):
         return False
     return _exchanged(new, place)
 
@@ -241,7 +242,7 @@ def _exchanged(first: Path, second: Path) -> bool:
         return False
 
 
-def _replace(new: Path, place: Path, writers: Mapping[str, Writer]) -> None:
+def _replace(new: Path, place: Path, writers: Mapping[str, Writer], manifest: str) -> None:
     """Put the files of a folder in their places one after another, without a manifest meanwhile."""
     place.mkdir(exist_ok=True)
     for name in writers:
@@ -251,23 +252,23 @@ def _replace(new: Path, place: Path, writers: Mapping[str, Writer]) -> None:
             raise OSError(errno.ELOOP, f"{final.parent.name!r} is a symbolic link; remove it or choose another output")
         if final.is_dir():
             raise IsADirectoryError(errno.EISDIR, f"{final.name!r} is a directory")
-    old = _manifest(place) or {}
+    old = _manifest(place, manifest) or {}
     gone = [name for name in old if name not in writers and _checksum(place / name) == old[name]]
-    (place / MANIFEST).unlink(missing_ok=True)
+    (place / manifest).unlink(missing_ok=True)
     for name in gone:
         (place / name).unlink(missing_ok=True)
-    for name in (*writers, MANIFEST):
+    for name in (*writers, manifest):
         os.replace(new / name, place / name)
 
 
-def _manifest(directory: Path) -> dict[str, str] | None:
+def _manifest(directory: Path, name: str = MANIFEST) -> dict[str, str] | None:
     """Return the checksums of the files of a run by their names; None if they can't be read."""
     try:
-        files: Any = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["files"]
-        names = {str(name): str(checksum) for name, checksum in files.items()}
+        files: Any = json.loads((directory / name).read_text(encoding="utf-8"))["files"]
+        names = {str(each): str(checksum) for each, checksum in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    is_below = all(not Path(name).is_absolute() and ".." not in Path(name).parts for name in names)
+    is_below = all(not Path(each).is_absolute() and ".." not in Path(each).parts for each in names)
     return names if is_below else None
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from tabattn.arrays import Array
 from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
-from tabattn.errors import TableError, TargetError, quoted, warn_all
+from tabattn.errors import ParameterError, TableError, TargetError, quoted, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all
 from tabattn.fitted.model import FittedModel, decide
@@ -19,7 +19,7 @@ from tabattn.loading import load
 from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.results import with_plain_cells
 from tabattn.table.cells import AnySeries, level_name
-from tabattn.table.file_sets import FileSet
+from tabattn.table.file_sets import SUFFIXES, FileSet, is_file_set
 from tabattn.table.problem import known_cells, parse_target_numbers
 from tabattn.table.reading import read_any, refuse_duplicate_names, table_of_batch
 
@@ -67,13 +67,11 @@ class NewRows:
         return pd.concat([pd.DataFrame({"row": np.arange(1, len(output) + 1)}), *keys, *parts], axis=1)
 
 
-def new_rows(
-    model: str | Path | TabAttnRegressor | TabAttnClassifier, data: Any, target: str | None = None, **reading: Any
-) -> NewRows:
+def new_rows(model: Any, data: Any, target: str | None = None, **reading: Any) -> NewRows:
     """Read a table for a model.
 
     Args:
-        model: A fitted estimator, or the path of a saved one.
+        model: A fitted estimator, a ranking, or the path of a saved model.
         data: The table, or the path of its file, with the columns that the model was fitted on.
         target: Name of the column with the true target; None if it is not known.
         reading: Further arguments of `tabattn.table.reading.read_table`, for a file.
@@ -81,8 +79,26 @@ def new_rows(
     Raises:
         TabAttnError: The model or the table is at fault.
     """
-    estimator = load(model) if isinstance(model, str | Path) else model
+    estimator = _estimator_of(model)
     return _rows_of(estimator, read_any(data, **reading), target)
+
+
+def _estimator_of(model: Any) -> TabAttnRegressor | TabAttnClassifier:
+    """Return a fitted estimator: that of a file, or of a ranking, or the one that is given.
+
+    Raises:
+        ParameterError: It is none of them, or not fitted.
+    """
+    if isinstance(model, str | Path):
+        return load(model)
+    estimator: TabAttnRegressor | TabAttnClassifier = getattr(model, "estimator", model)
+    is_ours = isinstance(estimator, TabAttnRegressor | TabAttnClassifier)
+    if not is_ours or not hasattr(estimator, "fitted_model_"):
+        raise ParameterError(
+            "model must be a fitted estimator, a ranking, or the path of a saved model, got "
+            f"{type(model).__name__}{' that is not fitted' * is_ours}."
+        )
+    return estimator
 
 
 def _rows_of(
@@ -106,7 +122,7 @@ def _rows_of(
 
 @torch_defaults()
 def predict(
-    model: str | Path | TabAttnRegressor | TabAttnClassifier,
+    model: Any,
     data: Any,
     *,
     sheet: str | int | None = None,
@@ -117,7 +133,7 @@ def predict(
     """Predict new rows with a fitted model.
 
     Args:
-        model: A fitted estimator, or the path of a saved one.
+        model: A fitted estimator, a ranking, or the path of a saved model.
         data: The table, or the path of its file, with the columns that the model was fitted on.
         sheet: Name or number of the sheet of a workbook; None for the first that holds a table. This and the next three
             are for files, see `tabattn.table.reading.read_table`.
@@ -147,13 +163,11 @@ def predict(
 
 
 @torch_defaults()
-def predict_files(
-    model: str | Path | TabAttnRegressor | TabAttnClassifier, data: str | Path, directory: str | Path
-) -> int:
+def predict_files(model: Any, data: str | Path, directory: str | Path) -> int:
     """Predict a table of any size, of Parquet or Arrow files, batch by batch, to a directory.
 
     Args:
-        model: A fitted estimator, or the path of a saved one.
+        model: A fitted estimator, a ranking, or the path of a saved model.
         data: A file, a directory, a pattern or an address, see `tabattn.table.reading.read_table`.
         directory: Where to: a Parquet file for each file of the table, in their order, with what `predict` returns;
             made if it does not exist. Either all files are written or none.
@@ -166,7 +180,12 @@ def predict_files(
     """
     from pyarrow import parquet
 
-    estimator = load(model) if isinstance(model, str | Path) else model
+    estimator = _estimator_of(model)
+    if not is_file_set(data) and Path(data).suffix.lower() not in SUFFIXES:
+        raise ParameterError(
+            f"--out must end in .csv or .parquet for one file that is not Parquet or Arrow, got the directory "
+            f"{str(directory)!r}. Name a file."
+        )
     fitted = estimator.fitted_model_.on(estimator.device)
     found = FileSet.opened(data)
     n_before = np.cumsum([0, *found.counts])
@@ -181,7 +200,8 @@ def predict_files(
                 writer.write_table(rows.cast(schema))
 
     names = [f"{number:05d}.parquet" for number in range(found.n_files)]
-    write_all(Path(directory), {name: functools.partial(write, number=i) for i, name in enumerate(names)})
+    writers = {name: functools.partial(write, number=i) for i, name in enumerate(names)}
+    write_all(Path(directory), writers, "_manifest.json")  # readers of Parquet files leave names with _ out
     return found.n_rows
 
 

@@ -34,7 +34,7 @@ from tabattn.output.report.content import (
     State,
 )
 from tabattn.output.report.html import number
-from tabattn.output.translations import held_out_in_words, translate, translated_message
+from tabattn.output.translations import held_out_in_words, translate, translated_message, word
 from tabattn.version import __version__
 
 if TYPE_CHECKING:
@@ -73,10 +73,13 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
         findings=tuple(_reported_finding(each, language) for each in _ordered(ranking.findings)),
         columns=columns,
         models=tuple(
-            Model(str(row[0]), tuple((str(name), float(row[place])) for place, name in enumerate(outputs, start=1)))
+            Model(
+                word(language, str(row[0])),
+                tuple((str(name), float(row[place])) for place, name in enumerate(outputs, start=1)),
+            )
             for row in _rows(ranking.models)
         ),
-        agreement=tuple((name, _as_float(value)) for name, value in ranking.agreement.items()),
+        agreement=tuple((word(language, name), _as_float(value)) for name, value in ranking.agreement.items()),
         attention=details.attention,
         rows=details.rows,
         interactions=tuple(
@@ -128,7 +131,7 @@ def report_of_rows(explanation: "Explanation", *, language: Language = "en", com
         findings=tuple(_reported_finding(each, language) for each in _ordered(explanation.findings)),
         columns=columns,
         models=tuple(
-            Model(str(name), tuple((str(score), float(scores.loc[name, score])) for score in shown))
+            Model(word(language, str(name)), tuple((str(score), float(scores.loc[name, score])) for score in shown))
             for name in scores.index
         ),
         attention=explanation.details.attention,
@@ -167,6 +170,9 @@ def _answer(ranking: "Ranking", columns: Sequence[ReportedColumn], language: Lan
     if any(each.code == "no_better_than_constant" for each in ranking.findings):
         yield translate(language, "Do not trust this ranking: the model predicts no better than a constant.")
         return
+    for leak in (each for each in ranking.findings if each.code == "leak"):
+        said = "{names} gives the target away: look at importance_without_leaks.csv, or leave it out."
+        yield translate(language, said, names=_first_names(leak.columns, N_NAMED, language))
     selected = [each for each in columns if each.selected]
     first = selected or list(columns[:N_NAMED])
     names = _first_names([_with_direction(each, language) for each in first], N_NAMED, language)
@@ -220,7 +226,9 @@ def _facts(ranking: "Ranking", language: Language) -> Iterator[Fact]:
     spearman, error = ranking.agreement["spearman"], ranking.permutation.rank_error
     agreed: State = "good" if spearman >= GOOD_AGREEMENT else "warning" if spearman >= POOR_AGREEMENT else "serious"
     ceiling = agreement_ceiling(ranking.permutation.repeats)
-    said = "Spearman; at most {ceiling} with these shuffles, which leave the ranks ± {error}"
+    said = "Spearman; with so few shuffles (ranks ± {error}) no ranking could reach more than about {ceiling}"
+    if spearman >= ceiling:
+        said = "Spearman; as high as the shuffles allow (ranks ± {error})"
     note = translate(language, said, ceiling=f"{ceiling:.2f}", error=f"{error:.1f}")
     yield Fact(
         translate(language, "Agreement with permutation importance"),

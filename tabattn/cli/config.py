@@ -40,12 +40,14 @@ def read_config(context: typer.Context, path: Path | None) -> None:
         parameter = parameters.get(name.replace("-", "_"))
         if parameter is None or parameter.is_eager:
             known = [key.replace("_", "-") for key, each in parameters.items() if not each.is_eager]
+            known += sorted(siblings) if isinstance(value, Mapping) else []
             fail(
-                f"--config must have options of `{context.info_name}`, got {name!r}. {nearest(name, known, 'options')}"
+                f"--config must have options of `{context.info_name}`, got {name!r} in {str(path)!r}. "
+                f"{nearest(name, known, 'options')}"
             )
         many = bool(getattr(parameter, "multiple", False))
         if not many and isinstance(value, list | Mapping):
-            fail(f"--config must have one value of {name!r}, got {value!r}.")
+            fail(f"--config must have one value of {name!r}, got {value!r} in {str(path)!r}.")
         defaults[str(parameter.name)] = list(_texts(value)) if many else value
     context.default_map = defaults
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from tabattn.errors import MissingGlyphWarning, printable, warn_all
@@ -194,6 +195,8 @@ def plot_agreement(table: ImportanceTable, ax: Axes | None = None) -> Axes:
                 _label(shown.loc[row, "feature"]), (x, y), textcoords="offset points",
                 xytext=(-7 if is_right else 7, 0), ha="right" if is_right else "left", va="center",
             )  # fmt: skip
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("rank by attention")
         ax.set_ylabel("rank by permutation importance")
         ax.set_title("Do both rankings agree? (on the line: yes)")
@@ -223,7 +226,7 @@ def plot_effect(effect: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ax.plot(at[~is_missing], line["prediction"], color=BAR_COLORS[0], label=PREDICTION_LABEL)
         else:
             at, points = pd.Series(range(len(effect)), index=effect.index, dtype=float), effect
-            ax.set_xticks(at, [_label(value) for value in effect["value"]], rotation=40, ha="right")
+            ax.set_xticks(at, [_label(value) or "missing" for value in effect["value"]], rotation=40, ha="right")
         if len(points):
             spread = [points["prediction"] - points["low"], points["high"] - points["prediction"]]
             ax.errorbar(
@@ -323,9 +326,11 @@ def plot_history(history: pd.DataFrame, ax: Axes | None = None, best_epoch: int 
             ax.plot(train.index, train[name], color=color, linestyle="--", linewidth=1.0)
         if best_epoch is not None:
             ax.axvline(best_epoch, color="#888888", linewidth=1.0, linestyle=":")
+            is_late = best_epoch > evaluated.index.to_numpy().mean()
             ax.annotate(
-                " weights kept", (best_epoch, 1.0), xycoords=("data", "axes fraction"), va="top", color="#666666"
-            )
+                "weights kept", (best_epoch, 0.98), xycoords=("data", "axes fraction"), va="top", color="#666666",
+                textcoords="offset points", xytext=(-4 if is_late else 4, 0), ha="right" if is_late else "left",
+            )  # fmt: skip
         ax.set_xlabel(str(history.index.names[-1] or "epoch"))
         ax.set_ylabel("mean attention")
         ax.set_ylim(bottom=0)
@@ -360,7 +365,7 @@ def plot_drift(drift: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.set_xlabel("mean attention (* drifted: adjusted p of at most .05)")
         hidden = len(drift) - len(shown)
         ax.set_title("Attention now and in training" + (f" (first {len(shown)} of {len(drift)})" if hidden else ""))
-        ax.legend(loc="lower right")
+        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return ax
 
 

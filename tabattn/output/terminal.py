@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tabattn.ranking import Ranking
 
 N_SHOWN, N_FIRST, MAX_NAMED, N_COMPARED = 10, 3, 12, 15
-LEAST_Q = 0.001
+LEAST_Q, NEGLIGIBLE = 0.001, 5e-5
 LINE_WIDTH = 110
 
 
@@ -198,7 +198,10 @@ def _name(name: object) -> str:
 def _number(value: float) -> str:
     if isinstance(value, int):
         return str(value)
-    return "" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"
+    if math.isnan(value):
+        return ""
+    value = 0.0 if abs(value) < NEGLIGIBLE else value
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"
 
 
 def print_importance(console: Console, importance: "ImportanceTable", language: Language = "en") -> None:
@@ -246,7 +249,7 @@ def _direction(row: Any, language: Language) -> str:
     if not isinstance(row.direction, str):
         return ""
     way = translate(language, row.direction)
-    if row.direction == "none":
+    if row.direction not in {"up", "down", "levels"}:  # the ends say nothing of a peak, which lies between them
         return way
     class_ = f" {_name(row.effect_on)}" if isinstance(row.effect_on, str) else ""
     return f"{way} {row.effect:+.2g}{class_}"
@@ -254,7 +257,7 @@ def _direction(row: Any, language: Language) -> str:
 
 def _selected(row: Any, language: Language) -> str:
     """Say whether a column is selected, and at which rate of false discoveries it is at least."""
-    q_value = f"= {row.q_value:.1g}" if row.q_value >= LEAST_Q else f"< {LEAST_Q}"
+    q_value = f"= {row.q_value:.2g}" if row.q_value >= LEAST_Q else f"< {LEAST_Q}"
     return f"{translate(language, 'yes' if row.selected else 'no')} (q {q_value})"
 
 

@@ -34,9 +34,16 @@ KOREAN: Mapping[str, str] = {
     "{n} rows": "{n}개 행",
     "{n_train} rows fitted": "학습에 쓴 행 {n_train}개",
     "Agreement with permutation importance": "순열 중요도와의 일치도",
-    "Spearman; at most {ceiling} with these shuffles, which leave the ranks ± {error}": (
-        "스피어만 상관; 섞기 오차(순위 ± {error}) 때문에 최대 {ceiling}"
+    "Spearman; with so few shuffles (ranks ± {error}) no ranking could reach more than about {ceiling}": (
+        "스피어만 상관; 섞는 횟수가 적어(순위 ± {error}) 어떤 순위라도 약 {ceiling}까지만 가능"
     ),
+    "Spearman; as high as the shuffles allow (ranks ± {error})": "스피어만 상관; 섞기 오차(순위 ± {error})에서 가능한 최대",
+    "{names} gives the target away: look at importance_without_leaks.csv, or leave it out.": (
+        "{names}은(는) 목표값을 그대로 드러냅니다. importance_without_leaks.csv를 보거나 이 변수를 빼십시오."
+    ),
+    "dummy": "상수", "hist_gradient_boosting": "그래디언트 부스팅", "spearman": "스피어만", "kendall": "켄달",
+    "weighted_kendall": "가중 켄달", "top_k_overlap": "상위 변수 일치율", "ndcg": "NDCG", "p_value": "p값",
+    "act together": "함께 작용",
     "Agreement of the folds with each other": "폴드끼리의 일치도",
     "Which columns do columns look at?": "변수는 어떤 변수에 주목하는가?",
     "Rows attend to columns; averaged over members, layers, heads and held-out rows.": (

@@ -17,6 +17,7 @@ from tabattn.errors import (
     ReadingNote,
     TabAttnWarning,
     UnreadNumbersWarning,
+    nearest,
     warn_all,
 )
 from tabattn.table.cells import (
@@ -166,7 +167,9 @@ def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> dict[str, Kind]:
     checked: dict[str, Kind] = {}
     for name, kind in kinds.items():
         if str(name) not in names:
-            raise ParameterError(f"kinds must name columns of the table, got {str(name)!r}. Check the name.")
+            raise ParameterError(
+                f"kinds must name columns of the table, got {str(name)!r}. {nearest(str(name), names)}"
+            )
         try:
             checked[str(name)] = Kind(str(kind))
         except ValueError as error:

@@ -124,7 +124,7 @@ def split_target(
     ):
         for name in names:
             if name not in table.columns or name == target:
-                why = "it is the target" if name == target else nearest(name, table.columns)
+                why = "It is the target." if name == target else nearest(name, table.columns)
                 raise ParameterError(f"{what}, got {name!r}. {why}")
     rules = rules or CellRules()
     weights = None

@@ -215,7 +215,7 @@ def test_effects_of_numbers_levels_and_missing_cells() -> None:
     assert numeric.get_xticklabels()[-1].get_text() == "missing"
     np.testing.assert_allclose(np.asarray(numeric.lines[0].get_xdata(), dtype=float), [1, 2.5, 1000])
     levels = plot_effect(effect_of(["A", "B", ""], "bad"))
-    assert [label.get_text() for label in levels.get_xticklabels()] == ["A", "B", ""]
+    assert [label.get_text() for label in levels.get_xticklabels()] == ["A", "B", "missing"]
     assert levels.get_ylabel() == "probability of bad"
     figure = plot_effects([effect_of(["1", "2"])] * 4).figure
     assert [ax.axison for ax in figure.axes] == [True] * 4 + [False] * 2

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabattn import predict, rank
-from tabattn.errors import ReadingNote, TableError
+from tabattn import TabAttnRegressor, predict, rank
+from tabattn.errors import ParameterError, ReadingNote, TableError
 from tabattn.table.file_sets import FileSet, is_file_set, location_of
 from tabattn.table.reading import read_table
 from tests.conftest import FAST, files, run
@@ -176,9 +176,16 @@ def test_rank_and_predict_read_them_too(tmp_path: Path) -> None:
     done = run("predict", model, str(folder), "--out", str(out))
     assert (done.code, done.out) == (0, f"300 rows predicted: {out}/\n")
     names = ["00000.parquet", "00001.parquet", "00002.parquet", "00003.parquet"]
-    assert sorted(files(out)) == [*names, "manifest.json"]
+    assert sorted(files(out)) == [*names, "_manifest.json"]
+    assert len(pd.read_parquet(out)) == 300
     predicted = pd.concat([pd.read_parquet(out / name) for name in names], ignore_index=True)
     pd.testing.assert_frame_equal(predicted, predict(one.estimator, table), rtol=1e-5)
+    pd.testing.assert_frame_equal(predict(one, table), predict(one.estimator, table))
+    with pytest.raises(ParameterError, match="model must be a fitted estimator, a ranking, or the path"):
+        predict(TabAttnRegressor(), table)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    csv = run("predict", model, str(tmp_path / "t.csv"), "--out", str(tmp_path / "none"))
+    assert (csv.code, "--out must end in .csv or .parquet" in csv.err) == (2, True)
     truncated(folder / "part-003.parquet")
     refused = run("predict", model, str(folder), "--out", str(tmp_path / "none"))
     assert refused.code == 2

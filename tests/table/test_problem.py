@@ -79,7 +79,7 @@ def test_dropped_columns_are_gone_and_the_table_is_left_alone() -> None:
         (table_with(range(N))[["두께"]], {}, TableError, "at least one feature column"),
         (table_with(range(N)), {"drop": ["x"]}, TableError, "at least one feature column"),
         (table_with(range(N)), {"drop": ["zz"]}, ParameterError, "column to drop must be a feature.*'zz'"),
-        (table_with(range(N)), {"drop": ["두께"]}, ParameterError, "it is the target"),
+        (table_with(range(N)), {"drop": ["두께"]}, ParameterError, "It is the target"),
         (table_with(range(N)).set_axis(["a", "a"], axis=1), {}, TableError, "unique, got 'a' more than once"),
     ],
 )

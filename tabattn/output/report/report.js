@@ -357,7 +357,7 @@
 
   const table = (heads, cells) => make("table", { class: "plain" }, make("thead", {}, make("tr", {}, heads.map((name) => make("th", { scope: "col" }, translate(name))))),
     make("tbody", {}, cells.map((row) => make("tr", {}, row.map((cell) => make("td", typeof cell === "string" ? { dir: "auto" } : {}, cell))))));
-  if (report.interactions.length) section(translate("Which act together?"), (inside) => inside.append(table(["first", "second", "interaction", "p-value", "adds to the others"],
+  if (report.interactions.length) section(translate("Which act together?"), (inside) => inside.append(table(["first", "second", "interaction", "p-value", "act together"],
     report.interactions.map((pair) => [link(pair.first), link(pair.second), shown(pair.interaction), shown(pair.p_value), translate(pair.selected ? "yes" : "no")]))));
   if (report.elimination.length > 1) section(translate("Which suffice?"), (inside) => inside.append(table(["removed", "columns left", "loss", "kept"],
     report.elimination.map((step) => [step.removed ? link(step.removed) : "", String(step.n_left), shown(step.loss), step.kept === null ? "" : `${Math.round(step.kept * 100)} %`]))));
