@@ -331,6 +331,7 @@ def plot_history(history: pd.DataFrame, ax: Axes | None = None, best_epoch: int 
                 "weights kept", (best_epoch, 0.98), xycoords=("data", "axes fraction"), va="top", color="#666666",
                 textcoords="offset points", xytext=(-4 if is_late else 4, 0), ha="right" if is_late else "left",
             )  # fmt: skip
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel(str(history.index.names[-1] or "epoch"))
         ax.set_ylabel("mean attention")
         ax.set_ylim(bottom=0)
