@@ -1,9 +1,11 @@
 """A ranking, or predictions for new rows, in; the content of a report out."""
 
+import datetime as dt
 import math
 import platform
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +37,7 @@ from tabattn.output.report.content import (
 )
 from tabattn.output.report.html import number
 from tabattn.output.translations import held_out_in_words, translate, translated_message, word
+from tabattn.table.distributions import Distribution
 from tabattn.version import __version__
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from tabattn.ranking import Ranking
 
 N_SHOWN_ROWS, N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 60, 3, 40, 200, 40, 60
+MIDNIGHT = re.compile(r"^(\d+-\d\d-\d\d)[ T]00:00(:00(\.0+)?)?$")
 MAX_ATTENTION_NUMBERS, MAX_BETWEEN = 40_000_000, 60
 GOOD_AGREEMENT, POOR_AGREEMENT, NEGLIGIBLE = 0.7, 0.4, 5e-4
 PACKAGES = ("torch", "pandas", "scikit-learn", "lightning", "numpy")
@@ -189,7 +193,11 @@ def _answer(ranking: "Ranking", columns: Sequence[ReportedColumn], language: Lan
     needed = sufficient_features(steps)
     if 0 < len(needed) < len(steps) - 1:
         shown = _first_names(needed[::-1], 2 * N_NAMED, language)
-        yield translate(language, "{n} columns suffice to predict as well as all: {names}.", n=len(needed), names=shown)
+        if len(needed) == 1:
+            yield translate(language, "One column suffices to predict as well as all: {names}.", names=shown)
+        else:
+            said = "{n} columns suffice to predict as well as all: {names}."
+            yield translate(language, said, n=len(needed), names=shown)
     for row in _rows(ranking.interactions[ranking.interactions["selected"].astype(bool)].head(1)):
         yield translate(language, "{first} and {second} act together.", first=row.feature_1, second=row.feature_2)
     twin = next((each for each in columns if each.same_as), None)
@@ -301,7 +309,7 @@ def _columns(ranking: "Ranking") -> tuple[ReportedColumn, ...]:
             same_as=twins.get(row.feature, ()),
             acts_with=tuple(interacting.get(row.feature, ())),
             curve=_curve(curves.get(row.feature), _text(row.effect_on), is_ordered=row.feature in ordered),
-            counts=counts.get(row.feature),
+            counts=_with_days(counts.get(row.feature)),
             by_part=tuple(parts.get(row.feature, ())),
         )
         for row in _rows(ranking.table)
@@ -341,7 +349,7 @@ def _curve(effect: pd.DataFrame | None, output: str, *, is_ordered: bool) -> Cur
     shown = shown if len(shown) else effect[effect["output"].astype(str) == str(effect["output"].iloc[0])]
     numbers = {name: tuple(map(float, shown[name])) for name in ("prediction", "low", "high", "target_mean")}
     return Curve(
-        values=tuple(_text(value) for value in shown["value"]),
+        values=without_midnight([_text(value) for value in shown["value"]]),
         prediction=numbers["prediction"],
         low=numbers["low"],
         high=numbers["high"],
@@ -349,6 +357,10 @@ def _curve(effect: pd.DataFrame | None, output: str, *, is_ordered: bool) -> Cur
         n_rows=tuple(map(int, shown["n_rows"])),
         is_ordered=is_ordered,
     )
+
+
+def _with_days(counts: Distribution | None) -> Distribution | None:
+    return None if counts is None else replace(counts, labels=without_midnight(counts.labels))
 
 
 def _twins(ranking: "Ranking") -> dict[str, tuple[str, ...]]:
@@ -466,8 +478,24 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "" if pd.isna(value) else str(value)
 
 
+def without_midnight(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return days without their hour, where all of some moments are midnights.
+
+    Args:
+        texts: Moments, or other texts, which stay as they are; empty ones are missing.
+
+    Example:
+        >>> without_midnight(["2024-01-18 00:00", ""]), without_midnight(["2024-01-18 00:00", "2024-01-18 06:00"])
+        (('2024-01-18', ''), ('2024-01-18 00:00', '2024-01-18 06:00'))
+    """
+    are_days = all(MIDNIGHT.search(text) for text in texts if text)
+    return tuple(MIDNIGHT.sub(r"\1", text) if are_days else text for text in texts)
+
+
 def _cell(value: Any) -> str:
     """Return a short form of a value."""
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        value = value.date()
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else f"{value:.5g}"
     shown = "" if value is None or value is pd.NA or value is pd.NaT else str(value)

@@ -144,7 +144,7 @@ def report_command(
 
     run_job(job, quiet=quiet)
     if not quiet:
-        typer.echo(printable(str(out)))
+        typer.echo(translate(lang, "Page: {file}", file=printable(str(out))))
     if opens:
         open_page(out)
 

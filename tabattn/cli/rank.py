@@ -53,15 +53,21 @@ def rank_command(
     table: Annotated[
         Path,
         typer.Argument(
-            help="A file with a line of column names: .csv, .tsv, .txt, .xlsx, .xls, .xlsb, .ods, .parquet, .feather."
+            help="A file with a line of column names: .csv, .tsv, .txt, .xlsx, .xls, .xlsb, .ods, .parquet, .feather; "
+            "or a directory or pattern of Parquet files."
         ),
     ],
     target: Annotated[
         list[str],
-        typer.Option(help="Name of the target column Y; repeat it to rank for several, none of which is an X then."),
+        typer.Option(
+            metavar="COLUMN",
+            help="Name of the target column Y; repeat it to rank for several, none of which is an X then.",
+        ),
     ],
     out: Out,
-    method: Annotated[Method, typer.Option(help="How attention becomes importance.")] = DEFAULT_METHOD,
+    method: Annotated[
+        Method, typer.Option(help="How attention becomes importance; the default suits nearly all tables.")
+    ] = DEFAULT_METHOD,
     encoder: Annotated[
         EncoderKind,
         typer.Option(
@@ -275,8 +281,8 @@ def rank_command(
 ) -> None:
     """Rank the columns of TABLE by how much they drive the target, next to their permutation importance.
 
-    Writes report.html, importance.csv, comparison.csv, diagnostics.csv, training_attention.csv, model.tabattn and
-    plots/ to the output directory; for several targets, to a folder each, and importance_of_targets.csv.
+    Writes report.html (open it first), tables as .csv, of which importance.csv is the ranking, plots/ and model.tabattn
+    to the output directory; for several targets, to a folder each, and importance_of_targets.csv.
     """
     is_first = is_first_process(devices, num_nodes)
 

@@ -21,6 +21,7 @@ KOREAN: Mapping[str, str] = {
         "이 순위를 믿지 마십시오. 모델의 예측이 상수보다 낫지 않습니다."
     ),
     "{n} columns suffice to predict as well as all: {names}.": "다음 {n}개 변수만으로 전체만큼 예측합니다: {names}.",
+    "One column suffices to predict as well as all: {names}.": "다음 변수 하나만으로 전체만큼 예측합니다: {names}.",
     "{names} and {n} more": "{names} 외 {n}개",
     "{first} and {second} act together.": "{first}와(과) {second}은(는) 함께 작용합니다.",
     "{feature} and {others} carry the same information.": "{feature}와(과) {others}은(는) 같은 정보를 담고 있습니다.",
@@ -163,6 +164,7 @@ KOREAN: Mapping[str, str] = {
     ),
     "training": "학습", "inference": "현재", "adjusted p": "보정 p값", "held out in training": "학습 때 검증 행",
     "these": "이 행들", "n_rows": "행 수", "Files: {files}": "결과 파일: {files}",
+    "Page: {file}": "보고서: {file}",
     # findings
     "rows_in_blocks": "행이 묶음(로트, 장비 등)으로 연결되어 있습니다", "rows_in_time": "행이 시간 순서로 서로 닮았습니다",
     "leak": "목표값을 그대로 드러내는 변수가 있습니다", "second_measurement": "목표값의 재측정으로 보이는 변수가 있습니다",

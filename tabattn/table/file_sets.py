@@ -160,7 +160,7 @@ class FileSet:
                     yield batch
         except (OSError, ValueError, TypeError, NotImplementedError) as error:
             raise TableError(
-                f"The file {fragment.path!r} must be readable, got one that is damaged or has gone: {_said(error)}. "
+                f"The file {fragment.path!r} must be readable, got one that is damaged or has gone. "
                 "Write it again, or take it away."
             ) from error
 
@@ -250,8 +250,7 @@ def _checked_rows(fragment: Any, schema: Any) -> int:
         own, n_rows = fragment.physical_schema, int(fragment.count_rows())
     except (OSError, ValueError, TypeError, NotImplementedError) as error:
         raise TableError(
-            f"The file {fragment.path!r} must be readable, got one that is damaged: {_said(error)}. "
-            "Write it again, or take it away."
+            f"The file {fragment.path!r} must be readable, got one that is damaged. Write it again, or take it away."
         ) from error
     partitions = set(pa.dataset.get_partition_keys(fragment.partition_expression))
     expected = {name: schema.field(name).type for name in schema.names if name not in partitions}

@@ -283,3 +283,12 @@ def test_the_panel_has_the_ceiling_of_agreement_and_the_agreement_of_folds(mixed
     weights = attention.between.weights.array
     assert weights.shape == (len(attention.between.names),) * 2
     assert np.all(weights.sum(axis=1) <= 1 + 1e-6)
+
+
+def test_a_leak_is_the_first_thing_that_is_said(mixed: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ranking = rank(mixed.assign(leak=2 * mixed["y"]), "y", n_repeats=1, **FAST)
+    assert ranking.report().answer[0].startswith("leak gives the target away:")
+    assert ranking.report(language="ko").answer[0].startswith("leak은(는) 목표값을 그대로 드러냅니다")
+    assert {model.name for model in ranking.report(language="ko").models} == {"tabattn", "상수", "그래디언트 부스팅"}

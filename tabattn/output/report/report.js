@@ -237,13 +237,14 @@
     if (!report.rows) return null;
     const scores = unpack(report.rows.scores);
     const first = range(scores.shape[0]).sort((a, b) => scores.at(b, place) - scores.at(a, place)).slice(0, 5);
+    const hasTarget = report.rows.target.some((each) => each !== "");
     const cells = report.rows.cells.length && place < report.rows.cells[0].length;
     return figure(translate("Rows where it mattered most"), make("table", { class: "plain" },
-      make("thead", {}, make("tr", {}, ["row", "score", ...(cells ? ["cell"] : []), "prediction", "target"].map((name) => make("th", { scope: "col" }, translate(name))))),
+      make("thead", {}, make("tr", {}, ["row", "score", ...(cells ? ["cell"] : []), "prediction", ...(hasTarget ? ["target"] : [])].map((name) => make("th", { scope: "col" }, translate(name))))),
       make("tbody", {}, first.map((row) => make("tr", {},
         make("th", { scope: "row" }, report.rows.numbers[row]), make("td", { class: "number" }, shown(scores.at(row, place))),
-        cells ? make("td", { dir: "auto" }, report.rows.cells[row][place]) : null,
-        make("td", { dir: "auto" }, report.rows.prediction[row]), make("td", { dir: "auto" }, report.rows.target[row]))))));
+        cells ? make("td", { dir: "auto" }, report.rows.cells[row][place] || translate("missing")) : null,
+        make("td", { dir: "auto" }, report.rows.prediction[row]), hasTarget ? make("td", { dir: "auto" }, report.rows.target[row]) : null)))));
   };
   const numbersOf = (column) => {
     const entries = [["importance", column.importance], ["p-value", column.p_value], ["q-value", column.q_value], ["permutation", column.permutation],
@@ -352,7 +353,7 @@
     inside.append(make("div", { class: "wide" }, heat(translate("Which columns do columns look at?"), names, names, range(names.length).map((row) => range(names.length).map((i) => cells.at(row, i))))),
       make("p", { class: "note" }, translate("Rows attend to columns; averaged over members, layers, heads and held-out rows.")));
   });
-  if (attention && attention.epochs.length > 1) section(translate("When was the driver found?"), (inside) =>
+  if (attention && attention.epochs.length > 1 && !report.drift.length) section(translate("When was the driver found?"), (inside) =>
     inside.append(lines(translate("When was the driver found?"), report.columns.filter((column) => attention.place.has(column.feature)).slice(0, 8).map((column) => column.feature))));
 
   const table = (heads, cells) => make("table", { class: "plain" }, make("thead", {}, make("tr", {}, heads.map((name) => make("th", { scope: "col" }, translate(name))))),
