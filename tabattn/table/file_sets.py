@@ -6,7 +6,7 @@ PyArrow finds and reads the files, batch by batch, so that a table may be larger
 import glob
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,9 +120,13 @@ class FileSet:
         if len(kinds) > 1:
             raise TableError(f"All files of a table must be of one format, got {' and '.join(sorted(kinds))}.")
         try:
-            dataset = arrow.dataset(
-                files, filesystem=filesystem, format=kinds.pop(), partitioning="hive", exclude_invalid_files=False
+            kind = arrow.ParquetFileFormat() if kinds.pop() == "parquet" else arrow.IpcFileFormat()
+            options = arrow.FileSystemFactoryOptions(
+                partition_base_dir=_base(place, files),
+                partitioning=arrow.HivePartitioning.discover(),
+                exclude_invalid_files=False,
             )
+            dataset = arrow.FileSystemDatasetFactory(filesystem, files, kind, options).finish()
             counts = tuple(_checked_rows(fragment, dataset.schema) for fragment in dataset.get_fragments())
         except TableError:
             raise
@@ -226,6 +230,12 @@ def _files(filesystem: Any, place: str, *, is_local: bool) -> list[str]:
     listed = filesystem.get_file_info(fs.FileSelector(place, recursive=True))
     files = [each.path for each in listed if each.type == fs.FileType.File and not _is_hidden(each.path, place)]
     return sorted(file for file in files if _suffix(file) in SUFFIXES)
+
+
+def _base(place: str, files: Sequence[str]) -> str:
+    """Return the folder below which folders such as "site=N" are partitions: those above it are none."""
+    steady = PATTERN.split(place)[0] if PATTERN.search(place) and not Path(place).exists() else place
+    return str(Path(steady).parent) if steady in files or steady != place else steady
 
 
 def _is_hidden(file: str, place: str) -> bool:

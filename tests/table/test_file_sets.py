@@ -63,6 +63,17 @@ def test_partitions_are_columns(tmp_path: Path) -> None:
         assert read[name].astype(str).tolist() == table[name].astype(str).tolist()
 
 
+@pytest.mark.filterwarnings("ignore::tabattn.errors.TabAttnWarning")
+def test_folders_above_the_table_are_no_partitions(tmp_path: Path) -> None:
+    table = make_table(60)
+    folder = shards(table, tmp_path / "run=5" / "t", [30])
+    for place in (folder, f"{folder}/*.parquet", f"{folder}/part-*", f"file://{folder}"):
+        assert list(read_table(place).columns) == list(table.columns), place
+    table.to_parquet(folder.parent / "one.parquet")
+    assert list(read_table(folder.parent / "one.parquet", max_memory=1e-6).columns) == list(table.columns)
+    assert list(read_table(f"{tmp_path}/run=*").columns) == [*table.columns, "run"], "the pattern is of partitions"
+
+
 def test_what_stands_for_several_files(tmp_path: Path) -> None:
     (tmp_path / "a[1].csv").write_text("x,y\n1,2\n")
     assert not is_file_set(tmp_path / "a[1].csv")
