@@ -64,7 +64,7 @@ def test_a_page_alone_is_written_and_opened(
     mixed[:40].to_csv(tmp_path / "new.csv", index=False)
     page = tmp_path / "page.html"
     done = run("report", str(model), str(tmp_path / "new.csv"), "--out", str(page), "--lang", "ko", "--open")
-    assert (done.code, done.out) == (0, f"{page}\n"), done.err
+    assert (done.code, done.out) == (0, f"보고서: {page}\n"), done.err
     assert files(tmp_path) == {"new.csv", "page.html"}
     assert "이 행들의 예측을 움직이는 것은 무엇인가?" in page.read_text(encoding="utf-8")
     assert opened == [page.as_uri()]

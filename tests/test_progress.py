@@ -127,6 +127,7 @@ def test_the_phases_that_run_are_those_that_were_announced(
 
     monkeypatch.setattr("tabattn.ranking.Job", job)
     monkeypatch.setattr("tabattn.explanation.Job", job)
+    mixed = mixed[["heat", "line", "y"]].head(150)
     with_leak = mixed.assign(leak=mixed["y"] * 2)
     settings: dict[str, Any] = {"n_members": 2, "d_token": 8, "max_epochs": 2, "n_repeats": 1}
     with warnings.catch_warnings():

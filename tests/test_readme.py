@@ -51,7 +51,10 @@ def test_the_file_of_options_works(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "line7.toml").write_text(block, encoding="utf-8")
-    monkeypatch.chdir(ROOT)
+    (tmp_path / "data").mkdir()
+    lines = (DATA / "process.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "data" / "process.csv").write_text("".join(lines[:200]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     short = ("--max-epochs", "1", "--repeats", "1")
     done = run("rank", "--config", str(tmp_path / "line7.toml"), "--out", str(tmp_path / "today"), *short)
     assert done.code == 0, done.err
