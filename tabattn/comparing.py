@@ -224,7 +224,7 @@ def _conditional(rows: PeerRows) -> Array:
 
 
 def _are_levels(cells: Array) -> bool:
-    """Return whether cells are of one column of a few whole numbers, as codes are.
+    """Return whether a unit is one column of at most ten different integers, as codes of levels are.
 
     Args:
         cells: Of a unit.

@@ -92,8 +92,7 @@ def resumable(directory: Path, *, is_kept: bool = False) -> Iterator[Path]:
         The folder; need not exist.
     """
     place = _resolved(directory)
-    beside = place.parent if os.access(place.parent, os.W_OK) else place
-    folder = beside / f"{RESUMABLE}{place.name[:MAX_NAME]}"
+    folder = _beside(place) / f"{RESUMABLE}{place.name[:MAX_NAME]}"
     yield folder
     if not is_kept and not folder.is_symlink():
         _remove_states(folder)
@@ -147,7 +146,7 @@ def write_all(directory: Path, writers: Mapping[str, Writer], manifest: str = MA
     try:
         place = _resolved(directory)
         place.parent.mkdir(parents=True, exist_ok=True)
-        beside = place.parent if os.access(place.parent, os.W_OK) else place
+        beside = _beside(place)
         with _staging_in(beside) as staging:
             new = staging / "new"
             new.mkdir()
@@ -195,6 +194,11 @@ def _resolved(directory: Path) -> Path:
         return directory.resolve()
     except RuntimeError as error:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+
+
+def _beside(place: Path) -> Path:
+    """Return where unfinished files belong: next to a directory, or in it where nothing can be written there."""
+    return place.parent if os.access(place.parent, os.W_OK) else place
 
 
 def _write(folder: Path, writers: Mapping[str, Writer]) -> None:

@@ -87,7 +87,7 @@ def _estimator_of(model: Any) -> TabAttnRegressor | TabAttnClassifier:
     """Return a fitted estimator: that of a file, or of a ranking, or the one that is given.
 
     Raises:
-        ParameterError: It is none of them, or not fitted.
+        ParameterError: It is something else, or not fitted.
     """
     if isinstance(model, str | Path):
         return load(model)

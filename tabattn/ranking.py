@@ -424,13 +424,6 @@ def rank(
     given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
     rules = CellRules.of(na_values, keep_na=keep_na, censored=censored)
     by = _names(by)
-    for option, asked in (("split_by", rule.split_by), ("order_by", (order_by,)), ("by", by)):
-        for name in asked:
-            if name is not None and (name == target or name not in {str(each) for each in given.columns}):
-                raise ParameterError(
-                    f"{option} must name columns of the table other than the target, got {name!r}. "
-                    + nearest(name, [str(each) for each in given.columns if str(each) != target])
-                )
     if quantile != DEFAULT_QUANTILE and loss != "pinball":
         raise ParameterError(f"quantile must be left out for the loss {loss!r}, got {quantile!r}. Or choose pinball.")
     dropped = drop if split_features else list(dict.fromkeys([*drop, *rule.columns]))

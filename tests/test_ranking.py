@@ -508,7 +508,7 @@ def test_the_last_rows_are_held_out_in_time() -> None:
     ("how", "message"),
     [
         ({"split_by": "Lot"}, "got 'Lot'. Did you mean 'lot'"),
-        ({"split_by": "y"}, "split_by must name columns of the table other than the target, got 'y'"),
+        ({"split_by": "y"}, "split_by, order_by and by must name columns of the table other than the target, got 'y'"),
         ({"order_by": "lot"}, "must hold numbers or dates"),
         ({"gap": 3}, "gap must be 0 where rows have no order"),
         ({"folds": 0}, "folds must be an integer of at least 1, got 0"),

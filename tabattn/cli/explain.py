@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tabattn.choices import DEFAULT_METHOD, Method
-from tabattn.cli.jobs import command_line, files_in, open_page, run_into, run_job, shows_progress
+from tabattn.cli.jobs import command_line, fail, files_in, open_page, run_into, run_job, shows_progress
 from tabattn.cli.options import (
     AsJson,
     Config,
@@ -174,6 +174,8 @@ def predict_command(
     between which numbers nine tenths of such targets lie, or the probability of each class.
     """
     if not out.suffix:
+        if excel_safe or (sheet, header_row, units_row, max_memory) != (None,) * 4:
+            fail("--out must be a .csv or .parquet file with options of sheets, rows, memory or Excel, got a folder.")
         in_parts(model, table, out, as_json=as_json, quiet=quiet)
         return
 

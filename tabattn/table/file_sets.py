@@ -97,6 +97,7 @@ class FileSet:
                 installed.
         """
         try:
+            import pyarrow as pa
             from pyarrow import dataset as arrow
             from pyarrow import fs
         except ImportError as error:
@@ -130,10 +131,8 @@ class FileSet:
             counts = tuple(_checked_rows(fragment, dataset.schema) for fragment in dataset.get_fragments())
         except TableError:
             raise
-        except (OSError, ValueError, TypeError, NotImplementedError) as error:
-            raise TableError(
-                f"{files[0]!r} must be a file of a table, got one that is damaged: {_said(error)}."
-            ) from error
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(files[0]) from error
         return cls(location, dataset, counts)
 
     def batches(self) -> Iterator[Any]:
@@ -154,6 +153,8 @@ class FileSet:
         Raises:
             TableError: It is damaged, or has gone.
         """
+        import pyarrow as pa
+
         fragment = next(itertools.islice(self.dataset.get_fragments(), number, None))
         try:
             for batch in fragment.to_batches(
@@ -162,11 +163,8 @@ class FileSet:
                 if len(batch):
                     batch.validate(full=True)
                     yield batch
-        except (OSError, ValueError, TypeError, NotImplementedError) as error:
-            raise TableError(
-                f"The file {fragment.path!r} must be readable, got one that is damaged or has gone. "
-                "Write it again, or take it away."
-            ) from error
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(fragment.path) from error
 
     def read(self, max_memory: float | None, *, may_sample: bool) -> tuple[Any, list[str]]:
         """Return all rows, or a random sample of them that fits into memory.
@@ -248,6 +246,12 @@ def _suffix(file: str) -> str:
     return Path(file).suffix.lower()
 
 
+def _damaged(path: str) -> TableError:
+    return TableError(
+        f"The file {path!r} must be readable, got one that is damaged or has gone. Write it again, or take it away."
+    )
+
+
 def _checked_rows(fragment: Any, schema: Any) -> int:
     """Return the number of rows of a file whose columns are those of the table.
 
@@ -258,10 +262,8 @@ def _checked_rows(fragment: Any, schema: Any) -> int:
 
     try:
         own, n_rows = fragment.physical_schema, int(fragment.count_rows())
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        raise TableError(
-            f"The file {fragment.path!r} must be readable, got one that is damaged. Write it again, or take it away."
-        ) from error
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(fragment.path) from error
     partitions = set(pa.dataset.get_partition_keys(fragment.partition_expression))
     expected = {name: schema.field(name).type for name in schema.names if name not in partitions}
     found = {name: own.field(name).type for name in own.names if name not in partitions}

@@ -118,8 +118,8 @@ def split_target(
     if target not in table.columns:
         raise TargetError(f"The target must be a column of the table, got {target!r}. {nearest(target, table.columns)}")
     for names, what in (
+        (aside, "split_by, order_by and by must name columns of the table other than the target"),
         (drop, "A column to drop must be a feature of the table"),
-        (aside, "A column to treat rows by must be one of the table"),
         ([] if weight is None else [str(weight)], "A column of weights must be one of the table"),
     ):
         for name in names:

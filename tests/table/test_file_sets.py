@@ -197,6 +197,8 @@ def test_rank_and_predict_read_them_too(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "t.csv", index=False)
     csv = run("predict", model, str(tmp_path / "t.csv"), "--out", str(tmp_path / "none"))
     assert (csv.code, "--out must end in .csv or .parquet" in csv.err) == (2, True)
+    ignored = run("predict", model, str(folder), "--out", str(tmp_path / "none"), "--sheet", "1")
+    assert (ignored.code, "--out must be a .csv or .parquet file" in ignored.err) == (2, True)
     truncated(folder / "part-003.parquet")
     refused = run("predict", model, str(folder), "--out", str(tmp_path / "none"))
     assert refused.code == 2
