@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from typing_extensions import override
 
 from tabattn.arrays import Array
-from tabattn.choices import Task
+from tabattn.choices import Language, Task
 from tabattn.diagnostics.baselines import gradient_boosting
 from tabattn.errors import ParameterError, in_one_line, quoted
 from tabattn.importance.units import Units
@@ -328,7 +328,7 @@ class ImportanceComparison(ResultFiles):
         return {name: table.to_dict(orient="index") for name, table in content.items()} | {"seconds": known.to_dict()}
 
     @override
-    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+    def writers(self, *, excel_safe: bool = False, language: Language = "en") -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_methods, warn_of_missing_glyphs
 
         warn_of_missing_glyphs(tuple(map(str, self.shares.index)))
@@ -338,7 +338,9 @@ class ImportanceComparison(ResultFiles):
             "agreement": self.agreement.reset_index(names="method"),
             "seconds": self.seconds_table,
         }
-        return result_writers(tables, {"methods": lambda: plot_methods(self.ranks)}, excel_safe=excel_safe)
+        return result_writers(
+            tables, {"methods": lambda: plot_methods(self.ranks, language=language)}, excel_safe=excel_safe
+        )
 
 
 def compare_importances(

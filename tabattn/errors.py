@@ -7,10 +7,13 @@ scikit-learn's users expect.
 import difflib
 import inspect
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 N_SHOWN = 5
 NOT_THE_USER = frozenset({"contextlib", "sklearn", "tabattn"})
+_LISTENERS: ContextVar[tuple[list["TabAttnWarning"], ...]] = ContextVar("listeners", default=())
 
 
 class TabAttnError(ValueError):
@@ -91,7 +94,13 @@ class ModelFileError(TabAttnError):
 
 
 class TabAttnWarning(UserWarning):
-    """Base of this package's warnings."""
+    """Base of this package's warnings.
+
+    Attributes:
+        code: That of the finding that says the same, see `tabattn.diagnostics.findings`; empty where none does.
+    """
+
+    code = ""
 
 
 class UninformativeColumnWarning(TabAttnWarning):
@@ -101,37 +110,55 @@ class UninformativeColumnWarning(TabAttnWarning):
 class UnparsedCellsWarning(TabAttnWarning):
     """Some cells are not what their column holds, and count as missing."""
 
+    code = "unread_cells"
+
 
 class UnknownLevelsWarning(TabAttnWarning):
     """None of the cells of a categorical column is a level that was seen in training."""
+
+    code = "unknown_levels"
 
 
 class AmbiguousNumbersWarning(TabAttnWarning):
     """Numbers can be read in two ways, and no cell decides which is meant."""
 
+    code = "ambiguous_numbers"
+
 
 class AmbiguousDatesWarning(TabAttnWarning):
     """Dates can be read in two orders of day and month, and no cell decides which is meant."""
+
+    code = "ambiguous_dates"
 
 
 class OtherFormatWarning(TabAttnWarning):
     """Cells are written in another way than those that the model was fitted on, and were read in that way."""
 
+    code = "other_format"
+
 
 class CensoredCellsWarning(TabAttnWarning):
     """Some numbers are limits, such as "<0.03"."""
+
+    code = "limits"
 
 
 class UnreadNumbersWarning(TabAttnWarning):
     """A column looks like numbers, and is not read as numbers."""
 
+    code = "unread_numbers"
+
 
 class TwinLevelsWarning(TabAttnWarning):
     """Some levels of a category may be the same, written in two ways."""
 
+    code = "twin_levels"
+
 
 class ReadingNote(TabAttnWarning):
     """What was left out, taken off or joined so that a table can be read."""
+
+    code = "reading_note"
 
 
 class IdentifierWarning(TabAttnWarning):
@@ -149,6 +176,8 @@ class DependentRowsWarning(TabAttnWarning):
 class DroppedRowsWarning(TabAttnWarning):
     """Rows were left out because their target is missing."""
 
+    code = "dropped_rows"
+
 
 class UntrustedRankingWarning(TabAttnWarning):
     """The model predicts no better than a constant, so the ranking read from it means nothing."""
@@ -162,6 +191,28 @@ class MissingGlyphWarning(TabAttnWarning):
     """No installed font can draw some of the characters of a plot."""
 
 
+@contextmanager
+def gathered() -> Iterator[list[TabAttnWarning]]:
+    """Keep what `warn_all` warns of meanwhile, whether or not the user's filters show it.
+
+    Yields:
+        The warnings so far, in their order.
+
+    Example:
+        >>> with gathered() as doubts, warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     warn_all([ReadingNote("Row 1 was left out.")])
+        >>> [str(each) for each in doubts]
+        ['Row 1 was left out.']
+    """
+    doubts: list[TabAttnWarning] = []
+    token = _LISTENERS.set((*_LISTENERS.get(), doubts))
+    try:
+        yield doubts
+    finally:
+        _LISTENERS.reset(token)
+
+
 def warn_all(messages: Iterable[TabAttnWarning]) -> None:
     """Give warnings at the line of the user's code that led to them: the nearest outside this package and scikit-learn.
 
@@ -172,4 +223,6 @@ def warn_all(messages: Iterable[TabAttnWarning]) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in NOT_THE_USER:
         level, frame = level + 1, frame.f_back
     for message in messages:
+        for doubts in _LISTENERS.get():
+            doubts.append(message)
         warnings.warn(message, stacklevel=level)

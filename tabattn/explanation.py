@@ -10,10 +10,12 @@ from typing_extensions import override
 
 from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD, Language, Method
+from tabattn.diagnostics.doubts import doubtful_findings
 from tabattn.diagnostics.findings import Finding, findings_table
 from tabattn.diagnostics.new_rows import empty_rows, new_row_findings, outside_shares
 from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, TargetEncoding
+from tabattn.errors import gathered
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.fitted.costs import expected_additive, expected_scores
 from tabattn.fitted.effects import shown_outputs
@@ -101,7 +103,7 @@ class Explanation(ReportedResults):
         return tables if self.additive is None else tables | {"additive": self.additive}
 
     @override
-    def _plots(self) -> "dict[str, Callable[[], Axes]]":
+    def _plots(self, language: Language) -> "dict[str, Callable[[], Axes]]":
         from tabattn.output.plots import (
             plot_attention,
             plot_drift,
@@ -112,13 +114,13 @@ class Explanation(ReportedResults):
 
         warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))
         plots: dict[str, Callable[[], Axes]] = {
-            "importance": lambda: plot_importance(self.importance),
-            "attention": lambda: plot_attention(self.by_head),
-            "drift": lambda: plot_drift(self.drift),
-            "rows": lambda: plot_rows(self.local),
+            "importance": lambda: plot_importance(self.importance, language=language),
+            "attention": lambda: plot_attention(self.by_head, language=language),
+            "drift": lambda: plot_drift(self.drift, language=language),
+            "rows": lambda: plot_rows(self.local, language=language),
         }
         between = self.between
-        return plots if between is None else plots | {"columns": lambda: plot_attention(between)}
+        return plots if between is None else plots | {"columns": lambda: plot_attention(between, language=language)}
 
 
 @torch_defaults()
@@ -167,7 +169,9 @@ def explain(
         >>> found.local.shape, sorted(found.drift["feature"])
         ((60, 2), ['dust', 'heat'])
     """
-    new = new_rows(model, data, target, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+    reading = {"sheet": sheet, "header_row": header_row, "units_row": units_row, "max_memory": max_memory}
+    with gathered() as doubts:
+        new = new_rows(model, data, target, **reading)
     estimator, rows = new.estimator, new.rows
     fitted, units = estimator.fitted_model_.on(estimator.device), units_of(estimator.schema_, groups)
     encoding, record = fitted.encoder.target, fitted.record
@@ -189,7 +193,10 @@ def explain(
                 divided = _additive(fitted, rows, units)
         with job.phase("attention"):
             output = fitted.predict(rows)
-            findings = new_row_findings(shares, empty_rows(rows.raw), encoding, record, output, rows.y)
+            findings = [
+                *new_row_findings(shares, empty_rows(rows.raw), encoding, record, output, rows.y),
+                *doubtful_findings(doubts, [*new.X.columns, *([] if target is None else [target])]),
+            ]
             importance = importance_table(units, scores)
             features = list(importance["feature"])
             first = rows.take(np.arange(min(N_SHOWN_ROWS, len(rows))))

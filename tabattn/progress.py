@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from tabattn.translations import spoken, translate
+
 MAX_SPEED_CORRECTION = 20.0
 NAMES = {
     "pretraining": ("pretraining", "epoch"),
@@ -242,13 +244,17 @@ class Job:
             return
         line, task = self._line
         phase = self._phase
-        left = f"about {in_words(self.remaining)} left" if self.remaining > 0 else ""
+        language = spoken()
+        left = translate(language, "about {time} left", time=in_words(self.remaining)) if self.remaining > 0 else ""
         if phase is None:
             line.update(task, description="", total=None, completed=0, note="", left=left)
         else:
-            name, step = NAMES.get(phase.name, (phase.name, "step"))
+            name, step = (translate(language, each) for each in NAMES.get(phase.name, (phase.name, "step")))
             total = max(self.count.n_planned, self.count.n_begun)
-            steps = f"{step} {min(phase.n_done + 1, phase.n_steps)} of {phase.n_steps}" if phase.n_steps > 1 else ""
+            steps = ""
+            if phase.n_steps > 1:
+                n_begun = min(phase.n_done + 1, phase.n_steps)
+                steps = translate(language, "{step} {n} of {total}", step=step, n=n_begun, total=phase.n_steps)
             line.update(
                 task,
                 description=f"{self.count.n_begun}/{total} {name}",
@@ -260,7 +266,7 @@ class Job:
 
 
 def in_words(seconds: float) -> str:
-    """Return a duration as people say it.
+    """Return a duration as people say it, in the language of `spoken`.
 
     Args:
         seconds: Not negative.
@@ -270,7 +276,7 @@ def in_words(seconds: float) -> str:
         ('7 s', '2 min', '2 h')
     """
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return translate(spoken(), "{n} s", n=f"{seconds:.0f}")
     if seconds < 6_000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3_600:.0f} h"
+        return translate(spoken(), "{n} min", n=f"{seconds / 60:.0f}")
+    return translate(spoken(), "{n} h", n=f"{seconds / 3_600:.0f}")

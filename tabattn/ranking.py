@@ -27,6 +27,7 @@ from tabattn.choices import (
     TaskChoice,
 )
 from tabattn.diagnostics.absence import absence_findings
+from tabattn.diagnostics.doubts import doubtful_findings
 from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
 from tabattn.diagnostics.linked_rows import linked_row_findings
 from tabattn.diagnostics.redundancy import same_column_findings, same_columns
@@ -34,6 +35,7 @@ from tabattn.diagnostics.results import MAX_P_VALUE, ranking_findings, score_fin
 from tabattn.diagnostics.stability import mean_agreement, stability_findings
 from tabattn.errors import (
     ParameterError,
+    gathered,
     nearest,
     warn_all,
 )
@@ -224,25 +226,30 @@ class Ranking(ReportedResults):
         return files | {"model.tabattn": self.estimator.save}
 
     @override
-    def _plots(self) -> "dict[str, Callable[[], Axes]]":
+    def _plots(self, language: Language) -> "dict[str, Callable[[], Axes]]":
         from tabattn.output.plots import (
             plot_agreement,
             plot_attention,
             plot_effects,
             plot_history,
+            plot_importance,
             plot_ranks,
             warn_of_missing_glyphs,
         )
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
         effects = self._first_effects()
-        drawn: dict[str, Callable[[], Axes]] = {"effects": lambda: plot_effects(effects)} if effects else {}
+        drawn: dict[str, Callable[[], Axes]] = (
+            {"effects": lambda: plot_effects(effects, language=language)} if effects else {}
+        )
         return drawn | {
-            "importance": self.plot,
-            "ranks": lambda: plot_ranks(self.table),
-            "agreement": lambda: plot_agreement(self.table),
-            "attention": lambda: plot_attention(self.mean_attention),
-            "training": lambda: plot_history(self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_),
+            "importance": lambda: plot_importance(self.table, language=language),
+            "ranks": lambda: plot_ranks(self.table, language=language),
+            "agreement": lambda: plot_agreement(self.table, language=language),
+            "attention": lambda: plot_attention(self.mean_attention, language=language),
+            "training": lambda: plot_history(
+                self.estimator.attention_history_, best_epoch=self.estimator.best_epoch_, language=language
+            ),
         }
 
     def _first_effects(self) -> list[pd.DataFrame]:
@@ -421,15 +428,16 @@ def rank(
         raise ParameterError("resume=True must have a checkpoint to go on from, got None. Name the directory.")
     checkpoints = None if checkpoint is None else Checkpoints(Path(checkpoint), is_resumed=resume)
     job = Job(None if time_limit is None else float(time_limit), is_shown=verbose)
-    given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
     rules = CellRules.of(na_values, keep_na=keep_na, censored=censored)
     by = _names(by)
     if quantile != DEFAULT_QUANTILE and loss != "pinball":
         raise ParameterError(f"quantile must be left out for the loss {loss!r}, got {quantile!r}. Or choose pinball.")
     dropped = drop if split_features else list(dict.fromkeys([*drop, *rule.columns]))
-    problem = split_target(
-        given, target, drop=dropped, aside=[*rule.columns, *by], weight=weight, task=task, rules=rules
-    )
+    with gathered() as doubts:
+        given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+        problem = split_target(
+            given, target, drop=dropped, aside=[*rule.columns, *by], weight=weight, task=task, rules=rules
+        )
     settings = parameters | {
         "encoder": encoder,
         "pretrain": pretrain,
@@ -446,12 +454,13 @@ def rank(
     elif loss != "squared":
         raise ParameterError(f"loss must be left out for a classification, got {loss!r}. Or choose regression.")
     estimator = _estimator(problem.task, settings)
-    links = rule.links(problem, rules)
-    splits = rule.splits(problem, links)
-    classes = class_subsets(problem.y, target) if problem.task == "classification" else []
-    levels = [subset for name in by for subset in level_subsets(problem.aside, name, rules)]
-    table = infer_table(problem.X, kinds, splits[0].train if folds == 1 else None, rules)
-    warn_all(table.warnings)
+    with gathered() as more:
+        links = rule.links(problem, rules)
+        splits = rule.splits(problem, links)
+        classes = class_subsets(problem.y, target) if problem.task == "classification" else []
+        levels = [subset for name in by for subset in level_subsets(problem.aside, name, rules)]
+        table = infer_table(problem.X, kinds, splits[0].train if folds == 1 else None, rules)
+        warn_all(table.warnings)
     units = units_of(table.schema, groups)
     clusters = {} if groups else same_columns(table)
     subsets = (*classes, *levels)
@@ -487,7 +496,8 @@ def rank(
         effects,
         classes_shown,
     )
-    warn_all(tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts))))
+    of_held_out = tuple(dict.fromkeys(itertools.chain.from_iterable(part.held_out_rows.warnings for part in parts)))
+    warn_all(of_held_out)
     layout = parts[0].estimator.fitted_model_.model.shape.layout
     findings = [
         *ranking_findings(table, estimator.schema_, leaks),
@@ -499,6 +509,7 @@ def rank(
         *linked_row_findings(parts[0].rows, layout, links, random_state),
     ]
     warn_all(warnings_of(findings))
+    findings += doubtful_findings([*doubts, *more, *of_held_out], [*map(str, given.columns)])
     n_held_out = sum(len(split.held_out) for split in splits)
     return Ranking(
         table=importance,

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pandas as pd
 from typing_extensions import override
 
 from tabattn.choices import Language
-from tabattn.errors import ParameterError
+from tabattn.diagnostics.doubts import doubtful_findings
+from tabattn.errors import ParameterError, gathered
 from tabattn.importance.table import ImportanceTable
 from tabattn.output.report.files import ReportFiles
 from tabattn.output.results import csv_writer
@@ -127,7 +128,8 @@ def rank_targets(
     if len(targets) == 1:
         one = rank(data, targets[0], drop=drop, time_limit=time_limit, checkpoint=checkpoint, **reading, **settings)
         return Rankings({targets[0]: one})
-    table = read_any(data, **reading)
+    with gathered() as doubts:
+        table = read_any(data, **reading)
     known = {str(name) for name in table.columns}
     rankings = {}
     for number, target in enumerate(targets):
@@ -141,4 +143,5 @@ def rank_targets(
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"target_{number + 1}",
             **settings,
         )
-    return Rankings(rankings)
+    of_reading = tuple(doubtful_findings(doubts, sorted(known)))
+    return Rankings({name: replace(each, findings=each.findings + of_reading) for name, each in rankings.items()})

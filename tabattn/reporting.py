@@ -36,8 +36,8 @@ from tabattn.output.report.content import (
     State,
 )
 from tabattn.output.report.html import number
-from tabattn.output.translations import held_out_in_words, translate, translated_message, word
 from tabattn.table.distributions import Distribution
+from tabattn.translations import held_out_in_words, translate, translated_message, word
 from tabattn.version import __version__
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def _facts(ranking: "Ranking", language: Language) -> Iterator[Fact]:
     yield Fact(translate(language, "Prediction"), f"{name} {ours}", note, predicts)
     is_linked = bool({"rows_in_blocks", "rows_in_time"} & codes)
     fitted = translate(language, "{n_train} rows fitted", n_train=ranking.n_train)
-    held_out = held_out_in_words(ranking, language)
+    held_out = held_out_in_words(ranking.held_out, ranking.n_held_out, language)
     yield Fact(translate(language, "Held-out rows"), held_out, fitted, "serious" if is_linked else "good")
     spearman, error = ranking.agreement["spearman"], ranking.permutation.rank_error
     agreed: State = "good" if spearman >= GOOD_AGREEMENT else "warning" if spearman >= POOR_AGREEMENT else "serious"

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from tabattn.choices import TextMethod
+from tabattn.choices import Language, TextMethod
 from tabattn.errors import ParameterError, in_one_line
 from tabattn.importance.aggregation import normalize_scores, rollout_matrix
 from tabattn.importance.maps import AttentionMaps
@@ -23,6 +23,7 @@ from tabattn.importance.units import Units
 from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.results import ResultFiles, result_writers
 from tabattn.text_models import load_text_model, refuse_other_attention
+from tabattn.translations import translate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,16 +54,24 @@ class TextReading(ResultFiles):
     table: ImportanceTable
 
     @override
-    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+    def writers(self, *, excel_safe: bool = False, language: Language = "en") -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_attention, plot_importance, warn_of_missing_glyphs
 
         warn_of_missing_glyphs(self.maps.feature_names)
         by_head, between = self.maps.mean_by_head(), self.maps.between_columns()
         tables = {"importance": self.table, "attention": by_head.reset_index(), "words": between.reset_index()}
         plots: Mapping[str, Callable[[], Axes]] = {
-            "importance": lambda: _titled(plot_importance(self.table), "Which words the model looks at"),
-            "attention": lambda: _titled(plot_attention(by_head), "Attention of the state that reads to each word"),
-            "words": lambda: _titled(plot_attention(between), "Attention of words (left) to words (below)"),
+            "importance": lambda: _titled(
+                plot_importance(self.table, language=language), translate(language, "Which words the model looks at")
+            ),
+            "attention": lambda: _titled(
+                plot_attention(by_head, language=language),
+                translate(language, "Attention of the state that reads to each word"),
+            ),
+            "words": lambda: _titled(
+                plot_attention(between, language=language),
+                translate(language, "Attention of words (left) to words (below)"),
+            ),
         }
         return result_writers(tables, plots, excel_safe=excel_safe)
 

@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 from typing_extensions import override
 
+from tabattn.choices import Language
 from tabattn.errors import ParameterError
 from tabattn.importance.maps import history_table
 from tabattn.nn.torch_state import torch_defaults
@@ -55,12 +56,14 @@ class TextTraining(ResultFiles):
     n_held_out: int
 
     @override
-    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+    def writers(self, *, excel_safe: bool = False, language: Language = "en") -> dict[str, Callable[[Path], None]]:
         from tabattn.output.plots import plot_history
 
         tables = {"training_attention": self.history.reset_index()}
-        own = result_writers(tables, {"training": lambda: plot_history(self.history)}, excel_safe=excel_safe)
-        return self.reading.writers(excel_safe=excel_safe) | own
+        own = result_writers(
+            tables, {"training": lambda: plot_history(self.history, language=language)}, excel_safe=excel_safe
+        )
+        return self.reading.writers(excel_safe=excel_safe, language=language) | own
 
 
 def read_labelled(path: str | Path, label: str, column: str | None = None) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from tabattn.cli import app
@@ -61,6 +62,11 @@ def run(*arguments: str) -> Done:
 
 def files(directory: Path) -> set[str]:
     return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def the_same_random_numbers_in_any_order() -> None:
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -216,9 +216,23 @@ def test_a_ranking_by_shapley_states_how_many_rows_it_scores(tmp_path: Path, mon
     assert "The time limit allowed only" not in done.out
 
 
-def test_words_of_the_terminal_in_korean(tmp_path: Path) -> None:
-    done = rank(DATA / "diabetes.csv", "progression", tmp_path / "out", "--lang", "ko")
+def test_words_of_terminal_and_plots_in_korean(tmp_path: Path) -> None:
+    table = pd.read_csv(DATA / "diabetes.csv")
+    table["bmi"] = table["bmi"].astype(str).where(table.index != 3, "broken")
+    table["progression"] = table["progression"].where(table.index > 1)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    done = rank(tmp_path / "t.csv", "progression", tmp_path / "out", "--lang", "ko")
     assert done.code == 0, done.err
+    assert all(line.startswith("tabattn: 경고: ") for line in done.err.splitlines())
+    assert "목표값이 비어 있는 행은 학습과 검증에 쓰지 않습니다. (2 row(s) left out" in done.err
+    diagnostics = pd.read_csv(tmp_path / "out" / "diagnostics.csv", dtype="str").set_index("code")
+    assert {"dropped_rows", "unread_cells"} <= set(diagnostics.index)
+    assert diagnostics.loc["unread_cells", "columns"] == "bmi"
+    plots = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out" / "plots").glob("*.svg"))
+    assert "검증 점수 감소" in plots
+    assert [
+        word for word in ("Which", "importance", "attention", "rank", "epoch", "layer") if f">{word}" in plots
+    ] == []
     for words in (
         "모델이 예측을 하는가?",
         "어떤 변수가 목표 변수를 좌우하는가?",
@@ -233,6 +247,8 @@ def test_words_of_the_terminal_in_korean(tmp_path: Path) -> None:
               "--target", "progression", "--out", str(tmp_path / "new"))  # fmt: skip
     assert new.code == 0, new.err
     assert "442행, 변수 10개를 읽었습니다." in new.out
+    refused = rank(tmp_path / "t.csv", "progresion", tmp_path / "out", "--lang", "ko")
+    assert (refused.code, refused.err.partition("(")[0]) == (2, "tabattn: 목표 변수를 확인하십시오. ")
     assert "학습 때 검증 행" in new.out
     assert "Which" not in new.out
 

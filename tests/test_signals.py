@@ -47,7 +47,9 @@ def test_a_command_ends_in_one_line(
 ) -> None:
     table = ["rank", str(DATA / "process.csv"), "--target", "thickness_um", "--out", "out"]
     command = [sys.executable, "-m", "tabattn", *table]
-    assert ended(command, number, tmp_path, seconds) == (code, f"tabattn: {said}.\n")
+    ended_with, printed = ended(command, number, tmp_path, seconds)
+    goes_on = "tabattn: the same command with --resume goes on from here.\n" * (tmp_path / ".resume-out").exists()
+    assert (ended_with, printed) == (code, f"{goes_on}tabattn: {said}.\n")
     assert [path.name for path in tmp_path.iterdir() if path.name != ".resume-out"] == []
 
 

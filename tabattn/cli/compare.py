@@ -12,6 +12,7 @@ from tabattn.cli.options import (
     Config,
     ExcelSafe,
     HeaderRow,
+    Lang,
     MaxMemory,
     Out,
     Quiet,
@@ -19,6 +20,7 @@ from tabattn.cli.options import (
     UnitsRow,
 )
 from tabattn.output.terminal import PlainConsole, print_methods
+from tabattn.translations import translate
 
 if TYPE_CHECKING:
     from tabattn.comparing import ImportanceComparison
@@ -43,6 +45,7 @@ def compare_command(
     units_row: UnitsRow = None,
     max_memory: MaxMemory = None,
     excel_safe: ExcelSafe = False,
+    lang: Lang = "en",
     as_json: AsJson = False,
     quiet: Quiet = False,
     _config: Config = None,
@@ -71,13 +74,13 @@ def compare_command(
             max_memory=max_memory,
             verbose=shows_progress(quiet),
         )
-        found.write(out, excel_safe=excel_safe)
+        found.write(out, excel_safe=excel_safe, language=lang)
         return found
 
-    found = run_into(out, job, quiet=quiet)
+    found = run_into(out, job, quiet=quiet, language=lang)
     if as_json:
         typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
     elif not quiet:
         console = PlainConsole()
-        print_methods(console, found)
-        console.print(f"\nFiles: {files_in(out, FILES)}")
+        print_methods(console, found, lang)
+        console.print("\n" + translate(lang, "Files: {files}", files=files_in(out, FILES)))

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from tabattn.cli.jobs import run_job
-from tabattn.cli.options import AsJson, Quiet
+from tabattn.cli.options import AsJson, Lang, Quiet
 from tabattn.errors import printable
+from tabattn.translations import translate
 
 
 def datasets_command(
@@ -16,6 +17,7 @@ def datasets_command(
     out: Annotated[
         Path | None, typer.Option(help="The file: .csv or .parquet; replaced if it exists.", show_default="NAME.csv")
     ] = None,
+    lang: Lang = "en",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -37,11 +39,13 @@ def datasets_command(
         if as_json:
             return [json.dumps(found)]
         shown = printable(str(path))
+        target, said = DATASETS[name].target, "{n} rows, {n_columns} columns and the target {target}: {file}"
+        command = f"tabattn rank {shown} --target {target} --out results"
         return [
-            f"{len(table)} rows, {table.shape[1] - 1} columns and the target {found['target']!r}: {shown}",
-            f"Next: tabattn rank {shown} --target {found['target']} --out results",
+            translate(lang, said, n=len(table), n_columns=table.shape[1] - 1, target=repr(target), file=shown),
+            translate(lang, "Next: {command}", command=command),
         ]
 
-    for line in run_job(job, quiet=quiet):
+    for line in run_job(job, quiet=quiet, language=lang):
         if as_json or not quiet:
             typer.echo(line)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tabattn.choices import DEFAULT_METHOD, Method
+from tabattn.choices import DEFAULT_METHOD, Language, Method
 from tabattn.cli.jobs import command_line, fail, files_in, open_page, run_into, run_job, shows_progress
 from tabattn.cli.options import (
     AsJson,
@@ -25,7 +25,7 @@ from tabattn.cli.options import (
 )
 from tabattn.errors import printable
 from tabattn.output.terminal import PlainConsole, print_explanation
-from tabattn.output.translations import translate
+from tabattn.translations import translate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ def explain_command(
         found.write(out, excel_safe=excel_safe, language=lang, command=command_line(), excel=excel)
         return found
 
-    found = run_into(out, job, quiet=quiet)
+    found = run_into(out, job, quiet=quiet, language=lang)
     if as_json:
         typer.echo((out / "report.json").read_text(encoding="utf-8").strip())
     elif not quiet:
@@ -142,7 +142,7 @@ def report_command(
         )
         found.to_html(out, language=lang, command=command_line())
 
-    run_job(job, quiet=quiet)
+    run_job(job, quiet=quiet, language=lang)
     if not quiet:
         typer.echo(translate(lang, "Page: {file}", file=printable(str(out))))
     if opens:
@@ -159,6 +159,7 @@ def predict_command(
             "any size is predicted file by file."
         ),
     ] = Path("predictions.csv"),
+    lang: Lang = "en",
     sheet: Sheet = None,
     header_row: HeaderRow = None,
     units_row: UnitsRow = None,
@@ -176,7 +177,7 @@ def predict_command(
     if not out.suffix:
         if excel_safe or (sheet, header_row, units_row, max_memory) != (None,) * 4:
             fail("--out must be a .csv or .parquet file with options of sheets, rows, memory or Excel, got a folder.")
-        in_parts(model, table, out, as_json=as_json, quiet=quiet)
+        in_parts(model, table, out, as_json=as_json, quiet=quiet, lang=lang)
         return
 
     def job() -> "pd.DataFrame":
@@ -188,14 +189,14 @@ def predict_command(
         writes(found)
         return found
 
-    found = run_job(job, quiet=quiet)
+    found = run_job(job, quiet=quiet, language=lang)
     if as_json:
         typer.echo(found.to_json(orient="records", force_ascii=False, date_format="iso"))
     elif not quiet:
-        typer.echo(f"{len(found)} rows predicted: {printable(str(out))}")
+        typer.echo(translate(lang, "{n} rows predicted: {file}", n=len(found), file=printable(str(out))))
 
 
-def in_parts(model: Path, table: Path, out: Path, *, as_json: bool, quiet: bool) -> None:
+def in_parts(model: Path, table: Path, out: Path, *, as_json: bool, quiet: bool, lang: Language) -> None:
     """Predict a table of many files, file by file.
 
     Args:
@@ -204,6 +205,7 @@ def in_parts(model: Path, table: Path, out: Path, *, as_json: bool, quiet: bool)
         out: Directory for the predictions.
         as_json: Whether to print the result as JSON.
         quiet: Whether to print nothing else.
+        lang: Language of the terminal.
     """
 
     def job() -> int:
@@ -211,8 +213,8 @@ def in_parts(model: Path, table: Path, out: Path, *, as_json: bool, quiet: bool)
 
         return predict_files(model, table, out)
 
-    n_rows = run_into(out, job, quiet=quiet)
+    n_rows = run_into(out, job, quiet=quiet, language=lang)
     if as_json:
         typer.echo(json.dumps({"directory": str(out), "rows": n_rows}))
     elif not quiet:
-        typer.echo(f"{n_rows} rows predicted: {printable(str(out))}/")
+        typer.echo(translate(lang, "{n} rows predicted: {file}", n=n_rows, file=f"{printable(str(out))}/"))

@@ -10,8 +10,10 @@ from typing import NoReturn, TypeVar
 
 import typer
 
+from tabattn.choices import Language
 from tabattn.errors import ReadingNote, TabAttnError, TabAttnWarning, printable
 from tabattn.files import reserved
+from tabattn.translations import speaking, translate, translated_message
 
 Result = TypeVar("Result")
 
@@ -26,40 +28,43 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def run_job(job: Callable[[], Result], *, quiet: bool = False) -> Result:
+def run_job(job: Callable[[], Result], *, quiet: bool = False, language: Language = "en") -> Result:
     """Run a job, print its warnings, and exit with 2 and one line if the input is at fault.
 
     Args:
         job: The job; what else it raises is a defect of ours and is passed on.
         quiet: Whether warnings are left out.
+        language: Of what is printed.
     """
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, speaking(language):
         warnings.simplefilter("always", TabAttnWarning)
         try:
             return job()
         except TabAttnError as error:
-            fail(str(error))
+            fail(translated_message(language, type(error).__name__, str(error)))
         finally:
             for each in caught:
-                if issubclass(each.category, TabAttnWarning) and not quiet:
-                    what = "note" if issubclass(each.category, ReadingNote) else "warning"
-                    typer.echo(f"tabattn: {what}: {printable(' '.join(str(each.message).split()))}", err=True)
+                if isinstance(each.message, TabAttnWarning) and not quiet:
+                    what = translate(language, "note" if isinstance(each.message, ReadingNote) else "warning")
+                    said = translated_message(language, each.message.code, " ".join(str(each.message).split()))
+                    typer.echo(f"tabattn: {what}: {printable(said)}", err=True)
 
 
-def run_into(out: Path, job: Callable[[], Result], *, quiet: bool = False) -> Result:
+def run_into(out: Path, job: Callable[[], Result], *, quiet: bool = False, language: Language = "en") -> Result:
     """Run a job that writes to a directory, to which no other run may write in the meantime.
 
     Args:
         out: The directory.
         job: The job.
         quiet: Whether warnings are left out.
+        language: Of what is printed.
     """
 
     def run() -> Result:
         with reserved(out):
             return job()
 
-    return run_job(run, quiet=quiet)
+    return run_job(run, quiet=quiet, language=language)
 
 
 def shows_progress(quiet: bool) -> bool:

@@ -30,7 +30,12 @@ ExcelSafe = Annotated[
 ]
 Lang = Annotated[
     Language,
-    typer.Option("--lang", help="Language of report and terminal: English or Korean.", rich_help_panel=RESULTS),
+    typer.Option(
+        "--lang",
+        help="Language of terminal, plots and report: English or Korean.",
+        envvar="TABATTN_LANG",
+        rich_help_panel=RESULTS,
+    ),
 ]
 Opens = Annotated[
     bool, typer.Option("--open", help="Open the report in a browser when it is written.", rich_help_panel=RESULTS)

@@ -36,11 +36,11 @@ from tabattn.cli.options import (
     kinds_of,
     na_values_of,
 )
-from tabattn.errors import ParameterError
+from tabattn.errors import OutputError, ParameterError
 from tabattn.files import resumable
 from tabattn.output.terminal import PlainConsole, print_ranking
-from tabattn.output.translations import translate
 from tabattn.process_state import is_first_process
+from tabattn.translations import translate
 
 if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped options need not wait for torch
     from tabattn.ranking import Ranking
@@ -288,7 +288,13 @@ def rank_command(
 
     def job() -> "Rankings":
         with resumable(out, is_kept=not is_first) as folder:
-            return ranked(folder)
+            try:
+                return ranked(folder)
+            except (KeyboardInterrupt, SystemExit, OutputError):
+                if is_first and folder.exists():
+                    said = translate(lang, "the same command with --resume goes on from here.")
+                    typer.echo(f"tabattn: {said}", err=True)
+                raise
 
     def ranked(folder: Path) -> "Rankings":
         if log_target and loss not in {"squared", "squared_log"}:
@@ -345,9 +351,9 @@ def rank_command(
         return rankings
 
     if not is_first:
-        run_job(job, quiet=True)
+        run_job(job, quiet=True, language=lang)
         return
-    rankings = run_into(out, job, quiet=quiet)
+    rankings = run_into(out, job, quiet=quiet, language=lang)
     folders = [out / name for name in rankings.folders.values()] if len(target) > 1 else [out]
     if as_json:
         pages = [(folder / "report.json").read_text(encoding="utf-8").strip() for folder in folders]

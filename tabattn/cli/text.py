@@ -7,14 +7,19 @@ import typer
 
 from tabattn.choices import TextMethod
 from tabattn.cli.jobs import files_in, run_into
-from tabattn.cli.options import AsJson, Config, ExcelSafe, Out, Quiet
+from tabattn.cli.options import AsJson, Config, ExcelSafe, Lang, Out, Quiet
 from tabattn.errors import ParameterError
 from tabattn.output.terminal import PlainConsole, print_importance
+from tabattn.translations import translate
 
 if TYPE_CHECKING:
     from tabattn.text import TextReading
     from tabattn.text_training import TextTraining
 
+LEARNED = (
+    "{n} sentences learned, {held_out} held out: {accuracy} of their labels predicted, {constant} by the most frequent "
+    "label."
+)
 FILES = ("importance.csv", "attention.csv", "words.csv", "plots/")
 
 
@@ -36,6 +41,7 @@ def text_command(
     epochs: Annotated[int, typer.Option(min=1, help="With --train: passes over the sentences.")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="With --train: as for `rank`.")] = 0,
     excel_safe: ExcelSafe = False,
+    lang: Lang = "en",
     as_json: AsJson = False,
     quiet: Quiet = False,
     _config: Config = None,
@@ -57,7 +63,7 @@ def text_command(
         sentences, labels = read_labelled(train, label, column)
         loaded = load_text_model(model, download=download)
         trained = text_training(*loaded, sentence, sentences, labels, n_epochs=epochs, random_state=seed)
-        trained.write(out, excel_safe=excel_safe)
+        trained.write(out, excel_safe=excel_safe, language=lang)
         return trained
 
     def job() -> "TextReading":
@@ -70,20 +76,20 @@ def text_command(
             keep_special=keep_special,
             merge_words=not pieces,
         )
-        read.write(out, excel_safe=excel_safe)
+        read.write(out, excel_safe=excel_safe, language=lang)
         return read
 
-    trained = run_into(out, train_and_read, quiet=quiet) if train is not None or label is not None else None
-    read = run_into(out, job, quiet=quiet) if trained is None else trained.reading
+    trained = (
+        run_into(out, train_and_read, quiet=quiet, language=lang) if train is not None or label is not None else None
+    )
+    read = run_into(out, job, quiet=quiet, language=lang) if trained is None else trained.reading
     if as_json:
         typer.echo(read.table.to_json(orient="records", force_ascii=False))
     elif not quiet:
         console = PlainConsole()
         if trained is not None:
-            console.print(
-                f"{trained.n_train} sentences learned, {trained.n_held_out} held out: {trained.accuracy:.0%} of their "
-                f"labels predicted, {trained.constant_accuracy:.0%} by the most frequent label.\n"
-            )
-        print_importance(console, read.table)
+            accuracies = {"accuracy": f"{trained.accuracy:.0%}", "constant": f"{trained.constant_accuracy:.0%}"}
+            console.print(translate(lang, LEARNED, n=trained.n_train, held_out=trained.n_held_out, **accuracies) + "\n")
+        print_importance(console, read.table, lang)
         files = FILES if trained is None else [*FILES[:-1], "training_attention.csv", FILES[-1]]
-        console.print(f"\nFiles: {files_in(out, files)}")
+        console.print("\n" + translate(lang, "Files: {files}", files=files_in(out, files)))

@@ -43,7 +43,13 @@ def warnings_of(findings: Iterable[Finding]) -> list[TabAttnWarning]:
     Args:
         findings: What was found.
     """
-    return [each.category(each.message) for each in findings if each.category is not None]
+    warnings = []
+    for each in findings:
+        if each.category is not None:
+            warning = each.category(each.message)
+            warning.code = each.code
+            warnings.append(warning)
+    return warnings
 
 
 def findings_table(findings: Sequence[Finding]) -> pd.DataFrame:

@@ -34,7 +34,8 @@ class ScoringInputs:
         background: Returns the background rows; called only by the methods that compare.
         baseline_rows: Indices of the background rows that each row is compared with.
         draws: Returns draws of the rows' cells, each given the others of its row; called by "conditional" only.
-        orders: Returns for each row the places of its units in some orders; called by "shapley" only.
+        orders: Returns for each row the places of its units in some random orders, for "contribution" one for each
+            background row; called by it and by "shapley" only.
         units: The unit of each column, from 0 on, where some are scored as one; None where every column is a unit.
     """
 
@@ -54,7 +55,7 @@ def _divide(scores: Float[Tensor, "batch member column"], inputs: ScoringInputs)
 
 
 def _contribution(model: TabAttnModel, inputs: ScoringInputs) -> Tensor:
-    rest = (inputs.cells, inputs.target, inputs.member_weight, inputs.units)
+    rest = (inputs.cells, inputs.target, inputs.member_weight, inputs.orders(), inputs.units)
     return contribution_scores(model, inputs.background(), inputs.baseline_rows, *rest)
 
 

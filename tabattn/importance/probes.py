@@ -14,7 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from tabattn.importance.aggregation import mean_scores, mixed_rollout_scores, norm_scores, rollout_scores
-from tabattn.nn.attention import carried_along
+from tabattn.nn.attention import carried_along, reading_changes
 from tabattn.nn.encoder import ClassAttentionEncoder
 from tabattn.nn.mixing import MixingEncoder
 from tabattn.nn.model import TabAttnModel
@@ -65,6 +65,33 @@ class EncoderProbe(ABC):
             gradients: One for each site.
             weights: Of the rows in question.
             tokens: Of the rows in question.
+        """
+
+    @abstractmethod
+    def weights(self, tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
+        """Return the weights that `changed` needs.
+
+        Args:
+            tokens: Of rows in which some columns are those of other rows.
+        """
+
+    @abstractmethod
+    def changed(
+        self,
+        gradients: Sequence[Tensor],
+        before: Trace,
+        tokens: Float[Tensor, "group batch column d"],
+        weights: Sequence[Tensor],
+        others: Float[Tensor, "group batch column d"],
+    ) -> Float[Tensor, "batch member column"]:
+        """Return how far the sites move in the direction of a gradient where one column is that of another row.
+
+        Args:
+            gradients: One for each site.
+            before: Trace of the rows as they are.
+            tokens: Of the rows as they are.
+            weights: What `weights` returned for the other tokens.
+            others: Of the other rows, in the columns that are asked about.
         """
 
     @abstractmethod
@@ -145,6 +172,26 @@ class ClassProbe(EncoderProbe):
         return self._sum_heads(carried_along(*pair, flat) for pair in zip(gradients, weights, strict=True))
 
     @override
+    def weights(self, tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
+        return self.trace(tokens).weights
+
+    @override
+    def changed(
+        self,
+        gradients: Sequence[Tensor],
+        before: Trace,
+        tokens: Float[Tensor, "group batch column d"],
+        weights: Sequence[Tensor],
+        others: Float[Tensor, "group batch column d"],
+    ) -> Float[Tensor, "batch member column"]:
+        own, theirs = tokens.flatten(0, 1), others.flatten(0, 1)
+        layers = zip(gradients, before.sites, before.weights, weights, strict=True)
+        return self._sum_heads(
+            reading_changes(gradient, site.detach(), was.detach(), own, became, theirs)
+            for gradient, site, was, became in layers
+        )
+
+    @override
     def typical(self, weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
         by_group = (each.unflatten(0, tokens.shape[:2]) for each in weights)
         return tuple(torch.einsum("gbsc,gbcd->gscd", each, tokens) / tokens.shape[1] for each in by_group)
@@ -216,6 +263,21 @@ class MixingProbe(EncoderProbe):
     ) -> Float[Tensor, "batch member column"]:
         (gradient,) = gradients
         return (gradient * self._encoder.by_member(tokens)).sum(dim=-1).transpose(0, 1)
+
+    @override
+    def weights(self, tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
+        return ()
+
+    @override
+    def changed(
+        self,
+        gradients: Sequence[Tensor],
+        before: Trace,
+        tokens: Float[Tensor, "group batch column d"],
+        weights: Sequence[Tensor],
+        others: Float[Tensor, "group batch column d"],
+    ) -> Float[Tensor, "batch member column"]:
+        return self.carried(gradients, (), others - tokens)
 
     @override
     def typical(self, weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:

@@ -141,10 +141,11 @@ class Reader:
         n_background = self._n_background()
         if block is None:
             block = torch.zeros(len(cells), dtype=torch.long)
-        n_baseline_rows = self._n_baseline_rows(len(cells))
+        n_baseline_rows, n_per_order = self._n_baseline_rows(len(cells)), 1
         if method == "shapley":
-            n_baseline_rows = N_DONORS * n_orders_of(len(cells))
+            n_baseline_rows, n_per_order = N_DONORS * n_orders_of(len(cells)), N_DONORS
         baseline_rows = _baseline_rows(block, n_baseline_rows, n_background)
+        n_orders = max(1, baseline_rows.shape[1] // n_per_order)
         drawn = _Draws(self, cells, block, _unit_columns(units, self.model.shape.n_columns))
         background: Background | None = None
 
@@ -164,7 +165,7 @@ class Reader:
                 background=compare_with,
                 baseline_rows=baseline_rows[rows].to(device),
                 draws=lambda: [each.to(device) for each in drawn.of(rows)],
-                orders=lambda: _orders(rows, max(1, baseline_rows.shape[1] // N_DONORS), drawn.n_units).to(device),
+                orders=lambda: _orders(rows, n_orders, drawn.n_units).to(device),
                 units=None if units is None else units.to(device),
             )
             return METHODS[method](model, inputs).double()

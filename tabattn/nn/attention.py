@@ -16,6 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+LEAST_REST = 1e-3  # below it what is read from all other columns is lost in rounding
+
 
 class ColumnSwaps(NamedTuple):
     """Which columns come from another row, in each of several swaps.
@@ -223,6 +225,33 @@ def carried_along(
         What each column adds to the output through each stream, to first order.
     """
     return torch.bmm(gradient, tokens.transpose(1, 2)) * weights
+
+
+def reading_changes(
+    gradient: Float[Tensor, "batch stream d"],
+    mixture: Float[Tensor, "batch stream d"],
+    weights: Float[Tensor, "batch stream column"],
+    tokens: Float[Tensor, "batch column d"],
+    other_weights: Float[Tensor, "batch stream column"],
+    others: Float[Tensor, "batch column d"],
+) -> Float[Tensor, "batch stream column"]:
+    """Product of a gradient with how what each stream reads changes where one column is that of another row.
+
+    The stream reads ``a'_i E'_i`` instead of ``a_i E_i`` from the column, and the mean ``m_i`` of all others more or
+    less, since weights sum to one: ``g . (a'_i E'_i - a_i E_i - (a'_i - a_i) m_i)``, with
+    ``m_i = (sum_j a_j E_j - a_i E_i) / (1 - a_i)``.
+
+    Args:
+        gradient: Gradient of an output with respect to what each stream read.
+        mixture: What each stream read.
+        weights: Attention weights.
+        tokens: Column tokens.
+        other_weights: Attention weights where the column is that of the other row.
+        others: Column tokens of the other row.
+    """
+    own, theirs = carried_along(gradient, weights, tokens), carried_along(gradient, other_weights, others)
+    rest = (gradient * mixture).sum(dim=2, keepdim=True) - own
+    return theirs - own - (other_weights - weights) * rest / (1 - weights).clamp_min(LEAST_REST)
 
 
 def value_norms(

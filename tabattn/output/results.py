@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from tabattn.choices import Language
 from tabattn.errors import ParameterError
 from tabattn.files import check_writable, write_all, write_atomic
 
@@ -28,24 +29,26 @@ class ResultFiles(ABC):
     """Results that are written to a directory as one set of files."""
 
     @abstractmethod
-    def writers(self, *, excel_safe: bool = False) -> dict[str, Callable[[Path], None]]:
+    def writers(self, *, excel_safe: bool = False, language: Language = "en") -> dict[str, Callable[[Path], None]]:
         """Return what writes each file of `write`, by its name below the directory.
 
         Args:
             excel_safe: See `csv_writer`.
+            language: Language of the plots: "en" or "ko".
         """
 
-    def write(self, directory: str | Path, *, excel_safe: bool = False) -> None:
+    def write(self, directory: str | Path, *, excel_safe: bool = False, language: Language = "en") -> None:
         """Write all tables and plots, and for a ranking its model, or none of them.
 
         Args:
             directory: Where to; made if it does not exist. Files of an earlier run are replaced.
             excel_safe: Whether text cells that a spreadsheet would take for a formula get an apostrophe before them.
+            language: Language of the plots: "en" or "ko".
 
         Raises:
             OutputError: A file can't be written.
         """
-        write_all(Path(directory), self.writers(excel_safe=excel_safe))
+        write_all(Path(directory), self.writers(excel_safe=excel_safe, language=language))
 
 
 def result_writers(

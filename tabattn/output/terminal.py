@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from tabattn.choices import Language
 from tabattn.errors import printable, quoted
-from tabattn.output.translations import held_out_in_words, translate, translated_message, word
+from tabattn.translations import held_out_in_words, translate, translated_message, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ def print_ranking(console: Console, ranking: "Ranking", target: str, language: L
     console.print(
         translate(
             language, said, target=repr(target), how=how, n_train=ranking.n_train,
-            held_out=held_out_in_words(ranking, language), n_columns=problem.X.shape[1],
+            held_out=held_out_in_words(ranking.held_out, ranking.n_held_out, language), n_columns=problem.X.shape[1],
             best=ranking.estimator.best_epoch_, epochs=ranking.estimator.n_iter_,
         )
     )  # fmt: skip
@@ -100,8 +100,7 @@ def print_ranking(console: Console, ranking: "Ranking", target: str, language: L
     console.print(_agreement(ranking, language))
     for each in _joint_words(ranking, language):
         console.print(each)
-    findings = [each for each in ranking.findings if each.category is None]
-    print_notes(console, findings, language)
+    print_notes(console, ranking.findings, language)
     if ranking.by_level is not None:
         console.print("\n" + translate(language, "Which columns matter where? More in importance_by_level.csv."))
         console.print(_levels_table(ranking.by_level, language))
@@ -162,13 +161,14 @@ def _levels_table(by_level: "pd.DataFrame", language: Language) -> Table:
 
 
 def print_notes(console: Console, findings: Sequence["Finding"], language: Language = "en") -> None:
-    """Print findings, if there are any.
+    """Print findings that no warning has said already, if there are any.
 
     Args:
         console: Where to.
         findings: What to say.
         language: Of the text.
     """
+    findings = [each for each in findings if each.category is None]
     if findings:
         console.print("\n" + translate(language, "What else to know:"))
     for each in findings:
@@ -297,33 +297,35 @@ def _agreement(ranking: "Ranking", language: Language) -> str:
     )  # fmt: skip
 
 
-def print_methods(console: Console, found: "ImportanceComparison") -> None:
+def print_methods(console: Console, found: "ImportanceComparison", language: Language = "en") -> None:
     """Print the ranks of the first features by several methods, how far these agree, and what each took.
 
     Args:
         console: Where to.
         found: The comparison.
+        language: Of the text.
     """
     names = list(found.ranks.columns)
     table = Table(box=None, pad_edge=False)
     for name in ("", "method", "seconds", *map(str, range(1, len(names) + 1))):
-        table.add_column(name, justify="left" if name == "method" else "right")
+        table.add_column(translate(language, name), justify="left" if name == "method" else "right")
     for number, name in enumerate(names, start=1):
         seconds = found.seconds[name]
         agreement = ("" if math.isnan(value) else f"{value:.2f}" for value in found.agreement[name].tolist())
         table.add_row(str(number), _name(name), "" if math.isnan(seconds) else f"{seconds:.1f}", *agreement)
-    console.print("Which methods, and how far do they agree (Spearman)?")
+    console.print(translate(language, "Which methods, and how far do they agree (Spearman)?"))
     console.print(table)
     ranks = Table(box=None, pad_edge=False)
-    ranks.add_column("feature")
+    ranks.add_column(translate(language, "feature"))
     for number in range(1, len(names) + 1):
         ranks.add_column(str(number), justify="right")
     for feature, *values in found.ranks.head(N_COMPARED).itertuples():
         ranks.add_row(_name(feature), *(f"{value:g}" for value in values))
-    console.print("\nRanks by each method:")
+    console.print("\n" + translate(language, "Ranks by each method:"))
     console.print(ranks)
     if len(found.ranks) > N_COMPARED:
-        console.print(f" ... ({len(found.ranks) - N_COMPARED} more in ranks.csv)")
+        n_more = len(found.ranks) - N_COMPARED
+        console.print(" " + translate(language, "... ({n} more in ranks.csv)", n=n_more))
 
 
 def drift_table(drift: "pd.DataFrame", language: Language = "en") -> Table:

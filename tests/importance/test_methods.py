@@ -3,6 +3,8 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from tabattn.choices import Method
 from tabattn.importance.background import Background, read_background
-from tabattn.importance.contribution import divergence_parts
+from tabattn.importance.contribution import GAUSS, divergence_parts
 from tabattn.importance.methods import METHODS, ScoringInputs
 from tabattn.importance.shapley import additive_values, shapley_scores
 from tabattn.importance.swap import conditional_scores, swap_scores
@@ -162,6 +164,36 @@ def read_of_column(model: TabAttnModel, tokens: Tensor, column: int) -> dict[tup
     return found
 
 
+def change_of_reading(
+    model: TabAttnModel, tokens: Tensor, moved: Tensor, column: int
+) -> dict[tuple[int, int, int], Tensor]:
+    """What every head reads from a column of other tokens instead, and more or less of the mean of its other ones."""
+    became = weights_of_column(model, moved, column)
+    found = {}
+
+    def note(layer: int, member: int, head: int, weights: Tensor, own: Tensor) -> Tensor:
+        others = [i for i in range(len(own)) if i != column]
+        mean = (weights[others] / weights[others].sum()) @ own[others]
+        before, after = weights[column], became[layer, member, head]
+        theirs = moved[member * model.shape.n_groups // N_MEMBERS][column]
+        found[layer, member, head] = after * theirs - before * own[column] - (after - before) * mean
+        return weights @ own
+
+    run_row(model, tokens, note)
+    return found
+
+
+def weights_of_column(model: TabAttnModel, tokens: Tensor, column: int) -> dict[tuple[int, int, int], Tensor]:
+    found = {}
+
+    def note(layer: int, member: int, head: int, weights: Tensor, own: Tensor) -> Tensor:
+        found[layer, member, head] = weights[column]
+        return weights @ own
+
+    run_row(model, tokens, note)
+    return found
+
+
 def run_shifted(model: TabAttnModel, tokens: Tensor, shift: dict[tuple[int, int, int], Tensor], size: float) -> Tensor:
     """Predict one row with something added to what each head reads."""
     return run_row(
@@ -272,11 +304,17 @@ def columns_of(unit: int, units: Tensor | None) -> list[int]:
 @pytest.mark.parametrize("with_target", [False, True])
 @torch.no_grad()
 def test_contribution_is_its_definition(
-    loss: LossName, n_outputs: int, n_groups: int, units: Tensor | None, with_target: bool
+    loss: LossName,
+    n_outputs: int,
+    n_groups: int,
+    units: Tensor | None,
+    with_target: bool,
 ) -> None:
     model = make_model(n_outputs, n_groups, loss)
-    question = make_question(model, with_target, units)
     n_units = N_COLUMNS if units is None else 2
+    question = make_question(model, with_target, units)
+    places = torch.rand(*question.baseline_rows.shape, n_units).argsort(dim=2)
+    question = replace(question, orders=lambda: places)
     scores = METHODS["contribution"](model, question)
     background: Background = question.background()
     tokens = model.embed(question.cells)
@@ -292,13 +330,20 @@ def test_contribution_is_its_definition(
             columns = columns_of(unit, units)
             own = sum_of([read_of_column(model, tokens[:, row], column) for column in columns])
             expected = torch.zeros(()).double()
-            for partner in question.baseline_rows[row]:
-                others = background.tokens[:, partner]
-                step = difference(sum_of([read_of_column(model, others, column) for column in columns]), own)
-                halfway = (tokens[:, row] + others) / 2
-                ends = [run_shifted(model, halfway, step, size) for size in (TINY_STEP, -TINY_STEP)]
-                forth, back = (outputs_of(model, averaged(model, end, member_weight), classes) for end in ends)
-                after = before + (forth - back) / (2 * TINY_STEP)
+            for place, partner in enumerate(question.baseline_rows[row]):
+                together = [
+                    other for other in range(n_units) if (places[row, place, other] - places[row, place, unit]) % 2 == 0
+                ]
+                moving = [column for other in together for column in columns_of(other, units)]
+                moved = tokens[:, row].clone()
+                moved[:, moving] = background.tokens[:, partner][:, moving]
+                step = sum_of([change_of_reading(model, tokens[:, row], moved, column) for column in columns])
+                after = before.clone()
+                for point, share in GAUSS:
+                    between = (1 - point) * tokens[:, row] + point * moved
+                    ends = [run_shifted(model, between, step, size) for size in (TINY_STEP, -TINY_STEP)]
+                    forth, back = (outputs_of(model, averaged(model, end, member_weight), classes) for end in ends)
+                    after += share * (forth - back) / (2 * TINY_STEP)
                 after = after.clamp(known.amin(dim=0), known.amax(dim=0))
                 expected += divergence(model, before, after, target) / question.baseline_rows.shape[1]
             if target is not None:
@@ -471,7 +516,11 @@ def test_gradient_is_attention_times_its_derivative(loss: LossName, n_outputs: i
 def test_members_that_do_not_judge_a_row_have_no_share(method: Method) -> None:
     for n_outputs in (1, 2, 3):
         model = make_model(n_outputs, n_groups=2)
-        scores = METHODS[method](model, make_question(model, with_target=True))
+        question = make_question(model, with_target=True)
+        if method == "contribution":
+            places = torch.rand(*question.baseline_rows.shape, N_COLUMNS).argsort(dim=2)
+            question = replace(question, orders=partial(torch.clone, places))
+        scores = METHODS[method](model, question)
         assert (scores[0, 1] == 0).all()
         assert (scores[0, 0] != 0).all()
 
@@ -529,7 +578,7 @@ def test_only_attention_alone_pays_for_a_column_whose_token_never_varies(method:
         layer.query.bias.zero_()
     read = read_background(model, constant)
     member_weight, baseline_rows = torch.ones(N_ROWS, N_MEMBERS).double(), torch.tensor([[1], [2], [3], [0]])
-    orders = torch.rand(N_ROWS, 1, N_COLUMNS).argsort(dim=2)
+    orders = torch.rand(*baseline_rows.shape, N_COLUMNS).argsort(dim=2)
     draws = [constant.take(torch.tensor([1, 2, 3, 0]))]
     question = ScoringInputs(constant, None, member_weight, lambda: read, baseline_rows, lambda: draws, lambda: orders)
     scores = METHODS[method](model, question).sum(dim=1)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tabattn.importance.aggregation import mixed_rollout_scores
 from tabattn.importance.background import read_background
+from tabattn.importance.contribution import GAUSS
 from tabattn.importance.methods import METHODS, ScoringInputs
 from tabattn.nn.mixing import MemberAttention, MixingEncoder, MixingKind
 from tabattn.nn.model import TabAttnModel
@@ -35,7 +36,7 @@ def make_question(model: TabAttnModel) -> ScoringInputs:
         read = read_background(model, make_cells(4))
     baseline_rows = torch.tensor([[0, 1], [2, 3], [3, 0]])
     cells, target = make_cells(N_ROWS), torch.randn(N_ROWS, 1).double()
-    drawn, orders = [make_cells(N_ROWS)], torch.rand(N_ROWS, 1, 3).argsort(dim=2)
+    drawn, orders = [make_cells(N_ROWS)], torch.rand(N_ROWS, 2, 3).argsort(dim=2)
     member_weight = torch.ones(N_ROWS, 2).double()
     return ScoringInputs(cells, target, member_weight, lambda: read, baseline_rows, lambda: drawn, lambda: orders)
 
@@ -79,7 +80,10 @@ def test_contribution_and_swap_exchange_tokens_at_the_entrance(kind: MixingKind,
 
             steps = [others[:, i, column] - tokens[:, column] for i in range(4)]
             tangents = [slope(tokens, step, target) for step in steps]
-            changes = [slope((tokens + others[:, i]) / 2, steps[i]) for i in question.baseline_rows[row].tolist()]
+            changes = []
+            for place, i in zip(question.orders()[row], question.baseline_rows[row].tolist(), strict=True):
+                way = torch.where((place % 2 == place[column] % 2)[:, None], others[:, i] - tokens, 0.0)
+                changes.append(sum(share * slope(tokens + point * way, steps[i]) for point, share in GAUSS))
             bounded = np.clip(changes, low - at, high - at)
             expected = np.mean(bounded**2) + np.mean(tangents)
             np.testing.assert_allclose(contribution[row, column], expected, rtol=1e-4, atol=1e-8)

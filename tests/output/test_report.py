@@ -1,6 +1,7 @@
 """What a report says, as a page, as JSON and as Markdown, whatever the names are."""
 
 import base64
+import itertools
 import json
 import re
 import warnings
@@ -17,11 +18,13 @@ from typing_extensions import override
 
 import tabattn
 from tabattn import explain, rank
-from tabattn.errors import ParameterError, printable
+from tabattn.cli.text import LEARNED
+from tabattn.errors import ParameterError, TabAttnError, printable
 from tabattn.output.report.html import READING, render_html
 from tabattn.output.report.markdown import render_markdown
-from tabattn.output.translations import KOREAN, KOREAN_ADVICE, translate
+from tabattn.progress import NAMES as PHASES
 from tabattn.ranking import Ranking
+from tabattn.translations import KOREAN, KOREAN_ADVICE, KOREAN_ERRORS, translate
 from tests.conftest import FAST, run
 from tests.output.reports import report_with
 
@@ -126,12 +129,16 @@ def test_the_same_report_has_the_same_bytes() -> None:
 def test_every_word_is_known_in_korean() -> None:
     """Whatever is translated, in Python, in the page and in its script, is in the dictionary."""
     package = FOLDER.parents[1]
-    modules = [package / "reporting.py", package / "output" / "terminal.py", *package.glob("cli/*.py")]
-    text = "".join(path.read_text(encoding="utf-8") for path in [*FOLDER.glob("*"), *modules] if path.is_file())
-    said = set(re.findall(r"translate\((?:language, |lang, |report\.language, )?[\"']([^\"']+)[\"']", text))
-    said |= {*READING, *re.findall(r"said = \"([^\"]+)\"", text)}
+    modules = [*package.glob("*.py"), *package.glob("output/*.py"), *package.glob("cli/*.py")]
+    files = [path for path in (*FOLDER.glob("*"), *modules) if path.is_file()]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    said = set(
+        re.findall(r"translate\((?:language, |lang, |spoken\(\), |report\.language, )?[\"']([^\"']+)[\"']", text)
+    )
+    said |= {*READING, *itertools.chain(*PHASES.values()), LEARNED, *re.findall(r"said = \"([^\"]+)\"", text)}
     assert len(said) > 50
-    assert said - set(KOREAN) == set()
+    assert said - set(KOREAN) - {"", "en", "ko"} == set()
+    assert {error.__name__ for error in TabAttnError.__subclasses__()} == set(KOREAN_ERRORS)
     for english, korean in KOREAN.items():
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", korean)), english
     findings = (FOLDER.parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")

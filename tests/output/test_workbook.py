@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabattn.errors import ParameterError, printable
+from tabattn.output.report.files import ReportedResults
 from tabattn.output.workbook import workbook_writer
 from tests.conftest import run
 
@@ -54,6 +55,12 @@ def test_the_same_tables_have_the_same_bytes(tmp_path: Path) -> None:
 def test_tables_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ParameterError, match="A sheet must have at most 1048575 rows and 16384 columns"):
         workbook_writer({"a": pd.DataFrame(np.zeros((1, 17_000)))})
+
+
+def test_a_workbook_is_a_file_that_ends_so(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"must end in .xlsx, got .*x.csv"):
+        ReportedResults.to_excel(None, tmp_path / "x.csv")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_writes_a_workbook(mixed: pd.DataFrame, tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ class ReportedResults(ReportFiles):
         """Return all tables by the names of their files."""
 
     @abstractmethod
-    def _plots(self) -> "dict[str, Callable[[], Axes]]":
-        """Return functions that draw the plots, by the names of their files."""
+    def _plots(self, language: Language) -> "dict[str, Callable[[], Axes]]":
+        """Return functions that draw the plots in a language, by the names of their files."""
 
     @override
     def writers(
@@ -89,7 +89,7 @@ class ReportedResults(ReportFiles):
     ) -> dict[str, Callable[[Path], None]]:
         tables = self._tables()
         return (
-            result_writers(tables, self._plots(), excel_safe=excel_safe)
+            result_writers(tables, self._plots(language), excel_safe=excel_safe)
             | report_writers(self.report(language=language, command=command))
             | ({"results.xlsx": workbook_writer(tables)} if excel else {})
         )
@@ -116,8 +116,11 @@ class ReportedResults(ReportFiles):
 
         Raises:
             OutputError: The file can't be written.
-            ParameterError: XlsxWriter is not installed, or a table does not fit on a sheet.
+            ParameterError: The name of the file ends in something else, XlsxWriter is not installed, or a table does
+                not fit on a sheet.
         """
+        if Path(path).suffix.lower() != ".xlsx":
+            raise ParameterError(f"The file must end in .xlsx, got {str(path)!r}. For CSV files: write().")
         write_atomic(Path(path), workbook_writer(self._tables()))
 
     def _repr_html_(self) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from tabattn.errors import printable
 from tabattn.output.report.content import Report, ReportedColumn
-from tabattn.output.translations import WORDS, translate
+from tabattn.translations import WORDS, translate
 
 ALWAYS_SHOWN = ("rank", "column", "kind", "importance")
 READING = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from tabattn.errors import printable
 from tabattn.output.report.content import Report
 from tabattn.output.report.html import number
-from tabattn.output.translations import translate
+from tabattn.translations import translate
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 

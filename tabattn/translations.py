@@ -1,12 +1,11 @@
 """The words of the report and the terminal in other languages, by the English ones."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from tabattn.choices import Language
-
-if TYPE_CHECKING:
-    from tabattn.ranking import Ranking
 
 KOREAN: Mapping[str, str] = {
     # answer
@@ -126,6 +125,20 @@ KOREAN: Mapping[str, str] = {
     "Neither implies a cause: a column that correlates with the true cause may be a proxy for it.": (
         "어느 것도 인과를 뜻하지 않습니다. 진짜 원인과 함께 움직이는 변수가 대신 나타날 수 있습니다."
     ),
+    # progress
+    "pretraining": "사전 학습", "permutation importance": "순열 중요도", "shuffle": "섞기",
+    "importance by attention": "어텐션 기반 중요도", "gradient boosting and leaks, to compare with": "비교용 그래디언트 부스팅과 누설 점검",
+    "tests of what each column adds to the others": "변수별 추가 기여 검정", "which columns act together": "함께 작용하는 변수",
+    "which columns suffice": "충분한 최소 변수 집합", "which way each column acts": "변수별 방향과 효과",
+    "scores of rows": "행별 점수", "scores": "점수", "additive values": "가법 기여값", "peers": "다른 방법",
+    "about {time} left": "약 {time} 남음", "{n} s": "{n}초", "{n} min": "{n}분", "{n} h": "{n}시간",
+    "{step} {n} of {total}": "{step} {n}/{total}",
+    "the same command with --resume goes on from here.": "같은 명령에 --resume을 붙이면 여기서부터 이어서 합니다.",
+    "{n} rows predicted: {file}": "{n}행을 예측했습니다: {file}",
+    "{n} rows, {n_columns} columns and the target {target}: {file}": "{n}행, 변수 {n_columns}개, 목표 변수 {target}: {file}",
+    "Next: {command}": "다음 명령: {command}",
+    "{n} sentences learned, {held_out} held out: {accuracy} of their labels predicted, {constant} by the most frequent "
+    "label.": "문장 {n}개 학습, {held_out}개 검증: 라벨의 {accuracy} 예측(가장 흔한 라벨로는 {constant}).",
     # terminal
     "Target {target}: {how}; {n_train} rows fitted, {held_out} held out, {n_columns} columns. "
     "Best epoch {best} of {epochs}.": (
@@ -165,6 +178,36 @@ KOREAN: Mapping[str, str] = {
     "training": "학습", "inference": "현재", "adjusted p": "보정 p값", "held out in training": "학습 때 검증 행",
     "these": "이 행들", "n_rows": "행 수", "Files: {files}": "결과 파일: {files}",
     "Page: {file}": "보고서: {file}",
+    "method": "방법", "seconds": "초", "Ranks by each method:": "방법별 순위:", "... ({n} more in ranks.csv)": "... (외 {n}개는 ranks.csv에)",
+    "Which methods, and how far do they agree (Spearman)?": "어떤 방법들이며 서로 얼마나 일치하는가(스피어만 상관)?",
+    # plots
+    "importance by attention (fraction)": "어텐션 기반 중요도(비율)",
+    "importance by attention (fraction; whiskers: 95 % interval)": "어텐션 기반 중요도(비율, 수염: 95 % 구간)",
+    "importance by attention (fraction; whiskers: standard deviation over members)": (
+        "어텐션 기반 중요도(비율, 수염: 구성 모델 간 표준편차)"
+    ),
+    "permutation importance (decrease in the held-out score)": "순열 중요도(검증 점수 감소)",
+    "attention; not shown to add to the others": "어텐션(추가 기여가 확인되지 않음)",
+    "Which columns drive the target": "목표 변수를 좌우하는 변수", " (first {n} of {total})": " ({total}개 중 상위 {n}개)",
+    "layer {layer}, head {head}": "층 {layer}, 헤드 {head}", "Attention of CLS to each column": "각 변수에 대한 CLS의 어텐션",
+    "Attention of columns (left) to columns (below)": "변수(왼쪽)의 변수(아래)에 대한 어텐션",
+    "attention, mean over members and rows": "어텐션(구성 모델과 행의 평균)",
+    "Do both rankings agree? (on the line: yes)": "두 순위가 일치하는가? (선 위: 일치)",
+    "by permutation importance": "순열 중요도 순위",
+    "probability of {name}": "{name}의 확률",
+    "{n} of {total} rows, similar ones together": "{total}행 중 {n}행(비슷한 행끼리)",
+    "Which column mattered in which row": "어느 행에서 어느 변수가 중요했는가",
+    "score (red: the row is predicted better by it)": "점수(빨강: 그 변수 덕분에 예측이 좋아짐)",
+    "weights kept": "선택된 가중치", "mean attention": "평균 어텐션", "step": "단계",
+    "Attention while training (solid: eval mode, dashed: train mode)": (
+        "학습 중 어텐션(실선: 평가 모드, 점선: 학습 모드)"
+    ),
+    "mean attention (* drifted: adjusted p of at most .05)": "평균 어텐션(* 변화: 보정 p값 .05 이하)",
+    "Attention now and in training": "현재와 학습 때의 어텐션", "these rows": "이 행들",
+    "Ranks by each method": "방법별 순위", "mean of {n} others": "그 외 {n}개 평균",
+    "Which words the model looks at": "모델이 주목하는 단어",
+    "Attention of the state that reads to each word": "읽는 상태의 각 단어에 대한 어텐션",
+    "Attention of words (left) to words (below)": "단어(왼쪽)의 단어(아래)에 대한 어텐션",
     # findings
     "rows_in_blocks": "행이 묶음(로트, 장비 등)으로 연결되어 있습니다", "rows_in_time": "행이 시간 순서로 서로 닮았습니다",
     "leak": "목표값을 그대로 드러내는 변수가 있습니다", "second_measurement": "목표값의 재측정으로 보이는 변수가 있습니다",
@@ -175,6 +218,11 @@ KOREAN: Mapping[str, str] = {
     "wide_target": "목표값의 범위가 매우 넓습니다", "absence_is_signal": "결측 여부가 목표값과 관련됩니다",
     "unsettled_ranks": "순위가 안정적이지 않습니다", "outside_range": "학습 범위를 벗어난 값이 있습니다",
     "empty_rows": "빈 행이 있습니다", "worse_than_training": "학습 때보다 예측이 나쁩니다",
+    "unread_cells": "읽지 못해 결측으로 처리한 셀이 있습니다", "unread_numbers": "숫자처럼 보이지만 범주로 읽은 변수가 있습니다",
+    "ambiguous_numbers": "두 가지로 읽힐 수 있는 숫자가 있습니다", "ambiguous_dates": "두 가지로 읽힐 수 있는 날짜가 있습니다",
+    "other_format": "학습 때와 다른 형식의 셀이 있습니다", "twin_levels": "같은 것으로 보이는 수준이 있습니다",
+    "unknown_levels": "학습 때 없던 수준뿐인 변수가 있습니다", "limits": "한계값(예: <0.03)인 숫자가 있습니다",
+    "dropped_rows": "목표값이 없는 행을 뺐습니다", "reading_note": "표를 읽으면서 정리한 내용",
 }  # fmt: skip
 KOREAN_ADVICE: Mapping[str, str] = {
     "rows_in_blocks": "같은 로트·환자·장비의 행은 서로 닮아서, 무작위로 나누어 검증하면 점수가 실제보다 높게 나옵니다. --split-by로 묶음째 검증하십시오.",
@@ -194,24 +242,70 @@ KOREAN_ADVICE: Mapping[str, str] = {
     "unsettled_ranks": "시드를 바꾸면 상위 변수의 순서가 달라질 수 있습니다. --folds 5로 모든 행을 검증에 쓰면 더 안정됩니다.",
     "outside_range": "새 행의 값이 학습 때의 범위나 수준을 벗어납니다. 변수별 비율은 drift.csv에 있습니다.",
     "empty_rows": "모델이 읽을 값이 하나도 없는 행입니다. 이 행의 예측은 의미가 없습니다.",
+    "unread_cells": "변수의 종류와 맞지 않는 셀은 결측으로 처리했습니다. 셀을 고치거나, --na로 결측 표기를 알려 주거나, --kind로 변수의 종류를 지정하십시오.",
+    "unread_numbers": "숫자처럼 보이지만 표기가 서로 달라 범주로 읽었습니다. 모든 숫자를 같은 방식으로 적으십시오.",
+    "ambiguous_numbers": "구분 기호나 단위를 두 가지로 읽을 수 있고, 어느 쪽인지 정해 주는 셀이 없습니다. 어떻게 읽었는지 확인하십시오.",
+    "ambiguous_dates": "연·월·일의 순서나 세기를 두 가지로 읽을 수 있습니다. 어떻게 읽었는지 확인하고, 날짜를 연-월-일로 적으십시오.",
+    "other_format": "학습에 쓴 표와 다른 방식으로 적혀 있어, 적힌 방식대로 읽었습니다.",
+    "twin_levels": "표기만 다른 같은 수준으로 보입니다. 지금은 서로 다른 수준으로 셉니다. 같은 것이라면 표기를 통일하십시오.",
+    "unknown_levels": "이 변수에는 학습 때 본 수준이 하나도 없습니다. 모두 하나의 새 수준으로 셉니다.",
+    "limits": "‘<0.03’처럼 한계값으로 적힌 숫자는 기호 뒤의 숫자로 읽거나(--censored limit) 결측으로 처리합니다(--censored missing).",
+    "dropped_rows": "목표값이 비어 있는 행은 학습과 검증에 쓰지 않습니다.",
+    "reading_note": "표를 읽을 수 있도록 빼거나 떼어 내거나 합친 부분입니다.",
     "worse_than_training": "새 행의 예측이 학습 때의 검증보다 뚜렷하게 나쁩니다. 공정이나 데이터가 바뀌었는지 확인하십시오.",
 }
+KOREAN_ERRORS: Mapping[str, str] = {
+    "TableError": "표를 읽을 수 없거나 이대로 쓸 수 없습니다.",
+    "TargetError": "목표 변수를 확인하십시오.",
+    "ColumnError": "변수의 셀을 확인하십시오.",
+    "ParameterError": "옵션의 값을 확인하십시오.",
+    "TrainingError": "학습이 수렴하지 않았습니다.",
+    "OutputError": "결과를 쓸 수 없습니다.",
+    "ModelFileError": "모델 파일을 읽을 수 없습니다.",
+}
 WORDS: Mapping[Language, Mapping[str, str]] = {"en": {}, "ko": KOREAN}
+PARTICLES = re.compile(r"(\w)([^\w\s]{0,2})(을|은|와)\((를|는|과)\)")
+N_FINALS, DIGITS_IN_CONSONANTS, DIGITS_IN_VOWELS = 28, "013678", "2459"
+_SPOKEN: ContextVar[Language] = ContextVar("spoken", default="en")
 
 
-def translated_message(language: Language, code: str, message: str) -> str:
-    """Return what a finding says, in a language: its message, which has the numbers, behind what it means.
+@contextmanager
+def speaking(language: Language) -> Iterator[None]:
+    """Say in a language what is said while something runs, such as how far it has come.
 
     Args:
         language: "en" or "ko".
-        code: Code of the finding.
+
+    Example:
+        >>> with speaking("ko"):
+        ...     translate(spoken(), "rank")
+        '순위'
+    """
+    token = _SPOKEN.set(language)
+    try:
+        yield
+    finally:
+        _SPOKEN.reset(token)
+
+
+def spoken() -> Language:
+    """Return the language that `speaking` asks for; "en" outside of it."""
+    return _SPOKEN.get()
+
+
+def translated_message(language: Language, code: str, message: str) -> str:
+    """Return what a finding or an error says, in a language: its message, which has the numbers, behind what it means.
+
+    Args:
+        language: "en" or "ko".
+        code: Code of the finding, or name of the class of the error.
         message: What it says, in English.
 
     Example:
         >>> translated_message("en", "constant", "'x' has one value."), translated_message("ko", "new", "'x' is new.")
         ("'x' has one value.", "'x' is new.")
     """
-    known = KOREAN_ADVICE.get(code) if language == "ko" else None
+    known = KOREAN_ADVICE.get(code, KOREAN_ERRORS.get(code)) if language == "ko" else None
     return message if known is None else f"{known} ({message})"
 
 
@@ -241,15 +335,44 @@ def translate(language: Language, text: str, **values: object) -> str:
         >>> translate("ko", "rank"), translate("en", "{shown} of {total} columns shown", shown=1, total=2)
         ('순위', '1 of 2 columns shown')
     """
-    return WORDS[language].get(text, text).format(**values)
+    return with_particles(WORDS[language].get(text, text).format(**values))
 
 
-def held_out_in_words(ranking: "Ranking", language: Language) -> str:
+def with_particles(text: str) -> str:
+    """Choose among Korean particles, such as 을(를), by the sound before them; behind other letters both stay.
+
+    Args:
+        text: Text in which both are written.
+
+    Example:
+        >>> with_particles("온도을(를), 압력을(를), '라인 7'와(과) x은(는)")
+        "온도를, 압력을, '라인 7'과 x은(는)"
+    """
+    return PARTICLES.sub(_particle, text)
+
+
+def _particle(found: "re.Match[str]") -> str:
+    before, between, first, second = found.groups()
+    behind_consonant, behind_vowel = (second, first) if first == "와" else (first, second)
+    if "가" <= before <= "힣":
+        ends_in_consonant = (ord(before) - ord("가")) % N_FINALS > 0
+    elif before in DIGITS_IN_CONSONANTS + DIGITS_IN_VOWELS:
+        ends_in_consonant = before in DIGITS_IN_CONSONANTS
+    else:
+        return found.group()
+    return before + between + (behind_consonant if ends_in_consonant else behind_vowel)
+
+
+def held_out_in_words(held_out: str, n_rows: int, language: Language) -> str:
     """Return which rows were held out.
 
     Args:
-        ranking: The ranking.
+        held_out: The same in English.
+        n_rows: Their number.
         language: "en" or "ko".
+
+    Example:
+        >>> held_out_in_words("20 rows", 20, "ko"), held_out_in_words("2 units of lot", 20, "ko")
+        ('20개 행', '2 units of lot')
     """
-    is_plain = ranking.held_out == f"{ranking.n_held_out} rows"
-    return translate(language, "{n} rows", n=ranking.n_held_out) if is_plain else ranking.held_out
+    return translate(language, "{n} rows", n=n_rows) if held_out == f"{n_rows} rows" else held_out
