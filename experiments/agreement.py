@@ -8,8 +8,8 @@ One cell is one model on one table with one seed: fitted with its defaults on at
 scores of every method but "shapley", and for scikit-learn's permutation importance (10 repeats, R^2 or minus log loss)
 on the same at most 2,000 test rows. The scores are kept in results/agreement_scores.csv as soon as they are measured,
 and measured once; a method whose column was emptied, or is new, is measured alone where the code is the same as that of
-the other scores. With --keep-fits the fitted models are kept too, under the hash of the code. Everything is summed up
-in agreement.csv: Spearman, weighted Kendall, NDCG and top-k overlap of each method with permutation importance, means
+the other scores. With --keep-fits the fitted models are kept too, under the hash of the code that fits. Everything is
+summed up in agreement.csv: Spearman, weighted Kendall, NDCG and top-k overlap of each method with permutation importance, means
 over seeds; stability, the Spearman correlation of the scores of two seeds; and, as the method "permutation of another
 seed", the agreement of permutation importance with itself. agreement.png draws the Spearman correlations. The baseline
 is rtdl's FT-Transformer read by its published formula, on six tables.
@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from experiments.contenders import NEURAL_EPOCHS, FittedNetwork, fit_ft_transformer
-from experiments.machine import CODE
+from experiments.machine import CODE_OF_FITS
 from experiments.result_file import ResultFile, add_result_arguments, is_stale, with_sizes
 from experiments.splits import SplitTable, split_table
 from experiments.tables import add_data_argument, load_catalog
@@ -78,7 +78,7 @@ def fit(table: SplitTable, seed: int, max_epochs: int | None) -> Any:
 
 def fitted(table: SplitTable, name: str, seed: int, max_epochs: int | None, directory: Path | None) -> Any:
     """Return the fitted estimator, the kept one where there is one."""
-    path = None if directory is None else directory / f"{name}-{seed}-{CODE}.joblib"
+    path = None if directory is None else directory / f"{name}-{seed}-{CODE_OF_FITS}.joblib"
     if path is not None and path.exists():
         return joblib.load(path)
     estimator = fit(table, seed, max_epochs)

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parent.parent
-MEASURED_FOLDERS = ("nn", "training", "encoding", "importance")
+FITTED_FOLDERS = ("nn", "training", "encoding")
+MEASURED_FOLDERS = (*FITTED_FOLDERS, "importance")
 N_DIGITS = 12
 
 
@@ -23,17 +24,18 @@ def describe_commit() -> str:
     return commit.stdout.decode().strip() + ("+" if status.stdout.strip() else "")
 
 
-def code_hash(package: Path) -> str:
-    """Return a hash of the code that results depend on: paths and bytes of all modules of `MEASURED_FOLDERS`, sorted.
+def code_hash(package: Path, folders: tuple[str, ...] = MEASURED_FOLDERS) -> str:
+    """Return a hash of the code that results depend on: paths and bytes of all modules of some folders, sorted.
 
     Args:
         package: The directory of the package.
+        folders: The folders; `FITTED_FOLDERS` for fitted models.
 
     Returns:
         The first 12 hexadecimal digits of a SHA-256.
     """
     digest = hashlib.sha256()
-    modules = (module for folder in MEASURED_FOLDERS for module in (package / folder).rglob("*.py"))
+    modules = (module for folder in folders for module in (package / folder).rglob("*.py"))
     for name, module in sorted((module.relative_to(package).as_posix(), module) for module in modules):
         digest.update(name.encode() + b"\0" + module.read_bytes() + b"\0")
     return digest.hexdigest()[:N_DIGITS]
@@ -41,6 +43,7 @@ def code_hash(package: Path) -> str:
 
 COMMIT = describe_commit()
 CODE = code_hash(ROOT / "tabattn")
+CODE_OF_FITS = code_hash(ROOT / "tabattn", FITTED_FOLDERS)
 
 
 def describe_machine() -> str:

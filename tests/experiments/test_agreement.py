@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experiments import agreement, contenders, holes, kinds
-from experiments.machine import CODE
+from experiments.machine import CODE, CODE_OF_FITS
 from experiments.splits import SplitTable
 from tabattn import TabAttnClassifier
 from tabattn.table.problem import Problem
@@ -24,7 +24,7 @@ def test_agreement_is_measured_once_and_summed_up(tmp_path: Path, monkeypatch: p
     command = f"--data {tmp_path} --tables small --baseline-tables small --seeds 0 1 --max-epochs 12 --keep-fits {fits}"
     arguments = [*command.split(), "--out", str(out)]
     run_twice(agreement.main, arguments, cells)
-    assert sorted(path.name for path in fits.iterdir()) == [f"small-{seed}-{CODE}.joblib" for seed in (0, 1)]
+    assert sorted(path.name for path in fits.iterdir()) == [f"small-{seed}-{CODE_OF_FITS}.joblib" for seed in (0, 1)]
     assert (tmp_path / "agreement.png").stat().st_size > 10_000
     summary = read(out)
     scores = summary[summary["table"] == "small"].set_index(["model", "method"])
