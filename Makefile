@@ -4,7 +4,7 @@ BIN := .venv/bin
 BASE := .venv/.base
 INSTALLED := .venv/.installed
 
-.PHONY: demo browser docs test fast lowest lint types layers check data clean
+.PHONY: demo browser docs test fast coverage lowest lint types layers check data clean
 
 demo: $(BASE)  ## Rank the columns of a simulated coating line; the report is demo/report.html.
 	$(BIN)/tabattn rank data/process.csv --target thickness_um --out demo
@@ -16,10 +16,13 @@ browser:  ## Chromium, in which reports are tested, where Debian's packages can 
 		echo "Chromium could not be installed: the tests of reports in a browser will be skipped."
 
 test: $(INSTALLED) browser  ## All tests.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --durations=30
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations=30
 
 fast: $(INSTALLED)  ## The tests that take seconds.
 	$(BIN)/pytest -m "not slow"
+
+coverage: $(INSTALLED) browser  ## All tests, and which lines they do not run; half as slow again.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
 lowest:  ## The same with the lowest versions that pyproject.toml allows.
 	$(PYTHON) -m venv .venv-lowest

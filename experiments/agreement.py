@@ -9,10 +9,10 @@ scores of every method but "shapley", and for scikit-learn's permutation importa
 on the same at most 2,000 test rows. The scores are kept in results/agreement_scores.csv as soon as they are measured,
 and measured once; a method whose column was emptied, or is new, is measured alone where the code is the same as that of
 the other scores. With --keep-fits the fitted models are kept too, under the hash of the code that fits. Everything is
-summed up in agreement.csv: Spearman, weighted Kendall, NDCG and top-k overlap of each method with permutation importance, means
-over seeds; stability, the Spearman correlation of the scores of two seeds; and, as the method "permutation of another
-seed", the agreement of permutation importance with itself. agreement.png draws the Spearman correlations. The baseline
-is rtdl's FT-Transformer read by its published formula, on six tables.
+summed up in agreement.csv: Spearman, weighted Kendall, NDCG and top-k overlap of each method with permutation
+importance, means over seeds; stability, the Spearman correlation of the scores of two seeds; and, as the method
+"permutation of another seed", the agreement of permutation importance with itself. agreement.png draws the Spearman
+correlations. The baseline is rtdl's FT-Transformer read by its published formula, on six tables.
 """
 
 import argparse

@@ -28,18 +28,21 @@ Scores are in squared standard deviations of the target or in nats, like permuta
 estimate from gradients.
 """
 
+import functools
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from tabattn.importance.aggregation import join
 from tabattn.importance.background import Background, loss_gradients
-from tabattn.importance.probes import EncoderProbe, Trace
+from tabattn.importance.probes import EncoderProbe
 from tabattn.nn.losses import Loss, Target
 from tabattn.nn.model import TabAttnModel
 from tabattn.nn.tokens import Cells
 
 N_PARTS, MAX_UNITS = 2, 256
+MAX_PAIRS, MAX_ELEMENTS = 512, 8_000_000  # rows and other rows at once, and numbers in the tokens of the rows
 GAUSS = ((0.5 - 0.15**0.5, 5 / 18), (0.5, 8 / 18), (0.5 + 0.15**0.5, 5 / 18))  # points in [0, 1], and weights
 
 
@@ -81,15 +84,21 @@ def contribution_scores(
     averaged = model.loss.average(read.prediction.detach(), member_weight)
     followed = model.loss.followed(averaged)
     outputs = model.loss.canonical(averaged, followed)
-    limits = model.loss.limits(background.averaged, followed)
+    limits = [each.expand(outputs.shape) for each in model.loss.limits(background.averaged, followed)]
+    parts = places % n_parts(places.shape[2])
+    if units is not None:
+        parts = parts[..., units]
     score = tokens.new_zeros(())
-    for rows, place in zip(baseline_rows.T, places.unbind(dim=1), strict=True):
-        others = background.tokens[:, rows]
-        part = place % n_parts(place.shape[1])
-        if units is not None:
-            part = part[:, units]
-        changes = join(_changes(model, probe, read, tokens, others, part, member_weight, followed), units)
-        score = score + divergence_parts(model.loss, outputs, limits, changes, target) / baseline_rows.shape[1]
+    n_together = max(1, min(MAX_PAIRS // len(cells), MAX_ELEMENTS // tokens.numel()))
+    for rows, part in zip(baseline_rows.split(n_together, dim=1), parts.split(n_together, dim=1), strict=True):
+        pairs = functools.partial(torch.repeat_interleave, repeats=rows.shape[1], dim=0)
+        own = tokens.repeat_interleave(rows.shape[1], dim=1)
+        others = background.tokens[:, rows.flatten()]
+        changes = _changes(model, probe, own, others, part.flatten(0, 1), pairs(member_weight), pairs(followed))
+        bounds = pairs(limits[0]), pairs(limits[1])
+        known = None if target is None else pairs(target)
+        divergence = divergence_parts(model.loss, pairs(outputs), bounds, join(changes, units), known)
+        score = score + divergence.unflatten(0, rows.shape).sum(dim=1) / baseline_rows.shape[1]
     if target is None:
         return score
     gradients = loss_gradients(model, read, target, member_weight)
@@ -110,7 +119,6 @@ def n_parts(n_units: int) -> int:
 def _changes(
     model: TabAttnModel,
     probe: EncoderProbe,
-    read: Trace,
     tokens: Float[Tensor, "group batch column d"],
     others: Float[Tensor, "group batch column d"],
     part: Int[Tensor, "batch column"],
@@ -118,7 +126,7 @@ def _changes(
     followed: Int[Tensor, "batch followed"],
 ) -> Float[Tensor, "batch canonical member column"]:
     """How much each output changes, by member, with what the streams read from each column of other rows."""
-    changes = tokens.new_zeros(())
+    changes, before = tokens.new_zeros(()), probe.trace(tokens)
     for number in range(int(part.max()) + 1):
         moves = part == number
         way = torch.where(moves[None, :, :, None], others - tokens, 0.0)
@@ -131,7 +139,7 @@ def _changes(
             change = []
             for place, output in enumerate(outputs, start=1):
                 gradients = torch.autograd.grad(output, between.sites, retain_graph=place < len(outputs))
-                change.append(probe.changed(gradients, read, tokens, weights, others))
+                change.append(probe.changed(gradients, before, tokens, weights, others))
             moved = torch.where(moves[:, None, None], torch.stack(change, dim=1), 0.0)
             changes = changes + weight * moved
     return changes

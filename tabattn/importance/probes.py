@@ -187,8 +187,7 @@ class ClassProbe(EncoderProbe):
         own, theirs = tokens.flatten(0, 1), others.flatten(0, 1)
         layers = zip(gradients, before.sites, before.weights, weights, strict=True)
         return self._sum_heads(
-            reading_changes(gradient, site.detach(), was.detach(), own, became, theirs)
-            for gradient, site, was, became in layers
+            reading_changes(gradient, site, was, own, became, theirs) for gradient, site, was, became in layers
         )
 
     @override
