@@ -238,9 +238,9 @@ class Ranking(ReportedResults):
         )
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))
-        effects = self._first_effects()
+        effects, target = self._first_effects(), str(self.problem.y.name)
         drawn: dict[str, Callable[[], Axes]] = (
-            {"effects": lambda: plot_effects(effects, language=language)} if effects else {}
+            {"effects": lambda: plot_effects(effects, target=target, language=language)} if effects else {}
         )
         return drawn | {
             "importance": lambda: plot_importance(self.table, language=language),

@@ -119,6 +119,11 @@ KOREAN: Mapping[str, str] = {
         "‘추가 기여’는 검정입니다. ‘예’는 다른 변수를 모두 알아도 이 변수가 도움이 된다는 뜻입니다. 같은 정보를 담은 두 변수는 둘 다 "
         "‘아니오’일 수 있습니다."
     ),
+    "Direction is what the prediction does when only this column changes, the effect by how much from its 10th "
+    "percentile to its 90th, in units of the target; the gap is how far its two ranks are apart.": (
+        "방향은 이 변수만 바뀔 때 예측값이 움직이는 방향이고, 효과는 10번째 백분위수에서 90번째 백분위수까지 예측값이 바뀌는 크기(목표 변수의 단위)입니다. "
+        "순위 차는 두 순위가 떨어진 정도입니다."
+    ),
     "Permutation importance validates the ranking: where the ranks differ much, inspect both.": (
         "순열 중요도는 이 순위를 검증하는 기준입니다. 두 순위가 크게 다르면 둘 다 확인하십시오."
     ),

@@ -253,6 +253,42 @@ def test_words_of_terminal_and_plots_in_korean(tmp_path: Path) -> None:
     assert "Which" not in new.out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--targt", "y"], "Options must be those of the command, got '--targt'. Did you mean '--target'?"),
+        (["--target", "y"], "--out must be given, got none."),
+        (["--target"], "--target must have a value, got none."),
+        (
+            ["--target", "y", "--out", "o", "--folds", "zero"],
+            "--folds must be a whole number of at least 1, got 'zero'.",
+        ),
+        (
+            ["--target", "y", "--out", "o", "--seed=-1"],
+            "--seed must be a whole number of at least 0 and at most 4294967295",
+        ),
+        (["--target", "y", "--out", "o", "--fdr=a"], "--fdr must be a number, got 'a'."),
+        (
+            ["--target", "y", "--out", "o", "--loss", "l2"],
+            "--loss must be one of squared, squared_log, absolute, poisson",
+        ),
+        (["--target", "y", "--out", "o", "--quiet=3"], "--quiet must stand alone, got a value."),
+        (["y", "--target", "y", "--out", "o"], "The command must have no more than its arguments, got 'y'."),
+    ],
+)
+def test_options_are_refused_in_one_line(arguments: list[str], message: str) -> None:
+    done = run("rank", "t.csv", *arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"tabattn: {message}")
+    assert done.err.endswith(" See tabattn rank --help.\n")
+
+
+@pytest.mark.parametrize("command", ["rank", "explain", "predict", "report", "compare", "text", "datasets"])
+def test_help_has_no_types_of_python(command: str) -> None:
+    page = run(command, "--help").out
+    assert [word for word in ("<bool>", "<int", "<float>", "<path>", "<str>", "list[") if word in page] == []
+
+
 def test_results_for_programs_and_nothing_for_people(tmp_path: Path) -> None:
     out = tmp_path / "out"
     table = pd.read_csv(DATA / "diabetes.csv")[["bmi", "s5", "progression"]].head(120).assign(gap=None, lot=range(120))

@@ -7,6 +7,7 @@ import typer
 from tabattn.cli.compare import compare_command
 from tabattn.cli.datasets import datasets_command
 from tabattn.cli.explain import explain_command, predict_command, report_command
+from tabattn.cli.plain import PlainCommand
 from tabattn.cli.rank import rank_command
 from tabattn.cli.text import text_command
 from tabattn.version import __version__
@@ -27,7 +28,7 @@ for name, command, example in (
     ("text", text_command, "tabattn text 'a fine day' --model ./model --out words"),
     ("datasets", datasets_command, "tabattn datasets process --out process.csv"),
 ):
-    app.command(name, epilog=f"Example: {example}")(command)
+    app.command(name, cls=PlainCommand, epilog=f"Example: {example}")(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -217,12 +217,13 @@ def plot_agreement(table: ImportanceTable, ax: Axes | None = None, *, language: 
     return ax
 
 
-def plot_effect(effect: pd.DataFrame, ax: Axes | None = None, *, language: Language = "en") -> Axes:
+def plot_effect(effect: pd.DataFrame, ax: Axes | None = None, *, target: str = "", language: Language = "en") -> Axes:
     """Draw what is predicted with each value of a column, and the mean of the target in the rows near it.
 
     Args:
         effect: Rows of one feature and one output of the table of `tabattn.importance.effects.effects_table`.
         ax: Where to draw; None for a new figure.
+        target: Name of the target; empty for none.
         language: Of its words: "en" or "ko".
 
     Returns:
@@ -263,16 +264,17 @@ def plot_effect(effect: pd.DataFrame, ax: Axes | None = None, *, language: Langu
         if output:
             ax.set_ylabel(translate(language, "probability of {name}", name=_label(output)))
         else:
-            ax.set_ylabel(translate(language, "target"))
+            ax.set_ylabel(_label(target) or translate(language, "target"))
         ax.set_title(_label(effect["feature"].iloc[0]) if len(effect) else "")
     return ax
 
 
-def plot_effects(effects: Sequence[pd.DataFrame], *, language: Language = "en") -> Axes:
+def plot_effects(effects: Sequence[pd.DataFrame], *, target: str = "", language: Language = "en") -> Axes:
     """Draw the effects of several columns next to each other.
 
     Args:
         effects: As for `plot_effect`, one or more.
+        target: Name of the target.
         language: Of its words: "en" or "ko".
 
     Returns:
@@ -284,7 +286,7 @@ def plot_effects(effects: Sequence[pd.DataFrame], *, language: Language = "en") 
         figure = Figure(figsize=(5.0 * n_across, 3.6 * n_down), layout="constrained")
         places = figure.subplots(n_down, n_across, squeeze=False).ravel()
         for place, effect in zip(places, effects, strict=False):
-            plot_effect(effect, place, language=language)
+            plot_effect(effect, place, target=target, language=language)
         for place in places[len(effects) :]:
             place.set_axis_off()
         handles, labels = places[0].get_legend_handles_labels()

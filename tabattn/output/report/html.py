@@ -18,6 +18,8 @@ READING = (
     "it, whiskers its 95 % interval.",
     "“Adds to the others” is a test: yes means that the column helps even when all others are known. Of two columns "
     "that say the same, neither adds much.",
+    "Direction is what the prediction does when only this column changes, the effect by how much from its 10th "
+    "percentile to its 90th, in units of the target; the gap is how far its two ranks are apart.",
     "Permutation importance validates the ranking: where the ranks differ much, inspect both.",
     "Neither implies a cause: a column that correlates with the true cause may be a proxy for it.",
 )

@@ -8,7 +8,8 @@ from tabattn.output.report.content import Report
 from tabattn.output.report.html import number
 from tabattn.translations import translate
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
+SPECIAL = re.compile(r"([\\`*\[\]<|~&]|(?<![^\W_])_|_(?![^\W_]))")  # an underscore within a word is one
+AT_THE_START = re.compile(r"^(\s*\d*)([-#+>=.)])")
 
 
 def render_markdown(report: Report) -> str:
@@ -73,10 +74,10 @@ def escaped(text: str) -> str:
         text: Any text.
 
     Example:
-        >>> print(escaped("a_b|c"), escaped("<b>"))
-        a\_b\|c \<b\>
+        >>> print(escaped("a_b|c"), escaped("<b>"), escaped("1. _d_"))
+        a_b\|c \<b> 1\. \_d\_
     """
-    return SPECIAL.sub(r"\\\1", printable(text))
+    return AT_THE_START.sub(r"\1\\\2", SPECIAL.sub(r"\\\1", printable(text)))
 
 
 def _row(cells: Sequence[str], *, is_text: bool = True) -> str:
