@@ -27,6 +27,7 @@ from tabattn.choices import (
     TaskChoice,
 )
 from tabattn.diagnostics.absence import absence_findings
+from tabattn.diagnostics.associations import associations
 from tabattn.diagnostics.doubts import doubtful_findings
 from tabattn.diagnostics.findings import Finding, findings_table, warnings_of
 from tabattn.diagnostics.linked_rows import linked_row_findings
@@ -124,6 +125,7 @@ class Ranking(ReportedResults):
         shortened: What was done by less than usual because of `time_limit`, in words; empty where there was time.
         fdr: Rate of false discoveries among the columns that are selected.
         distributions: How the cells of each column are distributed, over all rows.
+        associations: How the first columns of the ranking go together, see `tabattn.diagnostics.associations`.
         member_agreement: How far the rankings of single members agree, see `mean_agreement` in
             `tabattn.diagnostics.stability`.
         fold_agreement: The same for the rankings of single folds; NaN without folds.
@@ -154,6 +156,7 @@ class Ranking(ReportedResults):
     shortened: tuple[str, ...] = ()
     fdr: float = 0.1
     distributions: tuple[Distribution, ...] = ()
+    associations: pd.DataFrame = field(default_factory=pd.DataFrame)
     member_agreement: float = float("nan")
     fold_agreement: float = float("nan")
     held_out_positions: Array = field(default_factory=lambda: np.arange(0))
@@ -230,6 +233,7 @@ class Ranking(ReportedResults):
         from tabattn.output.plots import (
             plot_agreement,
             plot_attention,
+            plot_clusters,
             plot_effects,
             plot_history,
             plot_importance,
@@ -242,6 +246,8 @@ class Ranking(ReportedResults):
         drawn: dict[str, Callable[[], Axes]] = (
             {"effects": lambda: plot_effects(effects, target=target, language=language)} if effects else {}
         )
+        if len(self.associations) > 1:
+            drawn["clusters"] = lambda: plot_clusters(self.associations, language=language)
         return drawn | {
             "importance": lambda: plot_importance(self.table, language=language),
             "ranks": lambda: plot_ranks(self.table, language=language),
@@ -272,6 +278,7 @@ class Ranking(ReportedResults):
             "effects": self.effects,
             "interactions": self.interactions,
             "sufficient_set": self.sufficient_set,
+            "associations": self.associations.reset_index(),
         }
         further = {"importance_of_clusters": self.clusters, "importance_without_leaks": self.without_leaks}
         tables |= {name: self.table.head(0) if table is None else table for name, table in further.items()}
@@ -535,6 +542,7 @@ def rank(
         held_out=rule.in_words(splits, links),
         fdr=float(fdr),
         distributions=distributions_of(table),
+        associations=associations(table, [name for name in importance["feature"] if name in table.schema.names]),
         member_agreement=mean_agreement(scores.by_member),
         fold_agreement=mean_agreement(np.stack([part.scores.importance for part in parts])),
         held_out_positions=np.sort(np.concatenate([split.held_out for split in splits])),

@@ -96,6 +96,7 @@ def report_of(ranking: "Ranking", *, language: Language = "en", command: str = "
             )
             for row in _rows(ranking.sufficient_set)
         ),
+        associations=_associations(ranking),
         settings=(("task", ranking.problem.task), *_settings(ranking.estimator)),
         command=command,
     )
@@ -435,6 +436,12 @@ def row_details(
         cells=tuple(tuple(map(_cell, row)) for row in _rows(cells)),
     )
     return RowDetails(attention, shown)
+
+
+def _associations(ranking: "Ranking") -> ReportedBetween | None:
+    """Return how columns go together."""
+    table = ranking.associations
+    return ReportedBetween(tuple(table.columns), Quantized(table.to_numpy())) if len(table) > 1 else None
 
 
 def _between(fitted: FittedModel, rows: Rows) -> ReportedBetween | None:

@@ -201,6 +201,11 @@ KOREAN: Mapping[str, str] = {
     "by permutation importance": "순열 중요도 순위",
     "probability of {name}": "{name}의 확률",
     "{n} of {total} rows, similar ones together": "{total}행 중 {n}행(비슷한 행끼리)",
+    "Which columns go together": "함께 움직이는 변수", "rank correlation, or association with levels": "순위 상관(범주는 연관도)",
+    "Which columns go together?": "어떤 변수들이 함께 움직이는가?",
+    "Rank correlation of numbers, association of levels; columns that go together share their importance.": (
+        "숫자는 순위 상관, 범주는 연관도입니다. 함께 움직이는 변수들은 중요도를 나누어 가집니다."
+    ),
     "Which column mattered in which row": "어느 행에서 어느 변수가 중요했는가",
     "score (red: the row is predicted better by it)": "점수(빨강: 그 변수 덕분에 예측이 좋아짐)",
     "weights kept": "선택된 가중치", "mean attention": "평균 어텐션", "step": "단계",

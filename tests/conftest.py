@@ -39,10 +39,11 @@ FILES = {
     "effects.csv",
     "interactions.csv",
     "sufficient_set.csv",
+    "associations.csv",
     "model.tabattn",
     *(
         f"plots/{name}{suffix}"
-        for name in ("importance", "ranks", "agreement", "attention", "training", "effects")
+        for name in ("importance", "ranks", "agreement", "attention", "training", "effects", "clusters")
         for suffix in (".png", ".svg")
     ),
 }

@@ -295,6 +295,30 @@ def plot_effects(effects: Sequence[pd.DataFrame], *, target: str = "", language:
     return first
 
 
+def plot_clusters(associations: pd.DataFrame, ax: Axes | None = None, *, language: Language = "en") -> Axes:
+    """Draw how columns go together.
+
+    Args:
+        associations: Of each column with each, in [0, 1], in the order of `tabattn.diagnostics.associations`.
+        ax: Where to draw; None for a new figure.
+        language: Of its words: "en" or "ko".
+
+    Returns:
+        The Axes.
+    """
+    names = [_label(name) for name in associations.columns]
+    size = 3.0 + 0.26 * max(len(names), 8)
+    with _fonts():
+        ax = _new_axes(size + 1.0, size) if ax is None else ax
+        image = ax.imshow(associations.to_numpy(dtype=float), cmap="Blues", vmin=0.0, vmax=1.0)
+        ax.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
+        ax.set_yticks(range(len(names)), names)
+        ax.set_title(translate(language, "Which columns go together"))
+        scale = translate(language, "rank correlation, or association with levels")
+        cast("Figure", ax.figure).colorbar(image, ax=ax, label=scale)
+    return ax
+
+
 def plot_rows(scores: pd.DataFrame, ax: Axes | None = None, *, language: Language = "en") -> Axes:
     """Draw the score of each column for each row, rows that resemble each other together.
 

@@ -20,6 +20,7 @@ from tabattn.importance.units import units_of
 from tabattn.output.plots import (
     plot_agreement,
     plot_attention,
+    plot_clusters,
     plot_drift,
     plot_effect,
     plot_effects,
@@ -233,7 +234,8 @@ BASELINES = Path(__file__).parent / "baselines"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["importance", "ranks", "agreement", "attention", "history", "drift", "methods", "effects", "rows"]
+    "name",
+    ["importance", "ranks", "agreement", "attention", "history", "drift", "methods", "effects", "rows", "clusters"],
 )
 def test_pictures_look_as_they_did(name: str, tmp_path: Path) -> None:
     """After a change that is meant, delete the picture in baselines/ and run this: it is written again."""
@@ -251,6 +253,9 @@ def test_pictures_look_as_they_did(name: str, tmp_path: Path) -> None:
         "drift": lambda: plot_drift(drift),
         "methods": lambda: plot_methods(pd.DataFrame({"ours": [1, 2], "theirs": [2, 1]}, index=["heat", "온도"])),
         "effects": lambda: plot_effects([effect_of(["1", "2", ""]), effect_of(["A", "B"], "bad")]),
+        "clusters": lambda: plot_clusters(
+            pd.DataFrame(np.eye(4) / 2 + 0.4 * np.tri(4) @ np.tri(4).T / 4, names, names)
+        ),
         "rows": lambda: plot_rows(pd.DataFrame(random.normal(size=(30, 4)), columns=names)),
     }
     made, kept = tmp_path / f"{name}.png", BASELINES / f"{name}.png"

@@ -153,11 +153,11 @@ class Quantized:
 
 @dataclass(frozen=True, eq=False)
 class ReportedBetween:
-    """Attention of columns to columns, for encoders that mix them.
+    """A number for each column with each.
 
     Args:
         names: Names of the columns.
-        weights: Averaged over rows, members, layers and heads, shape (column that attends, column).
+        weights: Shape (column, column): attention of columns, in rows, to columns; or how they go together.
     """
 
     names: tuple[str, ...]
@@ -300,6 +300,7 @@ class Report:
         rows: Some held-out rows; None if there are no such rows.
         interactions: Pairs of columns that were tested.
         elimination: Backward elimination, step by step.
+        associations: How columns go together; None where fewer than two are compared.
         drift: Of each column, the largest difference first; for new rows only.
         settings: Name and value of each setting, and of each version.
         command: The command to reproduce it; may be empty.
@@ -320,6 +321,7 @@ class Report:
     rows: ReportedRows | None = None
     interactions: tuple[Interaction, ...] = ()
     elimination: tuple[EliminationStep, ...] = ()
+    associations: ReportedBetween | None = None
     drift: tuple[Drift, ...] = ()
     settings: tuple[tuple[str, str], ...] = field(default_factory=tuple)
     command: str = ""

@@ -356,6 +356,12 @@
   if (attention && attention.epochs.length > 1 && !report.drift.length) section(translate("When was the driver found?"), (inside) =>
     inside.append(lines(translate("When was the driver found?"), report.columns.filter((column) => attention.place.has(column.feature)).slice(0, 8).map((column) => column.feature))));
 
+  if (report.associations) section(translate("Which columns go together?"), (inside) => {
+    const { names, weights } = report.associations, cells = unpack(weights);
+    inside.append(make("div", { class: "wide" }, heat(translate("Which columns go together?"), names, names, range(names.length).map((row) => range(names.length).map((i) => cells.at(row, i))))),
+      make("p", { class: "note" }, translate("Rank correlation of numbers, association of levels; columns that go together share their importance.")));
+  });
+
   const table = (heads, cells) => make("table", { class: "plain" }, make("thead", {}, make("tr", {}, heads.map((name) => make("th", { scope: "col" }, translate(name))))),
     make("tbody", {}, cells.map((row) => make("tr", {}, row.map((cell) => make("td", typeof cell === "string" ? { dir: "auto" } : {}, cell))))));
   if (report.interactions.length) section(translate("Which act together?"), (inside) => inside.append(table(["first", "second", "interaction", "p-value", "act together"],
