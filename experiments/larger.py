@@ -6,7 +6,8 @@
 Writes a table of 20 columns, of which five drive the target, as Parquet files of a million rows, and runs
 `tabattn rank` on their directory with `--max-memory`, and `tabattn predict` of some of them, each in a separate
 process: seconds, the largest resident memory of the process, rows in the sample, and how many of the first five
-columns are drivers. Kept in results/larger.csv; the table is removed.
+columns are drivers. With --epochs N, `tabattn rank --all-rows` too, which learns from all rows, N epochs of them at
+most. Kept in results/larger.csv; the table is removed.
 """
 
 import argparse
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[20.0], help="sizes of the table")
     parser.add_argument("--max-memory", type=float, default=0.5, help="gigabytes that reading may take")
     parser.add_argument("--max-rows-of-file", type=int, default=N_ROWS_OF_FILE)
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of --all-rows; 0 to leave it out")
     add_result_arguments(parser, "larger.csv")
     options = parser.parse_args(arguments)
     results = ResultFile(options.out, COMMAND, ("job", "gigabytes", "max_memory"), options.stale)
@@ -84,17 +86,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 (folder / "some" / path.name).symlink_to(path)
             out, limit = folder / "out", str(options.max_memory)
             rank = ["rank", str(folder / "table"), "--target", "y", "--out", str(out), "--max-memory", limit]
-            seconds, peak, printed = run(rank, folder)
-            found = re.search(r"a random sample of (\d+) rows", printed)
-            first = pd.read_csv(out / "importance.csv")["feature"].head(N_DRIVERS)
-            results.keep(
-                {
-                    "job": "rank", "gigabytes": size, "max_memory": options.max_memory, "rows": n_rows,
-                    "rows_read": int(found[1]) if found else n_rows, "seconds": round(seconds, 1),
-                    "peak_gb": round(peak, 2),
-                    "drivers_first": int(first.isin([f"x{i}" for i in range(N_DRIVERS)]).sum()),
-                }
-            )  # fmt: skip
+            all_rows = ["--all-rows", "--max-epochs", str(options.epochs)]
+            for job, more in {"rank --all-rows": all_rows, "rank": []}.items():
+                if more and not options.epochs:
+                    continue
+                seconds, peak, printed = run([*rank, *more], folder)
+                found = re.search(r"; (\d+) rows fitted" if more else r"a random sample of (\d+) rows", printed)
+                first = pd.read_csv(out / "importance.csv")["feature"].head(N_DRIVERS)
+                scores = pd.read_csv(out / "comparison.csv").set_index("measure")["value"]
+                results.keep(
+                    {
+                        "job": job, "gigabytes": size, "max_memory": options.max_memory, "rows": n_rows,
+                        "rows_read": int(found[1]) if found else n_rows, "seconds": round(seconds, 1),
+                        "peak_gb": round(peak, 2),
+                        "drivers_first": int(first.isin([f"x{i}" for i in range(N_DRIVERS)]).sum()),
+                        "r2": round(float(scores["r2_tabattn"]), 4),
+                    }
+                )  # fmt: skip
             model = str(out / "model.tabattn")
             seconds, peak, printed = run(["predict", model, str(folder / "some"), "--out", str(folder / "p")], folder)
             n_predicted = sum(counts[:N_PREDICTED_FILES])
@@ -102,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 {
                     "job": "predict", "gigabytes": size, "max_memory": options.max_memory, "rows": n_predicted,
                     "rows_read": n_predicted, "seconds": round(seconds, 1), "peak_gb": round(peak, 2),
-                    "drivers_first": "",
+                    "drivers_first": "", "r2": "",
                 }
             )  # fmt: skip
 

@@ -116,9 +116,23 @@ class ResultFile:
         write_atomic(path, write)
 
 
+def same_codes(path: Path | None = None) -> frozenset[str]:
+    """Return the hashes of code whose results are those of the present code.
+
+    Args:
+        path: What `experiments.same_results` has kept; the one in results/ if not given.
+    """
+    path = RESULTS / "same_results.csv" if path is None else path
+    if not path.exists():
+        return frozenset({CODE})
+    rows = read_rows(path, ["base_code"])
+    is_same = bool((rows["code"] == CODE).all()) and bool(rows["is_same"].all())
+    return frozenset({CODE, *(rows["base_code"] if is_same else ())})
+
+
 def is_stale(rows: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which rows were measured with other code than the present, or with unknown code."""
-    return rows["code"] != CODE if "code" in rows else pd.Series(True, index=rows.index)
+    """Return which rows were measured with code of other results than the present, or with unknown code."""
+    return ~rows["code"].isin(same_codes()) if "code" in rows else pd.Series(True, index=rows.index)
 
 
 def add_result_arguments(parser: ArgumentParser, default: str, *, restartable: bool = True) -> None:

@@ -4,7 +4,8 @@
 
 Runs experiments/same_results_worker.py with the package as it is and as it was at the other commit: `rank` on three
 tables of data/, and fits on a table with a column of every kind, three seeds each. Prints every array that differs,
-keeps the largest change of each in results/same_results.csv, and loads what the other commit saved.
+keeps the largest change of each in results/same_results.csv, and loads what the other commit saved. Where all are the
+same, results that were measured with the code of the other commit are those of the present code (`experiments.stale`).
 """
 
 import argparse
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 import tabattn
-from experiments.machine import ROOT
+from experiments.machine import ROOT, code_hash
 from experiments.result_file import ResultFile, add_result_arguments, with_sizes
 from experiments.same_results_worker import made
 
@@ -77,12 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         base = Path(directory, "base")
         subprocess.run(["git", "worktree", "add", "--detach", str(base), options.base], cwd=ROOT, check=True)
         try:
+            base_code = code_hash(base / "tabattn")
             for name, root in (("before", base), ("after", ROOT)):
                 run_worker(root, Path(directory, f"{name}.npz"), options.seeds, Path(directory, name))
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(base)], cwd=ROOT, check=True)
         before, after = (dict(np.load(Path(directory, f"{name}.npz"))) for name in ("before", "after"))
-        table = compared(before, after)
+        table = compared(before, after).assign(base_code=base_code)
         are_loaded = loaded_models_predict_the_same(Path(directory, "before"), before)
     command = with_sizes(f"python -m experiments.same_results --base {options.base}", parser, options, ["seeds"])
     ResultFile(options.out, command).write(table.to_dict("records"))

@@ -3,9 +3,10 @@
     python -m experiments.stale            # of every CSV file in experiments/results
     python -m experiments.stale some.csv
 
-Counts for each file the rows whose hash of the code (`experiments.machine.code_hash`) is the present one, is another
-one, and is not known; a summary has no hashes, its cells have them. Names the commits of the rows and of the first line
-that are not in the history of HEAD: what was measured with them cannot be looked up.
+Counts for each file the rows whose hash of the code (`experiments.machine.code_hash`) is the present one, or that of
+code whose results are the same (`experiments.same_results`), is another one, and is not known; a summary has no
+hashes, its cells have them. Names the commits of the rows and of the first line that are not in the history of HEAD:
+what was measured with them cannot be looked up.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.machine import CODE, COMMIT, ROOT
-from experiments.result_file import RESULTS, first_line, read_rows
+from experiments.result_file import RESULTS, first_line, read_rows, same_codes
 
 COMMIT_NAME = re.compile(r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b")
 
@@ -57,12 +58,13 @@ def staleness(path: Path, is_known: Callable[[str], bool] = is_in_history) -> St
     """
     rows = read_rows(path)
     codes = rows["code"] if "code" in rows else pd.Series(None, index=rows.index, dtype=str)
+    same = same_codes()
     named = set(rows["commit"].dropna().str.rstrip("+")) if "commit" in rows else set()
     named |= set(COMMIT_NAME.findall(first_line(path)))
     return Staleness(
         file=path.name,
-        present=int((codes == CODE).sum()),
-        other=int((codes.notna() & (codes != CODE)).sum()),
+        present=int(codes.isin(same).sum()),
+        other=int((codes.notna() & ~codes.isin(same)).sum()),
         unknown=int(codes.isna().sum()),
         lost_commits=tuple(sorted(commit for commit in named if not is_known(commit))),
     )

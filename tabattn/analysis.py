@@ -1,7 +1,10 @@
 """One fit, and everything that is computed from the rows that it held out."""
 
+import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -34,6 +37,7 @@ from tabattn.importance.permutation import (
 )
 from tabattn.importance.table import importance_table
 from tabattn.importance.units import Groups, Units, units_of
+from tabattn.large_tables import LargeSplit
 from tabattn.progress import Job, Phase
 from tabattn.table.cells import Positions
 from tabattn.table.links import RowLinks
@@ -66,6 +70,7 @@ class Analysis:
         subsets: Rows that are scored by themselves too.
         n_folds: Number of folds that are analysed.
         checkpoints: Where to keep the states of the fits; None for nowhere.
+        large: Rows beyond memory that are learned from too; None for none.
     """
 
     problem: Problem
@@ -79,6 +84,7 @@ class Analysis:
     subsets: tuple[Subset, ...] = ()
     n_folds: int = 1
     checkpoints: Checkpoints | None = None
+    large: LargeSplit | None = None
 
     @property
     def mean_repeats(self) -> float:
@@ -106,6 +112,7 @@ class HeldOutPart:
         rows: All rows, and which were fitted.
         outputs: What the model, a constant and gradient boosting predict for the held-out rows, by name.
         permutation: Permutation importance.
+        n_fitted: Number of rows that were fitted.
         n_permuted: Number of rows that it is of.
         n_scored: Number of rows that the scores are of.
         scores: Scores of the method.
@@ -126,6 +133,7 @@ class HeldOutPart:
     rows: SplitRows
     outputs: Mapping[str, Array]
     permutation: PermutationScores
+    n_fitted: int
     n_permuted: int
     n_scored: int
     scores: Scores
@@ -150,7 +158,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         job: The job that this is a part of.
     """
     random_state = plan.random_state
-    fitted_rows, positions = fit_rows(plan, split.train, estimator, len(split.held_out), job)
+    fitted_rows, positions, n_fitted = fit_rows(plan, split.train, estimator, len(split.held_out), job)
     held_out_rows = estimator.fitted_model_.encoder.encode(
         plan.table.take(split.held_out), plan.y(estimator)[split.held_out]
     )
@@ -196,6 +204,7 @@ def analyse(plan: Analysis, split: Split, estimator: TabAttnRegressor | TabAttnC
         rows=rows,
         outputs=outputs,
         permutation=permutation,
+        n_fitted=n_fitted,
         n_permuted=len(permuted),
         n_scored=n_scored,
         scores=scores,
@@ -287,7 +296,7 @@ def fewer_rows(rows: SplitRows, phase: Phase, random_state: int) -> SplitRows:
 
 def fit_rows(
     plan: Analysis, train: Positions, estimator: TabAttnRegressor | TabAttnClassifier, n_held_out: int, job: Job
-) -> tuple[Rows, Positions]:
+) -> tuple[Rows, Positions, int]:
     """Fit some rows of a table that was parsed.
 
     Args:
@@ -298,10 +307,14 @@ def fit_rows(
         job: The job that this is a part of.
 
     Returns:
-        The rows that were fitted, in their order, and their positions.
+        The rows that were fitted, in their order, and their positions; of a table beyond memory those of them that are
+        in the sample. And how many were fitted.
     """
-    problem, table, links = plan.problem, plan.table, plan.links.take(train)
+    problem, table, large = plan.problem, plan.table, plan.large
     y = plan.y(estimator)
+    validating = train[:0] if large is None else train[large.validates[train]]
+    train = train if large is None else train[large.learned[train]]
+    links = plan.links.take(train)
     weight = None if problem.weight is None else problem.weight[train]
     target: TargetEncoding
     if isinstance(estimator, TabAttnRegressor):
@@ -320,25 +333,29 @@ def fit_rows(
             "gradient boosting": SECONDS_OF_BOOSTING,
         }
     )
+    validation = None if large is None else encoder.encode(table.take(validating), y[validating])
     has_unlabelled = estimator.pretrain == "auto" and len(problem.unlabelled) > 0
-    fitted = fit_model(
-        estimator,
-        encoder,
-        FitRows(
-            rows,
-            ordered.weight,
-            ordered.loss_weight,
-            feature_names=table.schema.names,
-            unlabelled=encoder.read(in_order(problem.unlabelled)) if has_unlabelled else None,
-            links=ordered.links,
-        ),
-        job=job,
-        checkpoint=None if plan.checkpoints is None else plan.checkpoints.next(),
+    to_fit = FitRows(
+        rows,
+        ordered.weight,
+        ordered.loss_weight,
+        feature_names=table.schema.names,
+        validation=validation,
+        unlabelled=encoder.read(in_order(problem.unlabelled)) if has_unlabelled else None,
+        links=ordered.links,
     )
+    with tempfile.TemporaryDirectory(prefix="tabattn-") if large is not None else nullcontext("") as directory:
+        if large is not None:
+            name, least, seed = str(problem.y.name), large.validates_below, plan.random_state
+            stream = large.table.stream(Path(directory), encoder, name, least, seed, job)
+            to_fit = replace(to_fit, stream=stream)
+        checkpoint = None if plan.checkpoints is None else plan.checkpoints.next()
+        fitted = fit_model(estimator, encoder, to_fit, job=job, checkpoint=checkpoint)
     if fitted.history.was_interrupted:
         raise KeyboardInterrupt
     estimator.with_model(fitted)
-    return rows, positions
+    n_fitted = len(rows) if to_fit.stream is None else to_fit.stream.n_rows
+    return rows, positions, n_fitted
 
 
 def _outputs(fitted: FittedModel, rows: SplitRows, held_out_rows: Rows, random_state: int) -> dict[str, Array]:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from tabattn.arrays import Array
+from tabattn.encoding.known_target import known_target
 from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
-from tabattn.errors import ParameterError, TableError, TargetError, quoted, warn_all
+from tabattn.errors import ParameterError, TableError, TargetError, quoted
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all
 from tabattn.fitted.model import FittedModel, decide
@@ -20,7 +21,7 @@ from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.results import with_plain_cells
 from tabattn.table.cells import AnySeries, level_name
 from tabattn.table.file_sets import SUFFIXES, FileSet, is_file_set
-from tabattn.table.problem import known_cells, parse_target_numbers
+from tabattn.table.problem import known_cells
 from tabattn.table.reading import read_any, refuse_duplicate_names, table_of_batch
 
 
@@ -234,25 +235,13 @@ def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame
             f"The target must be known in every row, got {target!r} with {n_missing} cell(s) missing. "
             "Leave these rows out, or the target."
         )
-    numbers, doubts = parse_target_numbers(column, target)
-    warn_all(doubts)
-    if isinstance(fitted, TabAttnRegressor):
-        if numbers is None:
-            raise TargetError(f"The target must be numeric, as in training, got {target!r} with '{column.iloc[0]}'.")
-        return numbers
-    classes = fitted.classes_
-    readings: list[Any] = [column.astype(object).map(lambda cell: level_name(cell).strip())]
-    if numbers is not None:
-        readings += [numbers, numbers.astype(float).map(str)]
-    if classes.dtype.kind == "b":
-        readings.append(readings[0].map({"True": True, "False": False}))
-    for reading in readings:
-        if reading.isin(list(classes)).all():
-            values = reading.to_numpy()
-            return values.astype(classes.dtype) if classes.dtype.kind in "biuf" else values.astype(object)
-    unknown = readings[0][~readings[0].isin([str(each) for each in classes])]
-    shown = quoted((unknown if len(unknown) else readings[0]).unique().tolist())
-    raise TargetError(f"The target must hold classes that fit has seen, got {shown}. Leave these rows out.")
+    encoding = fitted.fitted_model_.encoder.target
+    values, is_known = known_target(encoding, column, target)
+    if not is_known.all():
+        others = column[~is_known].map(lambda cell: level_name(cell).strip())
+        shown = quoted(others.unique().tolist())
+        raise TargetError(f"The target must hold classes that fit has seen, got {shown}. Leave these rows out.")
+    return values
 
 
 def _numbered(name: str, values: Array) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from tabattn.translations import spoken, translate
 
 MAX_SPEED_CORRECTION = 20.0
 NAMES = {
+    "rows to disk": ("rows to disk, to learn from all", "file"),
     "pretraining": ("pretraining", "epoch"),
     "training": ("training", "epoch"),
     "shuffles": ("permutation importance", "shuffle"),

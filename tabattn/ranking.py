@@ -54,6 +54,7 @@ from tabattn.importance.permutation import PermutationScores, Repeats
 from tabattn.importance.significance import Selection
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
+from tabattn.large_tables import LargeSplit, LargeTable, open_large
 from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.report.content import Report
 from tabattn.output.report.files import ReportedResults, check_language
@@ -77,7 +78,7 @@ from tabattn.progress import Job
 from tabattn.reporting import report_of
 from tabattn.table.distributions import Distribution, distributions_of
 from tabattn.table.inference import infer_table
-from tabattn.table.problem import Problem, split_target
+from tabattn.table.problem import Problem, known_cells, split_target
 from tabattn.table.reading import read_any
 from tabattn.table.rules import CellRules, NaValues
 from tabattn.table.splits import Split
@@ -301,6 +302,7 @@ def rank(
     header_row: int | None = None,
     units_row: int | None = None,
     max_memory: float | None = None,
+    all_rows: bool = False,
     groups: Groups = None,
     task: TaskChoice = "auto",
     method: Method = DEFAULT_METHOD,
@@ -347,6 +349,9 @@ def rank(
         header_row: Number of the row of names, from 1 on; None to find it.
         units_row: Number of the row of units, 0 for none; None to find it.
         max_memory: Gigabytes that reading may take; None for most of what is free.
+        all_rows: Whether to learn from all rows of Parquet or Arrow files that do not fit into memory, from disk, not
+            from a random sample alone; scores are of the sample's held-out rows either way. Which rows are held out
+            follows from their cells then, or from those of `split_by`.
         groups: Names of columns by the name of their group; the columns of a group are ranked as one, and permuted
             together for permutation importance.
         task: "regression", "classification", or "auto" to choose by the target.
@@ -441,7 +446,11 @@ def rank(
         raise ParameterError(f"quantile must be left out for the loss {loss!r}, got {quantile!r}. Or choose pinball.")
     dropped = drop if split_features else list(dict.fromkeys([*drop, *rule.columns]))
     with gathered() as doubts:
-        given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+        table_of_all = _large(data, rule, max_memory, weight, parameters) if all_rows else None
+        if table_of_all is None:
+            given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
+        else:
+            given = table_of_all.sample
         problem = split_target(
             given, target, drop=dropped, aside=[*rule.columns, *by], weight=weight, task=task, rules=rules
         )
@@ -463,7 +472,12 @@ def rank(
     estimator = _estimator(problem.task, settings)
     with gathered() as more:
         links = rule.links(problem, rules)
-        splits = rule.splits(problem, links)
+        large = None
+        if table_of_all is not None:
+            is_known = known_cells(given[target], target, rules)
+            validating = float(estimator.validation_fraction)
+            large = LargeSplit.of(table_of_all, is_known, test_fraction, validating)
+        splits = rule.splits(problem, links) if large is None else [Split.of(large.held_out)]
         classes = class_subsets(problem.y, target) if problem.task == "classification" else []
         levels = [subset for name in by for subset in level_subsets(problem.aside, name, rules)]
         table = infer_table(problem.X, kinds, splits[0].train if folds == 1 else None, rules)
@@ -472,11 +486,11 @@ def rank(
     clusters = {} if groups else same_columns(table)
     subsets = (*classes, *levels)
     plan = Analysis(
-        problem, table, links, method, groups, n_repeats, random_state, clusters, subsets, folds, checkpoints
+        problem, table, links, method, groups, n_repeats, random_state, clusters, subsets, folds, checkpoints, large
     )
     with job.shown():
         job.plan(PHASES_OF_A_PART * len(splits) + (folds > 1) + PHASES_OF_ALL)
-        job.plan((len(splits) + (folds > 1)) * (pretrain == "auto"))
+        job.plan((len(splits) + (folds > 1)) * ((pretrain == "auto") + (large is not None)))
         parts = _analysed(plan, splits, estimator, job)
         leaks = tuple({leak.name: leak for part in parts for leak in part.leaks}.values())
         without_leaks = _without(plan, [leak.name for leak in leaks], splits, estimator, kinds, rules, job)
@@ -526,7 +540,7 @@ def rank(
         estimator=estimator,
         units=units,
         problem=problem,
-        n_train=len(parts[0].rows.train) if folds == 1 else len(table),
+        n_train=parts[0].n_fitted if folds == 1 else len(table),
         n_held_out=n_held_out,
         permutation=permutation,
         n_permuted=sum(part.n_permuted for part in parts),
@@ -548,6 +562,29 @@ def rank(
         held_out_positions=np.sort(np.concatenate([split.held_out for split in splits])),
         shortened=tuple(dict.fromkeys([*job.shortened, *itertools.chain.from_iterable(p.shortened for p in parts)])),
     )
+
+
+def _large(
+    data: Any, rule: HoldOutRule, max_memory: float | None, weight: str | None, parameters: Mapping[str, Any]
+) -> LargeTable | None:
+    """Open a table that does not fit into memory, if it is one.
+
+    Raises:
+        ParameterError: Something is asked for that needs all rows in memory.
+    """
+    table = open_large(data, rule.split_by, max_memory)
+    others = {
+        "order_by": rule.order_by is not None,
+        "folds": rule.folds > 1,
+        "weight": weight is not None,
+        "class_weight": parameters.get("class_weight") is not None,
+    }
+    asked = [name for name, is_asked in others.items() if is_asked]
+    if table is not None and asked:
+        raise ParameterError(
+            f"all_rows must stand without {asked[0]} for a table that does not fit into memory. Leave one of them out."
+        )
+    return table
 
 
 def check_time_limit(time_limit: float | None) -> None:

@@ -131,6 +131,10 @@ def rank_targets(
     with gathered() as doubts:
         table = read_any(data, **reading)
     known = {str(name) for name in table.columns}
+    if settings.get("all_rows"):
+        table, reading_again = data, reading
+    else:
+        reading_again = {}
     rankings = {}
     for number, target in enumerate(targets):
         others = [name for name in targets if name != target and name in known]
@@ -141,6 +145,7 @@ def rank_targets(
             drop=list(dict.fromkeys([*drop, *others])),
             time_limit=None if left is None else max(left, 1.0) / (len(targets) - number),
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"target_{number + 1}",
+            **reading_again,
             **settings,
         )
     of_reading = tuple(doubtful_findings(doubts, sorted(known)))

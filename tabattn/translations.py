@@ -131,6 +131,7 @@ KOREAN: Mapping[str, str] = {
         "어느 것도 인과를 뜻하지 않습니다. 진짜 원인과 함께 움직이는 변수가 대신 나타날 수 있습니다."
     ),
     # progress
+    "rows to disk, to learn from all": "모든 행을 학습용으로 디스크에 저장", "file": "파일",
     "pretraining": "사전 학습", "permutation importance": "순열 중요도", "shuffle": "섞기",
     "importance by attention": "어텐션 기반 중요도", "gradient boosting and leaks, to compare with": "비교용 그래디언트 부스팅과 누설 점검",
     "tests of what each column adds to the others": "변수별 추가 기여 검정", "which columns act together": "함께 작용하는 변수",

@@ -140,6 +140,14 @@ def rank_command(
     header_row: HeaderRow = None,
     units_row: UnitsRow = None,
     max_memory: MaxMemory = None,
+    all_rows: Annotated[
+        bool,
+        typer.Option(
+            "--all-rows",
+            help="Learn from all rows of Parquet files that do not fit into memory, from disk; else from a sample.",
+            rich_help_panel=READING,
+        ),
+    ] = False,
     group: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Rank a column as part of a group; repeat for its other columns."),
@@ -313,6 +321,7 @@ def rank_command(
             header_row=header_row,
             units_row=units_row,
             max_memory=max_memory,
+            all_rows=all_rows,
             groups=groups_of(group),
             loss="squared_log" if log_target else loss,
             quantile=quantile,

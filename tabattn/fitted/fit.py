@@ -37,6 +37,7 @@ from tabattn.training.settings import (
     TrainingSettings,
 )
 from tabattn.training.sizes import MIN_BATCH, auto_batch_size, auto_groups, auto_members
+from tabattn.training.streams import RowStream
 
 PRETRAIN_EPOCHS, ROBERTA_FACTOR = 20, 2
 MAX_SCORED_ROWS = 8_192
@@ -54,6 +55,8 @@ class FitRows:
         validation: Other rows that decide when to stop and score the columns; None to hold some out.
         unlabelled: Rows without a target, for pretraining.
         links: Which rows belong together, and when they were; None for independent rows.
+        stream: Rows on disk that are learned from instead; then there must be a validation, and those of `rows` are a
+            sample of them.
     """
 
     rows: Rows
@@ -63,6 +66,7 @@ class FitRows:
     validation: Rows | None = None
     unlabelled: Rows | None = None
     links: RowLinks | None = None
+    stream: RowStream | None = None
 
 
 def fit_model(
@@ -97,21 +101,22 @@ def fit_model(
         from tabattn.training.fitting import train
 
     seed = int(check_random_state(settings.random_state).randint(np.iinfo(np.int32).max))
-    shape = model_shape(settings, encoder, len(rows.rows), previous)
+    n_learned = len(rows.rows) if rows.stream is None else rows.stream.n_rows
+    shape = model_shape(settings, encoder, n_learned, previous)
     hold_out_seed = seed if previous is None else previous.hold_out_seed
     # a warm start holds out the same rows again, so that no row validates that was learned from before
     generator = torch.Generator().manual_seed(hold_out_seed if rows.validation is None else seed)
     training, hold_out, row_weight = _training_rows(settings, shape, rows, generator)
     job = job or Job(is_shown=settings.verbose)
-    job.expect({"training": expected_training(shape, len(rows.rows), settings.max_epochs)})
+    job.expect({"training": expected_training(shape, n_learned, settings.max_epochs)})
     with job.shown():
         start, losses = (
             _pretrained(settings, shape, rows, seed, job)
             if previous is None
             else (previous.model, dict(previous.history.pretraining))
         )
-        how = _training_settings(settings, len(rows.rows), seed)
-        trained = train(shape, training, hold_out, how, start=start, job=job, checkpoint=checkpoint)
+        how = _training_settings(settings, n_learned, seed)
+        trained = train(shape, training, hold_out, how, start, job, checkpoint, rows.stream)
     links = rows.links if rows.validation is None else None
     background = rows.rows.cells.take(draw_rows(torch.from_numpy(rows.weight), N_BACKGROUND, generator))
     positions, n_columns = encoder.schema.model_positions, len(encoder.schema.columns)

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pandas.util import hash_array
 
+from tabattn.arrays import Array
 from tabattn.errors import TableError, in_one_line, quoted
 from tabattn.table.limits import BYTES_PER_VALUE, GIGABYTE, memory_allowed
 
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather"}
 LOCAL_SCHEMES = ("file",)
 N_BATCH, SAMPLE_SHARE, BYTES_PER_TEXT, SEED = 65_536, 0.25, 64, 0
+HASH_SEED, HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 URI = re.compile(r"^([a-z][a-z0-9+.-]+):/+(.*)$")
 PATTERN = re.compile(r"[*?\[]")
 
@@ -166,6 +169,18 @@ class FileSet:
         except (OSError, pa.ArrowException) as error:
             raise _damaged(fragment.path) from error
 
+    def fits(self, max_memory: float | None) -> bool:
+        """Return whether all rows fit into memory.
+
+        Args:
+            max_memory: Gigabytes that may be taken; None for most of what is at hand.
+        """
+        return self.n_rows * self._bytes_per_row() <= memory_allowed(max_memory)
+
+    def _bytes_per_row(self) -> int:
+        widths = (_has_width(self.dataset.schema.field(name).type) for name in self.names)
+        return sum(BYTES_PER_VALUE if has_width else BYTES_PER_TEXT for has_width in widths)
+
     def read(self, max_memory: float | None, *, may_sample: bool) -> tuple[Any, list[str]]:
         """Return all rows, or a random sample of them that fits into memory.
 
@@ -184,9 +199,7 @@ class FileSet:
         """
         import pyarrow as pa
 
-        allowed, share = memory_allowed(max_memory), 1.0
-        widths = (_has_width(self.dataset.schema.field(name).type) for name in self.names)
-        n_bytes = sum(BYTES_PER_VALUE if has_width else BYTES_PER_TEXT for has_width in widths)
+        allowed, share, n_bytes = memory_allowed(max_memory), 1.0, self._bytes_per_row()
         if self.n_rows * n_bytes > allowed:
             if not may_sample:
                 raise TableError(
@@ -211,6 +224,48 @@ class FileSet:
                 f"a random sample of {len(arrow)} rows is read, always the same"
             )
         return arrow, said
+
+
+def fractions_of(rows: Any, columns: Sequence[str] = ()) -> Array:
+    """Return a number in [0, 1) for each row that follows from its cells, and from nothing else.
+
+    Args:
+        rows: A batch of rows, or a table of PyArrow.
+        columns: Names of the columns that it follows from; none for all.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> rows = pa.table({"lot": ["A", "B", "A"], "heat": [1.0, None, 3.0]})
+        >>> one, other, again = fractions_of(rows, ["lot"])
+        >>> bool(one == again), bool(one == other), len(set(fractions_of(rows).tolist()))
+        (True, False, 3)
+    """
+    names = {name.strip(): place for place, name in enumerate(rows.schema.names)}
+    mixed = np.full(len(rows), HASH_SEED, dtype=np.uint64)
+    for name in columns or names:
+        mixed = (mixed ^ _hashed(rows.column(names[name]))) * HASH_FACTOR
+        mixed ^= mixed >> np.uint64(29)
+    fractions: Array = (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return fractions
+
+
+def _hashed(cells: Any) -> "np.ndarray[Any, np.dtype[np.uint64]]":
+    """Return a hash of each cell, which does not depend on the others."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    is_plain = pa.types.is_primitive(cells.type)
+    if not is_plain and not pa.types.is_string(cells.type):
+        cells = cells.cast(pa.large_string())
+    absent = compute.is_null(cells).to_numpy(zero_copy_only=False)
+    if pa.types.is_null(cells.type):
+        return np.zeros(len(cells), dtype=np.uint64)
+    zero = pa.scalar("" if not is_plain else 0).cast(cells.type) if not pa.types.is_boolean(cells.type) else False
+    values = compute.fill_null(cells, zero).to_numpy(zero_copy_only=False)
+    hashed: np.ndarray[Any, np.dtype[np.uint64]] = hash_array(values)
+    return np.where(absent, HASH_FACTOR, hashed)
 
 
 def _files(filesystem: Any, place: str, *, is_local: bool) -> list[str]:

@@ -342,7 +342,16 @@ def table_of_batch(batch: Any) -> pd.DataFrame:
     """
     import pyarrow as pa
 
-    found = _of_arrow(pa.Table.from_batches([batch]))
+    return table_of(pa.Table.from_batches([batch]))
+
+
+def table_of(rows: Any) -> pd.DataFrame:
+    """Return a table of PyArrow, as `read_table` would.
+
+    Args:
+        rows: The table.
+    """
+    found = _of_arrow(rows)
     return found.cells.set_axis(_all_named(found.names), axis=1)
 
 

@@ -26,6 +26,15 @@ class Split(NamedTuple):
     train: Positions
     held_out: Positions
 
+    @classmethod
+    def of(cls, is_held_out: Array) -> "Split":
+        """Return the split of rows of which some are held out.
+
+        Args:
+            is_held_out: Which ones.
+        """
+        return cls(np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out))
+
 
 def split_rows(y: Array, task: Task, links: RowLinks, fraction: float, random_state: int) -> Split:
     """Hold a part of the rows out.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -115,6 +115,26 @@ class ChosenRows(NamedTuple):
     def to(self, device: torch.device) -> Self:
         """Return the same on a device."""
         return type(self)(self.rows.to(device), self.is_extra.to(device))
+
+
+class Batches(Protocol):
+    """Batches that say where in which pass they are."""
+
+    def __len__(self) -> int:
+        """Return the number of batches in a pass."""
+
+    def __iter__(self) -> Iterator[TrainingRows]:
+        """Yield the batches of the next pass, or of the rest of one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where in which pass this is; Lightning saves it."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where it was.
+
+        Args:
+            state: What `state_dict` returned.
+        """
 
 
 class ShuffledBatches:

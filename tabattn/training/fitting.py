@@ -31,11 +31,12 @@ from tabattn.training.callbacks import (
     WatchTime,
 )
 from tabattn.training.checkpoints import Checkpoint, fingerprint_of
-from tabattn.training.data import ChosenRows, OrderedBatches, ShuffledBatches, TrainingRows
+from tabattn.training.data import Batches, ChosenRows, OrderedBatches, ShuffledBatches, TrainingRows
 from tabattn.training.holdout import HoldOut
 from tabattn.training.module import HALF_LOSSES, HeldOutPredictions, TrainingModule
 from tabattn.training.saving import SaveState, restore_ended
 from tabattn.training.settings import EXPECTED_EPOCHS, Processes, TrainingSettings
+from tabattn.training.streams import RowStream, StreamedBatches
 
 MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
@@ -79,6 +80,7 @@ def train(
     start: TabAttnModel | None = None,
     job: Job | None = None,
     checkpoint: Checkpoint | None = None,
+    stream: RowStream | None = None,
 ) -> Trained:
     """Build a model and train it until the validation loss stops falling.
 
@@ -92,6 +94,7 @@ def train(
         start: A model of the same sizes to go on from; None for new weights.
         job: The job that this is the phase "training" of; a share of the time left is taken at most.
         checkpoint: Where to keep the state of the training, and whether to go on from it; None for nowhere.
+        stream: Rows on disk to learn from instead of those that are not held out; None for these.
 
     Returns:
         The trained model; if training was interrupted, that of the best finished epoch.
@@ -104,6 +107,7 @@ def train(
     """
     job = job or Job()
     fingerprint = "" if checkpoint is None else fingerprint_of(shape, rows, hold_out, settings)
+    fingerprint += "" if stream is None else f" {stream.n_rows} rows on disk in {stream.n_buckets} buckets"
     state = None if checkpoint is None else checkpoint.read(fingerprint)
     learned, validating = ChosenRows.of(hold_out.learned), ChosenRows.of(hold_out.held_out)
     history, best = AttentionHistory(), BestWeights()
@@ -125,16 +129,21 @@ def train(
             resolve_device(settings.device), settings.max_epochs, processes=settings.processes, logger=settings.logger
         )
         device, n_parts, part = trainer.strategy.root_device, trainer.world_size, trainer.global_rank
-        if len(learned.rows.T) < n_parts:
+        n_learned = len(learned.rows.T) if stream is None else stream.n_rows
+        if n_learned < n_parts:
             raise ParameterError(
-                f"devices and num_nodes must be at most one process for each of the {len(learned.rows.T)} rows that "
+                f"devices and num_nodes must be at most one process for each of the {n_learned} rows that "
                 f"are learned from, got {n_parts}. Use fewer."
             )
         on_device = rows.to(device)
         n_validating = hold_out.held_out.sum(dim=1).to(device) * (shape.n_members // shape.n_groups)
         held_out = HeldOutPredictions(on_device, n_validating, hold_out.half.to(device))
         module = TrainingModule(model, settings.optimizer, held_out)
-        batches = ShuffledBatches(on_device, learned, settings.batch_size, settings.seed, n_parts, part)
+        batches: Batches
+        if stream is None:
+            batches = ShuffledBatches(on_device, learned, settings.batch_size, settings.seed, n_parts, part)
+        else:
+            batches = StreamedBatches(stream, settings.batch_size, shape.n_groups, device, settings.seed, n_parts, part)
         validation_batches = OrderedBatches(on_device, validating, _validation_batch_size(shape))
         try:
             with (

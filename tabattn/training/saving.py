@@ -9,7 +9,7 @@ import torch
 
 from tabattn.errors import OutputError
 from tabattn.training.checkpoints import STATE, Checkpoint
-from tabattn.training.data import ShuffledBatches
+from tabattn.training.data import Batches
 
 SECONDS_BETWEEN, SECONDS_PER_SECOND = 10.0, 20.0
 
@@ -26,7 +26,7 @@ class SaveState(lightning.Callback):
         batches: What is learned from. Lightning restores it only where the state was written within an epoch.
     """
 
-    def __init__(self, checkpoint: Checkpoint, fingerprint: str, batches: ShuffledBatches) -> None:
+    def __init__(self, checkpoint: Checkpoint, fingerprint: str, batches: Batches) -> None:
         self._checkpoint = checkpoint
         self._batches = batches
         self._fingerprint = fingerprint

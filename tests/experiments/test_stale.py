@@ -4,6 +4,7 @@ import pytest
 
 from experiments import stale
 from experiments.machine import CODE, COMMIT
+from experiments.result_file import same_codes
 from experiments.stale import Staleness, staleness
 from tests.experiments.helpers import OTHER_CODE
 
@@ -16,6 +17,17 @@ def test_rows_are_counted_by_their_code(tmp_path: Path) -> None:
     known = {"aaaaaa1", "cccccc3", "eeeeee5"}
     expected = Staleness("some.csv", present=2, other=1, unknown=2, lost_commits=("bbbbbb2", "ddddddd4e", "unknown"))
     assert staleness(path, known.__contains__) == expected
+
+
+def test_code_of_the_same_results_is_not_another(tmp_path: Path) -> None:
+    path = tmp_path / "same_results.csv"
+    assert same_codes(path) == {CODE}
+    for is_same, expected in ((True, {CODE, OTHER_CODE}), (False, {CODE})):
+        rows = [f"a,True,0.0,{OTHER_CODE},c,{CODE}", f"b,{is_same},0.0,{OTHER_CODE},c,{CODE}", ""]
+        path.write_text("\n".join(["what,is_same,largest_change,base_code,commit,code", *rows]), encoding="utf-8")
+        assert same_codes(path) == expected
+    path.write_text(path.read_text().replace("False", "True").replace(CODE, "000000000000"), encoding="utf-8")
+    assert same_codes(path) == {CODE}
 
 
 def test_results_without_hashes_are_of_unknown_code(tmp_path: Path) -> None:

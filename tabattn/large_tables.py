@@ -1,0 +1,183 @@
+"""Tables larger than memory: a sample to look at, and all other rows on disk to learn from.
+
+Which rows are held out follows from what is in them, so that it is the same for every process, every run, and for a row
+of the sample and of the stream: rows that are equal, or that have the same lot, stay together.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tabattn.arrays import Array
+from tabattn.encoding.known_target import known_target
+from tabattn.encoding.rows import RowEncoder
+from tabattn.errors import ReadingNote, TableError, nearest, warn_all
+from tabattn.progress import Job
+from tabattn.table.file_sets import SUFFIXES, FileSet, fractions_of, is_file_set
+from tabattn.table.limits import GIGABYTE
+from tabattn.table.problem import known_cells
+from tabattn.table.reading import table_of, table_of_batch
+from tabattn.training.data import TrainingRows
+from tabattn.training.streams import RowStream
+
+BYTES_PER_NUMBER, BYTES_PER_CODE, SPARE = 4, 4, 1.1
+MIN_ROWS_OF_PART = 10
+
+
+@dataclass(frozen=True, eq=False)
+class LargeTable:
+    """A table that does not fit into memory.
+
+    Args:
+        files: Its files.
+        sample: Some of its rows, with a known target.
+        fraction: A number in [0, 1) for each row of the sample, the same wherever the row is read.
+        columns: Names of the columns whose cells it follows from; empty for all.
+    """
+
+    files: FileSet
+    sample: pd.DataFrame
+    fraction: Array
+    columns: tuple[str, ...] = ()
+
+    def stream(
+        self, directory: Path, encoder: RowEncoder, target: str, least_fraction: float, seed: int, job: Job
+    ) -> RowStream:
+        """Write the rows that are neither held out nor validate to disk, encoded.
+
+        Args:
+            directory: An empty directory, which the caller removes.
+            encoder: Learned from the sample.
+            target: Name of the target.
+            least_fraction: Rows with a lower `fraction` are left out.
+            seed: Determines in which order rows are learned from.
+            job: The job that this is a part of.
+
+        Raises:
+            TableError: There is no room on the disk, or a file is damaged.
+            TargetError: The target is not what it is in the sample.
+        """
+        layout = encoder.preprocessor.layout
+        per_row = BYTES_PER_NUMBER * (layout.n_numbers + encoder.target.n_outputs + 1) + layout.n_columns
+        per_row += BYTES_PER_CODE * len(layout.n_levels)
+        n_expected = int((1 - least_fraction) * self.files.n_rows)
+        free, needed = shutil.disk_usage(directory).free, SPARE * n_expected * per_row
+        if needed > free:
+            raise TableError(
+                f"Learning from all rows needs {needed / GIGABYTE:.3g} GB in {str(directory)!r}, and "
+                f"{free / GIGABYTE:.3g} GB are free. Make room, set TMPDIR, or leave --all-rows out."
+            )
+        stream = RowStream(directory, layout.n_columns, n_expected, per_row, seed)
+        with job.phase("rows to disk", n_steps=self.files.n_files) as phase:
+            for number in range(self.files.n_files):
+                for batch in self.files.batches_of(number):
+                    is_learned = fractions_of(batch, self.columns) >= least_fraction
+                    rows = _encoded(encoder, table_of_batch(batch).loc[is_learned], target)
+                    if rows is not None and len(rows):
+                        stream.add(rows)
+                phase.advance()
+        return stream
+
+
+@dataclass(frozen=True, eq=False)
+class LargeSplit:
+    """Which rows of a large table are held out, and which validate; all others are learned from.
+
+    Args:
+        table: The table.
+        fraction: That of each row of the sample whose target is known.
+        held_out_below: Rows with a lower one are held out.
+        validates_below: Of the others, those with a lower one tell when to stop.
+    """
+
+    table: LargeTable
+    fraction: Array
+    held_out_below: float
+    validates_below: float
+
+    @classmethod
+    def of(cls, table: LargeTable, is_known: Array, held_out: float, validating: float) -> "LargeSplit":
+        """Divide the rows by their fractions.
+
+        Args:
+            table: The table.
+            is_known: Which rows of the sample have a target.
+            held_out: Fraction of rows to hold out.
+            validating: Fraction of the others that validate.
+
+        Raises:
+            TableError: Too few values of the columns that rows belong together by are in one of the parts.
+        """
+        split = cls(table, table.fraction[is_known], held_out, held_out + (1 - held_out) * validating)
+        for rows, what in (
+            (split.held_out, "held out"),
+            (split.validates, "that tell when to stop"),
+            (split.learned, "to learn from"),
+        ):
+            if rows.sum() < MIN_ROWS_OF_PART:
+                raise TableError(
+                    f"A table that does not fit into memory must have at least {MIN_ROWS_OF_PART} rows {what} in the "
+                    f"sample that does, got {int(rows.sum())}. Allow more memory (--max-memory), or name other columns."
+                )
+        return split
+
+    @property
+    def held_out(self) -> Array:
+        """Which rows of the sample are held out."""
+        held: Array = self.fraction < self.held_out_below
+        return held
+
+    @property
+    def validates(self) -> Array:
+        """Which rows of the sample tell when to stop."""
+        chosen: Array = ~self.held_out & (self.fraction < self.validates_below)
+        return chosen
+
+    @property
+    def learned(self) -> Array:
+        """Which rows of the sample are learned from, as those like them that are not in it."""
+        chosen: Array = self.fraction >= self.validates_below
+        return chosen
+
+
+def _encoded(encoder: RowEncoder, table: pd.DataFrame, target: str) -> TrainingRows | None:
+    """Return the rows whose target is known; None if there are none."""
+    table = table.set_axis([str(name) for name in table.columns], axis=1).reset_index(drop=True)
+    table = table[known_cells(table[target], target, encoder.schema.rules)].reset_index(drop=True)
+    if not len(table):
+        return None
+    values, is_fitted = known_target(encoder.target, table[target], target)
+    X = table[list(encoder.schema.names)][is_fitted].reset_index(drop=True)
+    rows = encoder.encode(encoder.schema.read(X), np.asarray(values))
+    assert rows.target is not None, "it was given"
+    return TrainingRows.numbered(rows.cells, rows.target, torch.ones(len(rows)))
+
+
+def open_large(path: Any, columns: tuple[str, ...], max_memory: float | None) -> LargeTable | None:
+    """Return a table that does not fit into memory; None if it does, or is not of Parquet or Arrow files.
+
+    Args:
+        path: The file, directory, pattern or address.
+        columns: Names of the columns whose rows belong together; empty for none.
+        max_memory: Gigabytes that may be taken; None for most of what is free.
+
+    Raises:
+        TableError: A file is damaged, or lacks one of the columns.
+    """
+    if not isinstance(path, str | Path) or not (is_file_set(path) or Path(path).suffix.lower() in SUFFIXES):
+        return None
+    files = FileSet.opened(path)
+    if files.fits(max_memory):
+        return None
+    names = [name.strip() for name in files.names]
+    absent = [name for name in columns if name not in names]
+    if absent:
+        raise TableError(f"split_by must name columns of the table, got {absent[0]!r}. {nearest(absent[0], names)}")
+    rows, said = files.read(max_memory, may_sample=True)
+    warn_all([ReadingNote(f"{files.location!r}: {'; '.join(said)}, and all others are learned from.")])
+    return LargeTable(files, table_of(rows), fractions_of(rows, columns), columns)

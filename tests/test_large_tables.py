@@ -1,0 +1,157 @@
+"""Tables larger than memory are learned from as a whole, and what is held out is held out everywhere."""
+
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tabattn import rank
+from tabattn.errors import ParameterError, TableError
+from tabattn.large_tables import LargeSplit, open_large
+from tabattn.ranking import Ranking
+from tabattn.table.file_sets import fractions_of
+from tests.conftest import run
+
+pytestmark = pytest.mark.filterwarnings("ignore::tabattn.errors.TabAttnWarning")
+SMALL = 0.0005
+CELLS = st.one_of(
+    st.lists(st.one_of(st.none(), st.integers(-(2**40), 2**40)), min_size=2, max_size=12).map(pa.array),
+    st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), min_size=2, max_size=12).map(
+        lambda cells: pa.array(cells, pa.float64())
+    ),
+    st.lists(st.one_of(st.none(), st.text(max_size=4)), min_size=2, max_size=12).map(
+        lambda cells: pa.array(cells, pa.string())
+    ),
+    st.lists(st.one_of(st.none(), st.booleans()), min_size=2, max_size=12).map(
+        lambda cells: pa.array(cells, pa.bool_())
+    ),
+    st.lists(st.one_of(st.none(), st.datetimes()), min_size=2, max_size=12).map(
+        lambda cells: pa.array(cells, pa.timestamp("us"))
+    ),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(CELLS, st.integers(1, 11))
+def test_fractions_follow_from_the_cells_of_a_row_alone(cells: Any, cut: int) -> None:
+    table = pa.table({"x": cells})
+    whole = fractions_of(table)
+    assert ((whole >= 0) & (whole < 1)).all()
+    parts = [fractions_of(part) for part in (table.slice(0, cut), table.slice(cut)) if len(part)]
+    assert np.concatenate(parts).tolist() == whole.tolist()
+    again = fractions_of(pa.table({"x": cells.dictionary_encode()})) if pa.types.is_string(cells.type) else whole
+    assert again.tolist() == whole.tolist()
+    for i in range(len(cells)):
+        for j in range(i):
+            if cells[i].equals(cells[j]):
+                assert whole[i] == whole[j]
+
+
+def test_fractions_are_spread_evenly_and_belong_to_rows_and_to_lots() -> None:
+    table = pa.table({"a": np.arange(20_000), "lot": np.arange(20_000) % 400})
+    assert np.histogram(fractions_of(table), bins=10, range=(0, 1))[0] == pytest.approx(2_000, rel=0.1)
+    by_lot = fractions_of(table, ["lot"])
+    assert len(np.unique(by_lot)) == 400
+    assert np.histogram(by_lot, bins=4, range=(0, 1))[0] == pytest.approx(5_000, rel=0.25)
+
+
+class Written(NamedTuple):
+    folder: Path
+    table: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Files of different sizes: `a` drives the target alone, and with `line`; some rows have none."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(6_000, 3)), columns=["a", "b", "c"])
+    table["line"] = pd.Series(["A", "B", None]).sample(6_000, replace=True, random_state=0).to_numpy()
+    table["lot"] = random.integers(0, 150, 6_000)
+    table["y"] = 2 * table["a"] + (table["line"] == "A") + 0.2 * random.normal(size=6_000)
+    table.loc[::40, "y"] = None
+    folder = tmp_path_factory.mktemp("large")
+    for number, part in enumerate(np.split(np.arange(6_000), [10, 30, 3_000])):
+        table.iloc[part].to_parquet(folder / f"{number}.parquet", index=False)
+    return Written(folder, table)
+
+
+def ranked(written: Written, target: str = "y", **options: Any) -> Ranking:
+    fast: dict[str, Any] = {"max_epochs": 4, "n_repeats": 1, "n_members": 2, "d_token": 16, "max_memory": SMALL}
+    return rank(written.folder, target, **(fast | options))
+
+
+@pytest.mark.slow
+def test_all_rows_are_learned_from_but_those_that_are_held_out(written: Written) -> None:
+    sampled, found = ranked(written, drop=["lot"]), ranked(written, drop=["lot"], all_rows=True)
+    n_known = int(written.table["y"].notna().sum())
+    assert sampled.n_train < 0.3 * n_known
+    assert found.n_train == pytest.approx(0.64 * n_known, rel=0.06)
+    assert found.n_held_out < 0.1 * n_known
+    assert found.table["feature"][:2].tolist() == ["a", "line"]
+    errors = [each.models.set_index("model")["rmse"]["tabattn"] for each in (found, sampled)]
+    assert errors[0] < 1.05 * errors[1]
+    by_lot = ranked(written, split_by="lot", all_rows=True)
+    assert "of 150 values of 'lot'" in by_lot.held_out or "values of 'lot'" in by_lot.held_out
+    assert ranked(written, drop=["lot"], all_rows=True).table.equals(found.table)
+
+
+@pytest.mark.slow
+def test_classes_are_learned_from_all_rows_too(written: Written, tmp_path: Path) -> None:
+    table = written.table.dropna(subset="y")
+    table = table.assign(y=np.where(table["a"] + 0.3 * table["b"] > 0, "good", "bad"))
+    table.loc[table.index[7], "y"] = "seen once"
+    table.iloc[:3_000].to_parquet(tmp_path / "1.parquet")
+    table.iloc[3_000:].to_parquet(tmp_path / "2.parquet")
+    found = ranked(Written(tmp_path, table), drop=["lot"], all_rows=True)
+    assert found.table["feature"][0] == "a"
+    assert found.n_train > 0.58 * len(table)
+
+
+def test_no_row_is_both_held_out_and_learned_from(written: Written) -> None:
+    table = open_large(written.folder, ("lot",), SMALL)
+    assert table is not None
+    split = LargeSplit.of(table, np.ones(len(table.sample), dtype=bool), 0.2, 0.25)
+    lots = {
+        what: set(table.sample["lot"][rows])
+        for what, rows in (("held", split.held_out), ("stop", split.validates), ("fit", split.learned))
+    }
+    assert not lots["held"] & lots["fit"]
+    assert not lots["held"] & lots["stop"]
+    assert not lots["stop"] & lots["fit"]
+    whole = pa.Table.from_pandas(written.table, preserve_index=False)
+    fractions = pd.Series(fractions_of(whole, ["lot"])).groupby(written.table["lot"]).first()
+    assert set(fractions[fractions < split.held_out_below].index) >= lots["held"]
+
+
+def test_what_needs_all_rows_in_memory_is_refused(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {"order_by": "a", "folds": 3, "weight": "b", "class_weight": "balanced"}
+    for name, value in asked.items():
+        with pytest.raises(ParameterError, match=f"all_rows must stand without {name}"):
+            ranked(written, all_rows=True, **{name: value})
+    with pytest.raises(TableError, match=r"split_by must name columns of the table, got 'lots'. Did you mean 'lot'"):
+        ranked(written, all_rows=True, split_by="lots")
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=10))
+    with (
+        pytest.raises(
+            TableError, match=r"Learning from all rows needs .* GB in .* set TMPDIR, or leave --all-rows out"
+        ),
+        pytest.warns(match="all others are learned from"),
+    ):
+        ranked(written, all_rows=True)
+
+
+@pytest.mark.slow
+def test_a_table_that_fits_is_read_as_ever(written: Written, tmp_path: Path) -> None:
+    written.table.head(200).to_csv(tmp_path / "t.csv", index=False)
+    options = ("--target", "y", "--max-epochs", "2", "--repeats", "1", "--drop", "lot", "--quiet")
+    for name, more in (("one", ()), ("two", ("--all-rows",))):
+        done = run("rank", str(tmp_path / "t.csv"), *options, *more, "--out", str(tmp_path / name))
+        assert done.code == 0, done.err
+    assert (tmp_path / "one" / "importance.csv").read_bytes() == (tmp_path / "two" / "importance.csv").read_bytes()
