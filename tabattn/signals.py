@@ -83,16 +83,22 @@ def run_orderly(run: Callable[[], None]) -> None:
             received.append(signal.SIGINT)
         if stop.code in (0, None) or not received:
             raise
-        _end(received[0])
+        _end(received[0], stop)
     except BaseException as error:
         if not received and not isinstance(error, KeyboardInterrupt):
             raise
-        _end(received[0] if received else signal.SIGINT)  # C code may have made another exception of it
+        _end(received[0] if received else signal.SIGINT, error)  # C code may have made another exception of it
 
 
-def _end(number: int) -> NoReturn:
+def _end(number: int, error: BaseException) -> NoReturn:
+    """End with one line, which has the notes of the exception that was raised first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     word, code = ("terminated", EXIT_TERMINATED) if number == signal.SIGTERM else ("interrupted", EXIT_INTERRUPTED)
-    sys.stderr.write(f"tabattn: {word}.\n")
+    notes: list[str] = []
+    raised: BaseException | None = error
+    while raised is not None:
+        notes += getattr(raised, "__notes__", [])
+        raised = raised.__context__
+    sys.stderr.write(" ".join([f"tabattn: {word}.", *dict.fromkeys(notes)]) + "\n")
     exec("")  # noqa: S102  # an interrupt inside of code made of text, as imports run it, would end Python by the signal
     sys.exit(code)

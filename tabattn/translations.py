@@ -139,7 +139,7 @@ KOREAN: Mapping[str, str] = {
     "scores of rows": "행별 점수", "scores": "점수", "additive values": "가법 기여값", "peers": "다른 방법",
     "about {time} left": "약 {time} 남음", "{n} s": "{n}초", "{n} min": "{n}분", "{n} h": "{n}시간",
     "{step} {n} of {total}": "{step} {n}/{total}",
-    "the same command with --resume goes on from here.": "같은 명령에 --resume을 붙이면 여기서부터 이어서 합니다.",
+    "The same command with --resume goes on from here.": "같은 명령에 --resume을 붙이면 여기서부터 이어서 합니다.",
     "{n} rows predicted: {file}": "{n}행을 예측했습니다: {file}",
     "{n} rows, {n_columns} columns and the target {target}: {file}": "{n}행, 변수 {n_columns}개, 목표 변수 {target}: {file}",
     "Next: {command}": "다음 명령: {command}",

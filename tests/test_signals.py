@@ -48,8 +48,8 @@ def test_a_command_ends_in_one_line(
     table = ["rank", str(DATA / "process.csv"), "--target", "thickness_um", "--out", "out"]
     command = [sys.executable, "-m", "tabattn", *table]
     ended_with, printed = ended(command, number, tmp_path, seconds)
-    goes_on = "tabattn: the same command with --resume goes on from here.\n" * (tmp_path / ".resume-out").exists()
-    assert (ended_with, printed) == (code, f"{goes_on}tabattn: {said}.\n")
+    goes_on = " The same command with --resume goes on from here." * (tmp_path / ".resume-out").exists()
+    assert (ended_with, printed) == (code, f"tabattn: {said}.{goes_on}\n")
     assert [path.name for path in tmp_path.iterdir() if path.name != ".resume-out"] == []
 
 

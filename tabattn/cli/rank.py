@@ -298,10 +298,13 @@ def rank_command(
         with resumable(out, is_kept=not is_first) as folder:
             try:
                 return ranked(folder)
-            except (KeyboardInterrupt, SystemExit, OutputError):
-                if is_first and folder.exists():
-                    said = translate(lang, "the same command with --resume goes on from here.")
-                    typer.echo(f"tabattn: {said}", err=True)
+            except (KeyboardInterrupt, SystemExit, OutputError) as error:
+                if not is_first or not folder.exists():
+                    raise
+                said = translate(lang, "The same command with --resume goes on from here.")
+                if isinstance(error, OutputError):
+                    raise OutputError(f"{error} {said}") from error
+                error.add_note(said)
                 raise
 
     def ranked(folder: Path) -> "Rankings":

@@ -25,7 +25,7 @@ def test_attacks_end_in_order(tmp_path: Path) -> None:
         "-m",
         "experiments.attacks",
         "--n",
-        "50",
+        "30",
         "--seed",
         "9",
         "--out",
@@ -33,7 +33,7 @@ def test_attacks_end_in_order(tmp_path: Path) -> None:
     ]
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
     counts = read(tmp_path / "a.csv")
-    assert counts["cases"].sum() == 50
+    assert counts["cases"].sum() == 30
     assert set(counts["outcome"]) == IN_ORDER, counts[~counts["outcome"].isin(IN_ORDER)]
 
 
