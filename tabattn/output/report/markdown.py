@@ -9,7 +9,7 @@ from tabattn.output.report.html import number
 from tabattn.translations import translate
 
 SPECIAL = re.compile(r"([\\`*\[\]<|~&]|(?<![^\W_])_|_(?![^\W_]))")  # an underscore within a word is one
-AT_THE_START = re.compile(r"^(\s*\d*)([-#+>=.)])")
+AT_THE_START = re.compile(r"^(\s*)(#+(?=\s|$)|[-+](?=[-+\s]|$)|>|=+\s*$)|^(\s*\d+)([.)](?=\s|$))")
 
 
 def render_markdown(report: Report) -> str:
@@ -74,10 +74,15 @@ def escaped(text: str) -> str:
         text: Any text.
 
     Example:
-        >>> print(escaped("a_b|c"), escaped("<b>"), escaped("1. _d_"))
-        a_b\|c \<b> 1\. \_d\_
+        >>> print(escaped("a_b|c"), escaped("<b>"), escaped("1. _d_"), escaped("-1.5"))
+        a_b\|c \<b> 1\. \_d\_ -1.5
     """
-    return AT_THE_START.sub(r"\1\\\2", SPECIAL.sub(r"\\\1", printable(text)))
+
+    def marked(found: "re.Match[str]") -> str:
+        blank, sign, number, end = found.groups()
+        return f"{blank}\\{sign}" if sign else f"{number}\\{end}"
+
+    return AT_THE_START.sub(marked, SPECIAL.sub(r"\\\1", printable(text)))
 
 
 def _row(cells: Sequence[str], *, is_text: bool = True) -> str:

@@ -188,7 +188,8 @@
     return `rgb(${stops[i].map((v, k) => Math.round(v + (stops[i + 1][k] - v) * (at - i))).join(",")})`;
   };
   const heat = (label, rowNames, columnNames, cells) => {
-    const [cell, left, top] = [Math.max(14, Math.min(26, 700 / Math.max(1, columnNames.length))), 130, 140];
+    const widthOf = (name) => [...shortened(name, 24)].reduce((sum, letter) => sum + (letter > "\u2fff" ? 11.5 : 6.5), 14);
+    const [cell, left, top] = [Math.max(14, Math.min(26, 700 / Math.max(1, columnNames.length))), Math.max(60, ...rowNames.map(widthOf)), 140];
     const most = Math.max(...cells.flat(), 1e-12);
     const width = left + cell * columnNames.length + 90, height = top + 16 * rowNames.length + 8;
     return picture(width, height, label,
