@@ -15,6 +15,7 @@ from tabattn.training.fitting import Trained, train
 from tabattn.training.holdout import HoldOut
 from tabattn.training.saving import SaveState
 from tabattn.training.settings import OptimizerSettings, TrainingSettings
+from tabattn.training.streams import RowStream
 from tests.conftest import small_shape
 from tests.training.test_fitting import hold_out, make_rows
 
@@ -25,7 +26,14 @@ class KilledError(Exception):
     """Stands for SIGKILL: nothing of the training runs after it."""
 
 
-def fit(path: Path | None = None, *, is_resumed: bool = False, shape: ModelShape = SHAPE, **changes: Any) -> Trained:
+def fit(
+    path: Path | None = None,
+    *,
+    is_resumed: bool = False,
+    shape: ModelShape = SHAPE,
+    stream: RowStream | None = None,
+    **changes: Any,
+) -> Trained:
     settings: dict[str, Any] = {
         "optimizer": OptimizerSettings(1e-2, 0.0), "batch_size": 48, "max_epochs": 6, "patience": 16, "seed": 0,
         "device": "cpu",
@@ -39,6 +47,7 @@ def fit(path: Path | None = None, *, is_resumed: bool = False, shape: ModelShape
         HoldOut.of(hold_out()[:, : shape.n_groups]),
         TrainingSettings(**settings | changes),
         checkpoint=checkpoint,
+        stream=stream,
     )
 
 
@@ -101,6 +110,19 @@ def test_it_may_be_killed_again_and_again(whole: Trained, tmp_path: Path, killed
             fit(path, is_resumed=True)
     killed_after(0)
     check_same(fit(path, is_resumed=True), whole)
+
+
+def test_rows_on_disk_are_gone_on_with_too(tmp_path: Path, killed_after: Any) -> None:
+    (tmp_path / "rows").mkdir()
+    stream = RowStream(tmp_path / "rows", SHAPE.layout.n_columns, 200, 1, seed=0, bucket_bytes=70)
+    stream.add(make_rows(200, 0))
+    killed_after(8)
+    with pytest.raises(KilledError):
+        fit(tmp_path / "s", stream=stream)
+    killed_after(0)
+    with pytest.raises(ParameterError):
+        fit(tmp_path / "s", is_resumed=True)
+    check_same(fit(tmp_path / "s", is_resumed=True, stream=stream), fit(stream=stream))
 
 
 @pytest.mark.parametrize("encoder", ["bert", "t5"])
