@@ -183,6 +183,10 @@ class UntrustedRankingWarning(TabAttnWarning):
     """The model predicts no better than a constant, so the ranking read from it means nothing."""
 
 
+class SmallerBatchesWarning(TabAttnWarning):
+    """The memory of the device does not take batches of the size that was asked for."""
+
+
 class MixedResultsWarning(TabAttnWarning):
     """A file is not of the run that wrote the others in its folder."""
 

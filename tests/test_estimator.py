@@ -29,6 +29,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from tabattn.errors import (
     ColumnError,
     ParameterError,
+    SmallerBatchesWarning,
     TabAttnError,
     TableError,
     TargetError,
@@ -335,6 +336,32 @@ def test_a_learning_rate_at_which_training_diverges_is_named(mixed: pd.DataFrame
         est.fit(mixed[["heat"]], mixed["y"])
     with pytest.raises(NotFittedError):
         est.predict(mixed[["heat"]])
+
+
+def test_where_memory_does_not_suffice_batches_are_halved_and_that_is_said_once(
+    mixed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits, sizes = TrainingModule.training_step, []
+
+    def short_of_memory(self: TrainingModule, batch: TrainingRows, batch_idx: int) -> Any:
+        sizes.append(len(batch))
+        if len(batch) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return fits(self, batch, batch_idx)
+
+    small = FAST | {"batch_size": 8, "random_state": 0}
+    expected = TabAttnRegressor(**small).fit(mixed[["heat"]], mixed["y"])
+    monkeypatch.setattr(TrainingModule, "training_step", short_of_memory)
+    most = 15
+    est = TabAttnRegressor(**FAST, random_state=0)
+    with pytest.warns(SmallerBatchesWarning, match="does not take batches of 32 rows: 8 are taken") as given:
+        est.fit(mixed[["heat"]], mixed["y"])
+    assert len(given) == 1
+    assert sizes[0] > most
+    np.testing.assert_array_equal(est.predict(mixed[["heat"]]), expected.predict(mixed[["heat"]]))
+    most = 0
+    with pytest.raises(TrainingError, match="does not take a batch of one row"):
+        est.fit(mixed[["heat"]], mixed["y"])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,7 +1,9 @@
 """Rows to a fitted model: learn the columns, pretrain if asked to, train, and score the columns on held-out rows."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from tabattn.arrays import Array
 from tabattn.encoding.rows import RowEncoder, Rows
 from tabattn.encoding.weighting import draw_rows
-from tabattn.errors import ParameterError
+from tabattn.errors import ParameterError, SmallerBatchesWarning, TrainingError, warn_all
 from tabattn.fitted.costs import expected_training
 from tabattn.fitted.model import FitHistory, FittedModel, HeldOutRows
 from tabattn.importance.background import N_BACKGROUND
@@ -41,6 +43,7 @@ from tabattn.training.streams import RowStream
 
 PRETRAIN_EPOCHS, ROBERTA_FACTOR = 20, 2
 MAX_SCORED_ROWS = 8_192
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +97,12 @@ def fit_model(
         ParameterError: `column_order` names an unknown column, or the sizes are not those of the previous model, or
             the state to go on from is damaged, or of another training.
         OutputError: The state can't be written.
-        TrainingError: The validation loss was finite in no epoch.
+        TrainingError: The validation loss was finite in no epoch, or the memory of the device does not take one row.
         KeyboardInterrupt: Training was interrupted in the first epoch, or while pretraining.
+
+    Warns:
+        SmallerBatchesWarning: The memory of the device does not take batches of the size that was asked for; training
+            began again with smaller ones.
     """
     with filters_restored():  # Lightning takes seconds to import, and only a fit needs it
         from tabattn.training.fitting import train
@@ -116,7 +123,9 @@ def fit_model(
             else (previous.model, dict(previous.history.pretraining))
         )
         how = _training_settings(settings, n_learned, seed)
-        trained = train(shape, training, hold_out, how, start, job, checkpoint, rows.stream)
+        trained = with_smaller_batches(
+            lambda settings: train(shape, training, hold_out, settings, start, job, checkpoint, rows.stream), how
+        )
     links = rows.links if rows.validation is None else None
     background = rows.rows.cells.take(draw_rows(torch.from_numpy(rows.weight), N_BACKGROUND, generator))
     positions, n_columns = encoder.schema.model_positions, len(encoder.schema.columns)
@@ -137,6 +146,36 @@ def fit_model(
         feature_names=rows.feature_names,
         device=settings.device,
     )
+
+
+def with_smaller_batches(run: Callable[[TrainingSettings], Result], settings: TrainingSettings) -> Result:
+    """Train; where the memory of the device does not suffice, again with batches half as large.
+
+    Args:
+        run: Trains.
+        settings: How to train.
+
+    Raises:
+        TrainingError: The memory of the device does not take one row.
+
+    Warns:
+        SmallerBatchesWarning: Batches were smaller than those that were asked for.
+    """
+    size, result = settings.batch_size, None
+    while result is None:
+        try:
+            result = run(replace(settings, batch_size=size))
+        except torch.OutOfMemoryError as error:
+            if size <= 1:
+                raise TrainingError(
+                    "Training must fit into the memory of the device, got one that does not take a batch of one row. "
+                    "Leave columns out, set a smaller d_token or n_members, or device='cpu'."
+                ) from error
+            size //= 2
+    if size < settings.batch_size:
+        message = f"The memory of the device does not take batches of {settings.batch_size} rows: {size} are taken."
+        warn_all([SmallerBatchesWarning(message)])
+    return result
 
 
 def _training_rows(
