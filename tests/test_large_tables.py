@@ -58,6 +58,10 @@ def test_fractions_are_spread_evenly_and_belong_to_rows_and_to_lots() -> None:
     assert np.histogram(fractions_of(table), bins=10, range=(0, 1))[0] == pytest.approx(2_000, rel=0.1)
     by_lot = fractions_of(table, ["lot"])
     assert len(np.unique(by_lot)) == 400
+    with_gaps = table.set_column(1, "lot", pa.array([None] * 500 + list(np.arange(19_500) % 400)))
+    fractions = fractions_of(with_gaps, ["lot"])
+    assert len(np.unique(fractions[:500])) == 500
+    assert len(np.unique(fractions[500:])) == 400
     assert np.histogram(by_lot, bins=4, range=(0, 1))[0] == pytest.approx(5_000, rel=0.25)
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from pandas.util import hash_array
@@ -22,6 +22,7 @@ SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".ar
 LOCAL_SCHEMES = ("file",)
 N_BATCH, SAMPLE_SHARE, BYTES_PER_TEXT, SEED = 65_536, 0.25, 64, 0
 HASH_SEED, HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+Hashes: TypeAlias = "np.ndarray[Any, np.dtype[np.uint64]]"
 URI = re.compile(r"^([a-z][a-z0-9+.-]+):/+(.*)$")
 PATTERN = re.compile(r"[*?\[]")
 
@@ -231,7 +232,8 @@ def fractions_of(rows: Any, columns: Sequence[str] = ()) -> Array:
 
     Args:
         rows: A batch of rows, or a table of PyArrow.
-        columns: Names of the columns that it follows from; none for all.
+        columns: Names of the columns that it follows from; none for all. Where one of them is missing it follows from
+            all cells, so that such rows do not belong together.
 
     Example:
         >>> import pyarrow as pa
@@ -240,17 +242,27 @@ def fractions_of(rows: Any, columns: Sequence[str] = ()) -> Array:
         >>> bool(one == again), bool(one == other), len(set(fractions_of(rows).tolist()))
         (True, False, 3)
     """
-    names = {name.strip(): place for place, name in enumerate(rows.schema.names)}
-    mixed = np.full(len(rows), HASH_SEED, dtype=np.uint64)
-    for name in columns or names:
-        mixed = (mixed ^ _hashed(rows.column(names[name]))) * HASH_FACTOR
-        mixed ^= mixed >> np.uint64(29)
+    places = {name.strip(): place for place, name in enumerate(rows.schema.names)}
+    mixed, is_absent = _mixed([rows.column(places[name]) for name in columns or places], len(rows))
+    if columns and is_absent.any():
+        mixed = np.where(is_absent, _mixed(rows.columns, len(rows))[0], mixed)
     fractions: Array = (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
     return fractions
 
 
-def _hashed(cells: Any) -> "np.ndarray[Any, np.dtype[np.uint64]]":
-    """Return a hash of each cell, which does not depend on the others."""
+def _mixed(columns: Sequence[Any], n_rows: int) -> "tuple[Hashes, np.ndarray[Any, np.dtype[np.bool_]]]":
+    """Return a hash of some cells of each row, and where one of them is missing."""
+    mixed, is_absent = np.full(n_rows, HASH_SEED, dtype=np.uint64), np.zeros(n_rows, dtype=bool)
+    for cells in columns:
+        hashed, absent = _hashed(cells)
+        mixed = (mixed ^ hashed) * HASH_FACTOR
+        mixed ^= mixed >> np.uint64(29)
+        is_absent |= absent
+    return mixed, is_absent
+
+
+def _hashed(cells: Any) -> "tuple[Hashes, np.ndarray[Any, np.dtype[np.bool_]]]":
+    """Return a hash of each cell, which does not depend on the others, and which are missing."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -261,11 +273,11 @@ def _hashed(cells: Any) -> "np.ndarray[Any, np.dtype[np.uint64]]":
         cells = cells.cast(pa.large_string())
     absent = compute.is_null(cells).to_numpy(zero_copy_only=False)
     if pa.types.is_null(cells.type):
-        return np.zeros(len(cells), dtype=np.uint64)
+        return np.zeros(len(cells), dtype=np.uint64), absent
     zero = pa.scalar("" if not is_plain else 0).cast(cells.type) if not pa.types.is_boolean(cells.type) else False
     values = compute.fill_null(cells, zero).to_numpy(zero_copy_only=False)
-    hashed: np.ndarray[Any, np.dtype[np.uint64]] = hash_array(values)
-    return np.where(absent, HASH_FACTOR, hashed)
+    hashed: Hashes = hash_array(values)
+    return np.where(absent, HASH_FACTOR, hashed), absent
 
 
 def _files(filesystem: Any, place: str, *, is_local: bool) -> list[str]:
