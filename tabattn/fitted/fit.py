@@ -124,7 +124,10 @@ def fit_model(
         )
         how = _training_settings(settings, n_learned, seed)
         trained = with_smaller_batches(
-            lambda settings: train(shape, training, hold_out, settings, start, job, checkpoint, rows.stream), how
+            lambda settings: train(
+                shape, training, hold_out, settings, start=start, job=job, checkpoint=checkpoint, stream=rows.stream
+            ),
+            how,
         )
     links = rows.links if rows.validation is None else None
     background = rows.rows.cells.take(draw_rows(torch.from_numpy(rows.weight), N_BACKGROUND, generator))
