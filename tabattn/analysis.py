@@ -1,10 +1,8 @@
 """One fit, and everything that is computed from the rows that it held out."""
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -335,27 +333,23 @@ def fit_rows(
     )
     validation = None if large is None else encoder.encode(table.take(validating), y[validating])
     has_unlabelled = estimator.pretrain == "auto" and len(problem.unlabelled) > 0
-    to_fit = FitRows(
-        rows,
-        ordered.weight,
-        ordered.loss_weight,
-        feature_names=table.schema.names,
-        validation=validation,
-        unlabelled=encoder.read(in_order(problem.unlabelled)) if has_unlabelled else None,
-        links=ordered.links,
-    )
-    with tempfile.TemporaryDirectory(prefix="tabattn-") if large is not None else nullcontext("") as directory:
-        if large is not None:
-            name, least, seed = str(problem.y.name), large.validates_below, plan.random_state
-            stream = large.table.stream(Path(directory), encoder, name, least, seed, job)
-            to_fit = replace(to_fit, stream=stream)
-        checkpoint = None if plan.checkpoints is None else plan.checkpoints.next()
+    target_name, checkpoint = str(problem.y.name), None if plan.checkpoints is None else plan.checkpoints.next()
+    with nullcontext() if large is None else large.streamed(encoder, target_name, plan.random_state, job) as stream:
+        to_fit = FitRows(
+            rows,
+            ordered.weight,
+            ordered.loss_weight,
+            feature_names=table.schema.names,
+            validation=validation,
+            unlabelled=encoder.read(in_order(problem.unlabelled)) if has_unlabelled else None,
+            links=ordered.links,
+            stream=stream,
+        )
         fitted = fit_model(estimator, encoder, to_fit, job=job, checkpoint=checkpoint)
     if fitted.history.was_interrupted:
         raise KeyboardInterrupt
     estimator.with_model(fitted)
-    n_fitted = len(rows) if to_fit.stream is None else to_fit.stream.n_rows
-    return rows, positions, n_fitted
+    return rows, positions, len(rows) if stream is None else stream.n_rows
 
 
 def _outputs(fitted: FittedModel, rows: SplitRows, held_out_rows: Rows, random_state: int) -> dict[str, Array]:

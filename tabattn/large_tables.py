@@ -5,6 +5,9 @@ of the sample and of the stream: rows that are equal, or that have the same lot,
 """
 
 import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ import torch
 from tabattn.arrays import Array
 from tabattn.encoding.known_target import known_target
 from tabattn.encoding.rows import RowEncoder
-from tabattn.errors import ReadingNote, TableError, nearest, warn_all
+from tabattn.errors import DroppedRowsWarning, ReadingNote, TabAttnWarning, TableError, nearest, warn_all
 from tabattn.progress import Job
 from tabattn.table.file_sets import SUFFIXES, FileSet, fractions_of, is_file_set
 from tabattn.table.limits import GIGABYTE
@@ -35,7 +38,7 @@ class LargeTable:
 
     Args:
         files: Its files.
-        sample: Some of its rows, with a known target.
+        sample: Some of its rows.
         fraction: A number in [0, 1) for each row of the sample, the same wherever the row is read.
         columns: Names of the columns whose cells it follows from; empty for all.
     """
@@ -44,44 +47,6 @@ class LargeTable:
     sample: pd.DataFrame
     fraction: Array
     columns: tuple[str, ...] = ()
-
-    def stream(
-        self, directory: Path, encoder: RowEncoder, target: str, least_fraction: float, seed: int, job: Job
-    ) -> RowStream:
-        """Write the rows that are neither held out nor validate to disk, encoded.
-
-        Args:
-            directory: An empty directory, which the caller removes.
-            encoder: Learned from the sample.
-            target: Name of the target.
-            least_fraction: Rows with a lower `fraction` are left out.
-            seed: Determines in which order rows are learned from.
-            job: The job that this is a part of.
-
-        Raises:
-            TableError: There is no room on the disk, or a file is damaged.
-            TargetError: The target is not what it is in the sample.
-        """
-        layout = encoder.preprocessor.layout
-        per_row = BYTES_PER_NUMBER * (layout.n_numbers + encoder.target.n_outputs + 1) + layout.n_columns
-        per_row += BYTES_PER_CODE * len(layout.n_levels)
-        n_expected = int((1 - least_fraction) * self.files.n_rows)
-        free, needed = shutil.disk_usage(directory).free, SPARE * n_expected * per_row
-        if needed > free:
-            raise TableError(
-                f"Learning from all rows needs {needed / GIGABYTE:.3g} GB in {str(directory)!r}, and "
-                f"{free / GIGABYTE:.3g} GB are free. Make room, set TMPDIR, or leave --all-rows out."
-            )
-        stream = RowStream(directory, layout.n_columns, n_expected, per_row, seed)
-        with job.phase("rows to disk", n_steps=self.files.n_files) as phase:
-            for number in range(self.files.n_files):
-                for batch in self.files.batches_of(number):
-                    is_learned = fractions_of(batch, self.columns) >= least_fraction
-                    rows = _encoded(encoder, table_of_batch(batch).loc[is_learned], target)
-                    if rows is not None and len(rows):
-                        stream.add(rows)
-                phase.advance()
-        return stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,18 +109,72 @@ class LargeSplit:
         chosen: Array = self.fraction >= self.validates_below
         return chosen
 
+    @contextmanager
+    def streamed(self, encoder: RowEncoder, target: str, seed: int, job: Job) -> Iterator[RowStream]:
+        """Write all rows to learn from to a temporary folder, encoded, which is removed in the end.
 
-def _encoded(encoder: RowEncoder, table: pd.DataFrame, target: str) -> TrainingRows | None:
-    """Return the rows whose target is known; None if there are none."""
+        Args:
+            encoder: Learned from the sample.
+            target: Name of the target.
+            seed: Determines which rows are next to each other.
+            job: The job that this is a part of.
+
+        Yields:
+            The rows.
+
+        Raises:
+            TableError: There is no room on the disk, or a file is damaged.
+            TargetError: The target is not what it is in the sample.
+
+        Warns:
+            TabAttnWarning: What is doubtful in these rows, each kind of doubt once; and how many have a class that no
+                row of the sample has, and were left out.
+        """
+        files, layout = self.table.files, encoder.preprocessor.layout
+        per_row = BYTES_PER_NUMBER * (layout.n_numbers + encoder.target.n_outputs + 1) + layout.n_columns
+        per_row += BYTES_PER_CODE * len(layout.n_levels)
+        n_expected = int((1 - self.validates_below) * files.n_rows)
+        with tempfile.TemporaryDirectory(prefix="tabattn-") as directory:
+            free, needed = shutil.disk_usage(directory).free, SPARE * n_expected * per_row
+            if needed > free:
+                raise TableError(
+                    f"Learning from all rows needs {needed / GIGABYTE:.3g} GB in {directory!r}, and "
+                    f"{free / GIGABYTE:.3g} GB are free. Make room, set TMPDIR, or leave --all-rows out."
+                )
+            stream = RowStream(Path(directory), layout.n_columns, n_expected, per_row, seed)
+            doubts: dict[type[TabAttnWarning], TabAttnWarning] = {}
+            n_others = 0
+            with job.phase("rows to disk", n_steps=files.n_files) as phase:
+                for number in range(files.n_files):
+                    for batch in files.batches_of(number):
+                        is_learned = fractions_of(batch, self.table.columns) >= self.validates_below
+                        rows, n_of_others, found = _encoded(encoder, table_of_batch(batch).loc[is_learned], target)
+                        n_others += n_of_others
+                        doubts = {type(each): each for each in found} | doubts
+                        if rows is not None:
+                            stream.add(rows)
+                    phase.advance()
+            if n_others:
+                message = f"{n_others} row(s) left out because no row of the sample has their class of {target!r}."
+                doubts[DroppedRowsWarning] = DroppedRowsWarning(message)
+            warn_all(doubts.values())
+            yield stream
+
+
+def _encoded(
+    encoder: RowEncoder, table: pd.DataFrame, target: str
+) -> "tuple[TrainingRows | None, int, Sequence[TabAttnWarning]]":
+    """Return the rows whose target is known, if any; how many have another class; and what to warn of."""
     table = table.set_axis([str(name) for name in table.columns], axis=1).reset_index(drop=True)
     table = table[known_cells(table[target], target, encoder.schema.rules)].reset_index(drop=True)
     if not len(table):
-        return None
-    values, is_fitted = known_target(encoder.target, table[target], target)
+        return None, 0, ()
+    values, is_fitted, doubts = known_target(encoder.target, table[target], target)
     X = table[list(encoder.schema.names)][is_fitted].reset_index(drop=True)
     rows = encoder.encode(encoder.schema.read(X), np.asarray(values))
     assert rows.target is not None, "it was given"
-    return TrainingRows.numbered(rows.cells, rows.target, torch.ones(len(rows)))
+    known = TrainingRows.numbered(rows.cells, rows.target, torch.ones(len(rows))) if len(rows) else None
+    return known, int((~is_fitted).sum()), (*doubts, *rows.warnings)
 
 
 def open_large(path: Any, columns: tuple[str, ...], max_memory: float | None) -> LargeTable | None:

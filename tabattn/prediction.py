@@ -12,7 +12,7 @@ from tabattn.arrays import Array
 from tabattn.encoding.known_target import known_target
 from tabattn.encoding.rows import Rows
 from tabattn.encoding.target import ClassEncoding, NumberEncoding
-from tabattn.errors import ParameterError, TableError, TargetError, quoted
+from tabattn.errors import ParameterError, TableError, TargetError, quoted, warn_all
 from tabattn.estimator import TabAttnClassifier, TabAttnRegressor
 from tabattn.files import write_all
 from tabattn.fitted.model import FittedModel, decide
@@ -236,7 +236,8 @@ def _target_of(fitted: TabAttnRegressor | TabAttnClassifier, table: pd.DataFrame
             "Leave these rows out, or the target."
         )
     encoding = fitted.fitted_model_.encoder.target
-    values, is_known = known_target(encoding, column, target)
+    values, is_known, doubts = known_target(encoding, column, target)
+    warn_all(doubts)
     if not is_known.all():
         others = column[~is_known].map(lambda cell: level_name(cell).strip())
         shown = quoted(others.unique().tolist())

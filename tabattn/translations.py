@@ -346,7 +346,8 @@ def translate(language: Language, text: str, **values: object) -> str:
         >>> translate("ko", "rank"), translate("en", "{shown} of {total} columns shown", shown=1, total=2)
         ('순위', '1 of 2 columns shown')
     """
-    return with_particles(WORDS[language].get(text, text).format(**values))
+    filled = WORDS[language].get(text, text).format(**values)
+    return with_particles(filled) if language == "ko" else filled
 
 
 def with_particles(text: str) -> str:

@@ -23,7 +23,7 @@ PLACEHOLDERS: dict[Any, str] = {
 
 
 class PlainCommand(TyperCommand):
-    """A command that refuses what it can't take in one line, as errors of a table are told."""
+    """A command whose errors are one line each, as the errors of a job are."""
 
     @override
     def get_params(self, ctx: Any) -> list[Any]:

@@ -4,7 +4,7 @@ Rough: seconds of one core of the machine that `experiments.phases` was measured
 """
 
 from tabattn.choices import Method
-from tabattn.importance.contribution import n_parts
+from tabattn.importance.contribution import GAUSS, n_parts
 from tabattn.importance.reader import N_PAIRS, n_draws_of, n_orders_of
 from tabattn.importance.shapley import N_DONORS
 from tabattn.nn.model import ModelShape
@@ -84,7 +84,7 @@ def expected_scores(shape: ModelShape, n_rows: int, method: Method) -> float:
         return expected_shuffles(shape, n_rows, n_draws_of(n_rows))
     if method == "swap":
         return expected_shuffles(shape, max(n_rows, N_PAIRS), 1)
-    n_passes = 3 * n_parts(shape.n_columns) if method == "contribution" else 1
+    n_passes = len(GAUSS) * n_parts(shape.n_columns) if method == "contribution" else 1
     return n_passes * SCORES_PER_SWAP * expected_shuffles(shape, max(n_rows, N_PAIRS), 1) / max(shape.n_columns, 1)
 
 

@@ -126,11 +126,11 @@ def _changes(
     followed: Int[Tensor, "batch followed"],
 ) -> Float[Tensor, "batch canonical member column"]:
     """How much each output changes, by member, with what the streams read from each column of other rows."""
-    changes, before = tokens.new_zeros(()), probe.trace(tokens)
+    changes = tokens.new_zeros(())
     for number in range(int(part.max()) + 1):
         moves = part == number
         way = torch.where(moves[None, :, :, None], others - tokens, 0.0)
-        weights = probe.weights(tokens + way)
+        along = probe.changes(tokens, way, others)
         for point, weight in GAUSS:
             with torch.enable_grad():
                 between = probe.trace(tokens + point * way)
@@ -139,7 +139,7 @@ def _changes(
             change = []
             for place, output in enumerate(outputs, start=1):
                 gradients = torch.autograd.grad(output, between.sites, retain_graph=place < len(outputs))
-                change.append(probe.changed(gradients, before, tokens, weights, others))
+                change.append(along(gradients))
             moved = torch.where(moves[:, None, None], torch.stack(change, dim=1), 0.0)
             changes = changes + weight * moved
     return changes

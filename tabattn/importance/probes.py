@@ -5,7 +5,7 @@ which the part of column i is known; in the others the tokens at the entrance, b
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -68,30 +68,18 @@ class EncoderProbe(ABC):
         """
 
     @abstractmethod
-    def weights(self, tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
-        """Return the weights that `changed` needs.
-
-        Args:
-            tokens: Of rows in which some columns are those of other rows.
-        """
-
-    @abstractmethod
-    def changed(
+    def changes(
         self,
-        gradients: Sequence[Tensor],
-        before: Trace,
         tokens: Float[Tensor, "group batch column d"],
-        weights: Sequence[Tensor],
+        way: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-    ) -> Float[Tensor, "batch member column"]:
-        """Return how far the sites move in the direction of a gradient where one column is that of another row.
+    ) -> Callable[[Sequence[Tensor]], Float[Tensor, "batch member column"]]:
+        """Return a function of gradients, one for each site: how far a site moves along them with each column.
 
         Args:
-            gradients: One for each site.
-            before: Trace of the rows as they are.
             tokens: Of the rows as they are.
-            weights: What `weights` returned for the other tokens.
-            others: Of the other rows, in the columns that are asked about.
+            way: From these to those of the other rows; 0 for columns that stay, about which the function says nothing.
+            others: Of the other rows.
         """
 
     @abstractmethod
@@ -172,23 +160,22 @@ class ClassProbe(EncoderProbe):
         return self._sum_heads(carried_along(*pair, flat) for pair in zip(gradients, weights, strict=True))
 
     @override
-    def weights(self, tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
-        return self.trace(tokens).weights
-
-    @override
-    def changed(
+    def changes(
         self,
-        gradients: Sequence[Tensor],
-        before: Trace,
         tokens: Float[Tensor, "group batch column d"],
-        weights: Sequence[Tensor],
+        way: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-    ) -> Float[Tensor, "batch member column"]:
+    ) -> Callable[[Sequence[Tensor]], Float[Tensor, "batch member column"]]:
         own, theirs = tokens.flatten(0, 1), others.flatten(0, 1)
-        layers = zip(gradients, before.sites, before.weights, weights, strict=True)
-        return self._sum_heads(
-            reading_changes(gradient, site, was, own, became, theirs) for gradient, site, was, became in layers
-        )
+        before, weights = self.trace(tokens), self.trace(tokens + way).weights
+
+        def along(gradients: Sequence[Tensor]) -> Tensor:
+            layers = zip(gradients, before.sites, before.weights, weights, strict=True)
+            return self._sum_heads(
+                reading_changes(gradient, site, was, own, became, theirs) for gradient, site, was, became in layers
+            )
+
+        return along
 
     @override
     def typical(self, weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
@@ -264,19 +251,13 @@ class MixingProbe(EncoderProbe):
         return (gradient * self._encoder.by_member(tokens)).sum(dim=-1).transpose(0, 1)
 
     @override
-    def weights(self, tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:
-        return ()
-
-    @override
-    def changed(
+    def changes(
         self,
-        gradients: Sequence[Tensor],
-        before: Trace,
         tokens: Float[Tensor, "group batch column d"],
-        weights: Sequence[Tensor],
+        way: Float[Tensor, "group batch column d"],
         others: Float[Tensor, "group batch column d"],
-    ) -> Float[Tensor, "batch member column"]:
-        return self.carried(gradients, (), others - tokens)
+    ) -> Callable[[Sequence[Tensor]], Float[Tensor, "batch member column"]]:
+        return lambda gradients: self.carried(gradients, (), way)
 
     @override
     def typical(self, weights: Sequence[Tensor], tokens: Float[Tensor, "group batch column d"]) -> tuple[Tensor, ...]:

@@ -261,7 +261,6 @@ def plot_effect(effect: pd.DataFrame, ax: Axes | None = None, *, target: str = "
         output = str(effect["output"].iloc[0]) if len(effect) else ""
         if output:
             ax.set_ylim(-0.03, 1.03)
-        if output:
             ax.set_ylabel(translate(language, "probability of {name}", name=_label(output)))
         else:
             ax.set_ylabel(_label(target) or translate(language, "target"))

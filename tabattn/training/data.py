@@ -1,12 +1,14 @@
 """Batches cut straight from tensors: no per-row collation, no worker processes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+from typing_extensions import override
 
 from tabattn.nn.tokens import Cells
 
@@ -117,28 +119,62 @@ class ChosenRows(NamedTuple):
         return type(self)(self.rows.to(device), self.is_extra.to(device))
 
 
-class Batches(Protocol):
-    """Batches that say where in which pass they are."""
+class Batches(ABC):
+    """Rows in a new random order at every pass, in batches of nearly equal size, as many for every process.
+
+    Args:
+        n_rows: Number of rows in a pass.
+        batch_size: Largest number of rows in a batch.
+        generator: Draws the orders.
+        n_parts: Number of processes that share every batch.
+        part: Which of them this is, from 0 on.
+    """
+
+    def __init__(self, n_rows: int, batch_size: int, generator: torch.Generator, n_parts: int, part: int) -> None:
+        self._n_batches = max(1, min(-(-n_rows // batch_size), n_rows // n_parts))
+        self._n_parts, self._part = n_parts, part
+        self._generator = generator
+        self._before_pass = generator.get_state()
+        self._n_yielded = self._n_skipped = 0
+
+    @abstractmethod
+    def _rest_of_pass(self, n_skipped: int) -> Iterator[TrainingRows]:
+        """Draw the order of a pass, and yield its batches but the first ones.
+
+        Args:
+            n_skipped: How many are left out.
+        """
 
     def __len__(self) -> int:
-        """Return the number of batches in a pass."""
+        return self._n_batches
 
     def __iter__(self) -> Iterator[TrainingRows]:
-        """Yield the batches of the next pass, or of the rest of one."""
+        self._n_yielded, self._n_skipped = self._n_skipped, 0
+        self._before_pass = self._generator.get_state()
+        for batch in self._rest_of_pass(self._n_yielded):
+            self._n_yielded += 1
+            yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return where in which pass this is; Lightning saves it."""
+        return {"before_pass": self._before_pass, "n_yielded": self._n_yielded}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where it was.
+        """Go on behind the batches that were yielded; behind the last one with the next pass.
 
         Args:
             state: What `state_dict` returned.
         """
+        self._generator.set_state(state["before_pass"])
+        self._n_skipped = state["n_yielded"]
+        if self._n_skipped == self._n_batches:
+            for _ in self._rest_of_pass(self._n_skipped):
+                pass
+            self._n_skipped = 0
 
 
-class ShuffledBatches:
-    """Rows in a new random order at every pass, in batches of nearly equal size; every group of members has its own.
+class ShuffledBatches(Batches):
+    """Batches of rows in memory; every group of members has its own order.
 
     Orders are drawn where the rows are, so that cutting a batch never waits for a transfer.
 
@@ -160,42 +196,18 @@ class ShuffledBatches:
         n_parts: int = 1,
         part: int = 0,
     ) -> None:
+        generator = torch.Generator(rows.device).manual_seed(seed)
+        super().__init__(chosen.rows.shape[-1], batch_size, generator, n_parts, part)
         self._rows = rows
         self._chosen = chosen.to(rows.device)
-        n_rows = chosen.rows.shape[-1]
-        self._n_batches = max(1, min(-(-n_rows // batch_size), n_rows // n_parts))
-        self._n_parts, self._part = n_parts, part
-        self._generator = torch.Generator(rows.device).manual_seed(seed)
-        self._before_pass = self._generator.get_state()
-        self._n_yielded = self._n_skipped = 0
 
-    def __len__(self) -> int:
-        return self._n_batches
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where in which pass this is; Lightning saves it."""
-        return {"before_pass": self._before_pass, "n_yielded": self._n_yielded}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind the batches that were yielded; behind the last one with the next pass."""
-        self._generator.set_state(state["before_pass"])
-        self._n_skipped = state["n_yielded"]
-        if self._n_skipped == self._n_batches:
-            self._draw()
-            self._n_skipped = 0
-
-    def _draw(self) -> Tensor:
-        self._before_pass = self._generator.get_state()
+    @override
+    def _rest_of_pass(self, n_skipped: int) -> Iterator[TrainingRows]:
         shape = self._chosen.rows.shape
         key = torch.rand(shape, generator=self._generator, device=self._rows.device, dtype=torch.float64)
-        return key.argsort(dim=-1)
-
-    def __iter__(self) -> Iterator[TrainingRows]:
-        order, self._n_yielded = self._draw(), self._n_skipped
-        self._n_skipped = 0
+        order = key.argsort(dim=-1)
         parts = (each.gather(-1, order).tensor_split(self._n_batches, dim=-1) for each in self._chosen)
-        for rows, is_extra in list(zip(*parts, strict=True))[self._n_yielded :]:
-            self._n_yielded += 1
+        for rows, is_extra in list(zip(*parts, strict=True))[n_skipped:]:
             yield ChosenRows(*(each[..., self._part :: self._n_parts] for each in (rows, is_extra))).cut(self._rows)
 
 

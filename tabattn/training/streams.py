@@ -1,16 +1,16 @@
 """Rows that do not fit into memory: on disk in buckets, which are read one after another and shuffled by themselves."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tabattn.nn.tokens import Cells
-from tabattn.training.data import TrainingRows
+from tabattn.training.data import Batches, TrainingRows
 
 BUCKET_BYTES = 64_000_000
 NUMERIC, CODES, ABSENT, TARGET, WEIGHT = "numeric", "codes", "absent", "target", "weight"
@@ -91,83 +91,62 @@ class RowStream:
         return self._directory / f"{number:06d}.{name}"
 
 
-@dataclass
-class StreamedBatches:
-    """Rows of a stream in a new random order at every pass: buckets in random order, each of them shuffled.
+class StreamedBatches(Batches):
+    """Batches of rows of a stream: buckets in random order, each of them shuffled.
 
-    A batch has rows of one bucket, or of two that follow each other. There are as many batches in every pass and for
-    every process, of nearly equal size.
+    A batch has rows of one bucket, or of some that follow each other. All groups of members learn from the same rows.
 
     Args:
         stream: The rows.
         batch_size: Largest number of rows in a batch.
-        n_groups: Number of groups of members, which all learn from the same rows.
+        n_groups: Number of groups of members.
         device: Where to learn.
         seed: Determines the orders.
         n_parts: Number of processes that share every batch.
         part: Which of them this is, from 0 on.
     """
 
-    stream: RowStream
-    batch_size: int
-    n_groups: int
-    device: torch.device
-    seed: int
-    n_parts: int = 1
-    part: int = 0
-
-    def __post_init__(self) -> None:
-        n_rows = self.stream.n_rows
-        self._n_batches = max(1, min(-(-n_rows // self.batch_size), n_rows // self.n_parts))
-        self._generator = torch.Generator().manual_seed(self.seed)
-        self._before_pass = self._generator.get_state()
-        self._n_yielded = self._n_skipped = 0
-
-    def __len__(self) -> int:
-        return self._n_batches
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where in which pass this is; Lightning saves it."""
-        return {"before_pass": self._before_pass, "n_yielded": self._n_yielded}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind the batches that were yielded; behind the last one with the next pass."""
-        self._generator.set_state(state["before_pass"])
-        self._n_skipped = state["n_yielded"]
-        if self._n_skipped == self._n_batches:
-            for _ in self._shuffled():
-                pass
-            self._n_skipped = 0
+    def __init__(
+        self,
+        stream: RowStream,
+        batch_size: int,
+        n_groups: int,
+        device: torch.device,
+        seed: int,
+        n_parts: int = 1,
+        part: int = 0,
+    ) -> None:
+        super().__init__(stream.n_rows, batch_size, torch.Generator().manual_seed(seed), n_parts, part)
+        self._stream, self._n_groups, self._device = stream, n_groups, device
 
     def _shuffled(self) -> Iterator[TrainingRows]:
         """Yield bucket after bucket in a new order."""
-        self._before_pass = self._generator.get_state()
-        n_buckets = self.stream.n_buckets
+        n_buckets = self._stream.n_buckets
         order = torch.randperm(n_buckets, generator=self._generator) if n_buckets > 1 else torch.zeros(1).long()
         for number in order.tolist():
-            rows = self.stream.bucket(number)
+            rows = self._stream.bucket(number)
             key = torch.rand(len(rows), generator=self._generator, dtype=torch.float64)
             yield rows.take(key.argsort())
 
-    def __iter__(self) -> Iterator[TrainingRows]:
-        self._n_yielded, n_to_skip = 0, self._n_skipped
-        self._n_skipped = 0
-        n_rows, n_batches = self.stream.n_rows, self._n_batches
+    @override
+    def _rest_of_pass(self, n_skipped: int) -> Iterator[TrainingRows]:
+        n_rows, n_batches = self._stream.n_rows, self._n_batches
         sizes = iter([n_rows // n_batches + (number < n_rows % n_batches) for number in range(n_batches)])
         size, left = next(sizes), None
         for bucket in self._shuffled():
             rows = bucket if left is None else _joined(left, bucket)
             start = 0
             while size and len(rows) - start >= size:
-                self._n_yielded += 1
-                if self._n_yielded > n_to_skip:
+                if n_skipped:
+                    n_skipped -= 1
+                else:
                     yield self._cut(rows, torch.arange(start, start + size))
                 start, size = start + size, next(sizes, 0)
             left = rows.take(slice(start, None))
 
     def _cut(self, rows: TrainingRows, chosen: Tensor) -> TrainingRows:
-        own = chosen[self.part :: self.n_parts]
-        return rows.take(own.expand(self.n_groups, -1)).to(self.device)
+        own = chosen[self._part :: self._n_parts]
+        return rows.take(own.expand(self._n_groups, -1)).to(self._device)
 
 
 def _joined(first: TrainingRows, second: TrainingRows) -> TrainingRows:
