@@ -128,13 +128,11 @@ def rank_targets(
     if len(targets) == 1:
         one = rank(data, targets[0], drop=drop, time_limit=time_limit, checkpoint=checkpoint, **reading, **settings)
         return Rankings({targets[0]: one})
+    if settings.get("all_rows"):
+        raise ParameterError(f"all_rows must stand with one target, got {len(targets)}. Rank them one after another.")
     with gathered() as doubts:
         table = read_any(data, **reading)
     known = {str(name) for name in table.columns}
-    if settings.get("all_rows"):
-        table, reading_again = data, reading
-    else:
-        reading_again = {}
     rankings = {}
     for number, target in enumerate(targets):
         others = [name for name in targets if name != target and name in known]
@@ -145,7 +143,6 @@ def rank_targets(
             drop=list(dict.fromkeys([*drop, *others])),
             time_limit=None if left is None else max(left, 1.0) / (len(targets) - number),
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"target_{number + 1}",
-            **reading_again,
             **settings,
         )
     of_reading = tuple(doubtful_findings(doubts, sorted(known)))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabattn import rank
-from tabattn.errors import ParameterError, TableError
+from tabattn import rank, rank_targets
+from tabattn.errors import DroppedRowsWarning, ParameterError, TableError
 from tabattn.large_tables import LargeSplit, open_large
 from tabattn.ranking import Ranking
 from tabattn.table.file_sets import fractions_of
@@ -112,7 +112,8 @@ def test_classes_are_learned_from_all_rows_too(written: Written, tmp_path: Path)
     table.loc[table.index[7], "y"] = "seen once"
     table.iloc[:3_000].to_parquet(tmp_path / "1.parquet")
     table.iloc[3_000:].to_parquet(tmp_path / "2.parquet")
-    found = ranked(Written(tmp_path, table), drop=["lot"], all_rows=True)
+    with pytest.warns(DroppedRowsWarning, match=r"1 row\(s\) left out because no row of the sample has their class"):
+        found = ranked(Written(tmp_path, table), drop=["lot"], all_rows=True)
     assert found.table["feature"][0] == "a"
     assert found.n_train > 0.58 * len(table)
 
@@ -138,6 +139,8 @@ def test_what_needs_all_rows_in_memory_is_refused(written: Written, monkeypatch:
     for name, value in asked.items():
         with pytest.raises(ParameterError, match=f"all_rows must stand without {name}"):
             ranked(written, all_rows=True, **{name: value})
+    with pytest.raises(ParameterError, match="all_rows must stand with one target, got 2"):
+        rank_targets(written.folder, ["y", "a"], all_rows=True)
     with pytest.raises(TableError, match=r"split_by must name columns of the table, got 'lots'. Did you mean 'lot'"):
         ranked(written, all_rows=True, split_by="lots")
     usage = shutil.disk_usage(".")
