@@ -329,7 +329,8 @@ class ImportanceComparison(ResultFiles):
 
     @override
     def writers(self, *, excel_safe: bool = False, language: Language = "en") -> dict[str, Callable[[Path], None]]:
-        from tabattn.output.plots import plot_methods, warn_of_missing_glyphs
+        from tabattn.output.fonts import warn_of_missing_glyphs
+        from tabattn.output.plots import plot_methods
 
         warn_of_missing_glyphs(tuple(map(str, self.shares.index)))
         tables = {

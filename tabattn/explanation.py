@@ -104,12 +104,12 @@ class Explanation(ReportedResults):
 
     @override
     def _plots(self, language: Language) -> "dict[str, Callable[[], Axes]]":
+        from tabattn.output.fonts import warn_of_missing_glyphs
         from tabattn.output.plots import (
             plot_attention,
             plot_drift,
             plot_importance,
             plot_rows,
-            warn_of_missing_glyphs,
         )
 
         warn_of_missing_glyphs((*self.importance["feature"], *self.attention.columns))

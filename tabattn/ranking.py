@@ -231,6 +231,7 @@ class Ranking(ReportedResults):
 
     @override
     def _plots(self, language: Language) -> "dict[str, Callable[[], Axes]]":
+        from tabattn.output.fonts import warn_of_missing_glyphs
         from tabattn.output.plots import (
             plot_agreement,
             plot_attention,
@@ -239,7 +240,6 @@ class Ranking(ReportedResults):
             plot_history,
             plot_importance,
             plot_ranks,
-            warn_of_missing_glyphs,
         )
 
         warn_of_missing_glyphs((*self.table["feature"], *self.mean_attention.columns))

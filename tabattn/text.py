@@ -55,7 +55,8 @@ class TextReading(ResultFiles):
 
     @override
     def writers(self, *, excel_safe: bool = False, language: Language = "en") -> dict[str, Callable[[Path], None]]:
-        from tabattn.output.plots import plot_attention, plot_importance, warn_of_missing_glyphs
+        from tabattn.output.fonts import warn_of_missing_glyphs
+        from tabattn.output.plots import plot_attention, plot_importance
 
         warn_of_missing_glyphs(self.maps.feature_names)
         by_head, between = self.maps.mean_by_head(), self.maps.between_columns()

@@ -1,26 +1,22 @@
 """Tables to Axes: every function draws what it is given and computes nothing."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ft2font import FT2Font
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from tabattn.choices import Language
-from tabattn.errors import MissingGlyphWarning, printable, warn_all
+from tabattn.errors import printable
 from tabattn.importance.table import ImportanceTable
-from tabattn.process_state import loggers_quiet, warnings_ignored
+from tabattn.output.fonts import fonts
 from tabattn.translations import translate
 
 MAX_BARS = 30
@@ -31,19 +27,6 @@ MAX_ROWS, MAX_ROW_COLUMNS, N_ACROSS = 200, 20, 3
 MAX_LABEL_LENGTH = 40
 MAX_NEGATIVE_FRACTION, MAX_LIGHT_TEXT = 0.3, 0.6
 BAR_COLORS, PALE_COLOR = ("#2f6f9f", "#d98c2b"), "#a9c4d8"
-FONT_PACKAGE, FONT_NAME, FONT_FILE = "koreanize_matplotlib", "NanumGothic", "NanumGothic.ttf"
-FALLBACK_FONTS = (
-    "Malgun Gothic",
-    "Apple SD Gothic Neo",
-    "AppleGothic",
-    "NanumGothic",
-    "Noto Sans CJK KR",
-    "Noto Sans KR",
-    "Noto Sans CJK JP",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Arial Unicode MS",
-)
 
 
 def plot_importance(table: ImportanceTable, ax: Axes | None = None, *, language: Language = "en") -> Axes:
@@ -59,7 +42,7 @@ def plot_importance(table: ImportanceTable, ax: Axes | None = None, *, language:
     """
     shown = table.head(MAX_BARS).iloc[::-1]
     has_permutation = bool(shown["permutation_mean"].notna().any())
-    with _fonts():
+    with fonts():
         ax = _new_axes(8.0, 1.6 + 0.34 * len(shown)) if ax is None else ax
         offset, height = (0.2, 0.38) if has_permutation else (0.0, 0.7)
         positions = pd.RangeIndex(len(shown))
@@ -120,7 +103,7 @@ def plot_attention(mean_attention: pd.DataFrame, ax: Axes | None = None, *, lang
     if shown.shape[1] > MAX_HEAT_COLUMNS:
         shown = _with_others(shown, language)
         shown = shown if is_by_head else _with_others(shown.T, language).T
-    with _fonts():
+    with fonts():
         n_rows, n_columns = shown.shape
         ax = _new_axes(3.0 + 0.32 * max(n_columns, 8), 2.2 + 0.2 * n_rows) if ax is None else ax
         image = ax.imshow(shown.to_numpy(), aspect="auto", cmap="viridis", vmin=0.0)
@@ -156,7 +139,7 @@ def plot_ranks(table: ImportanceTable, ax: Axes | None = None, *, language: Lang
     """
     shown = table[table["permutation_rank"].notna()].head(MAX_SLOPES)
     places = zip(shown["feature"], shown["rank"].astype(int), shown["permutation_rank"].astype(int), strict=True)
-    with _fonts():
+    with fonts():
         ax = _new_axes(7.0, 1.6 + 0.3 * len(shown)) if ax is None else ax
         lowest = 1
         for name, left, right in places:
@@ -195,7 +178,7 @@ def plot_agreement(table: ImportanceTable, ax: Axes | None = None, *, language: 
     gaps = (ranks - shown["rank"]).abs()
     far = gaps[gaps >= max(FAR_RANKS, FAR_FRACTION * len(shown))].sort_values(ascending=False, kind="stable")
     named = far.index[:MAX_NAMED]
-    with _fonts():
+    with fonts():
         ax = _new_axes(6.0, 5.6) if ax is None else ax
         last = float(max(len(table), 2))
         ax.plot([1, last], [1, last], color="#999999", linewidth=1.0)
@@ -233,7 +216,7 @@ def plot_effect(effect: pd.DataFrame, ax: Axes | None = None, *, target: str = "
     numbers = pd.to_numeric(effect["value"], errors="coerce")
     is_numeric = bool((numbers.notna() | is_missing).all() and numbers.notna().any())
     predicted, missing = (translate(language, "prediction if all rows had the value"), translate(language, "missing"))
-    with _fonts():
+    with fonts():
         ax = _new_axes(5.0, 3.4) if ax is None else ax
         at = numbers.fillna(numbers.max() + 0.1 * (numbers.max() - numbers.min() or 1.0))
         points = effect[is_missing]
@@ -281,7 +264,7 @@ def plot_effects(effects: Sequence[pd.DataFrame], *, target: str = "", language:
     """
     n_across = min(N_ACROSS, len(effects))
     n_down = -(-len(effects) // n_across)
-    with _fonts():
+    with fonts():
         figure = Figure(figsize=(5.0 * n_across, 3.6 * n_down), layout="constrained")
         places = figure.subplots(n_down, n_across, squeeze=False).ravel()
         for place, effect in zip(places, effects, strict=False):
@@ -307,7 +290,7 @@ def plot_clusters(associations: pd.DataFrame, ax: Axes | None = None, *, languag
     """
     names = [_label(name) for name in associations.columns]
     size = 3.0 + 0.26 * max(len(names), 8)
-    with _fonts():
+    with fonts():
         ax = _new_axes(size + 1.0, size) if ax is None else ax
         image = ax.imshow(associations.to_numpy(dtype=float), cmap="Blues", vmin=0.0, vmax=1.0)
         ax.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
@@ -336,7 +319,7 @@ def plot_rows(scores: pd.DataFrame, ax: Axes | None = None, *, language: Languag
     if len(values) > 2:
         values = values[leaves_list(linkage(values, "average"))]
     most = max(float(abs(values).max(initial=0.0)), 1e-12)
-    with _fonts():
+    with fonts():
         ax = _new_axes(3.0 + 0.34 * max(shown.shape[1], 8), 4.8) if ax is None else ax
         image = ax.imshow(values, aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
         ax.set_xticks(
@@ -369,7 +352,7 @@ def plot_history(
     """
     train, evaluated = history.loc["train"], history.loc["eval"]
     strongest = evaluated.iloc[-1].sort_values(ascending=False, kind="stable").index[:MAX_LINES]
-    with _fonts():
+    with fonts():
         ax = _new_axes(8.0, 4.8) if ax is None else ax
         for i, name in enumerate(strongest):
             color = f"C{i}"
@@ -408,7 +391,7 @@ def plot_drift(drift: pd.DataFrame, ax: Axes | None = None, *, language: Languag
         The Axes.
     """
     shown = drift.head(MAX_BARS).iloc[::-1]
-    with _fonts():
+    with fonts():
         ax = _new_axes(8.0, 1.6 + 0.34 * len(shown)) if ax is None else ax
         positions = pd.RangeIndex(len(shown))
         ax.barh(positions + 0.2, shown["training"], 0.38, color=BAR_COLORS[0], label=translate(language, "training"))
@@ -435,7 +418,7 @@ def plot_methods(ranks: pd.DataFrame, ax: Axes | None = None, *, language: Langu
         The Axes.
     """
     shown = ranks.head(MAX_BARS)
-    with _fonts():
+    with fonts():
         ax = _new_axes(3.0 + 0.9 * shown.shape[1], 2.4 + 0.3 * len(shown)) if ax is None else ax
         ax.imshow(shown.to_numpy(), aspect="auto", cmap="Blues_r", vmin=0.0, vmax=float(len(ranks)) * 1.4)
         for row, values in enumerate(shown.to_numpy()):
@@ -456,29 +439,8 @@ def save_figure(ax: Axes, path: Path) -> None:
         path: A .png or .svg file.
     """
     metadata = {"Date": None} if path.suffix == ".svg" else {}
-    with _fonts(), mpl.rc_context({"svg.hashsalt": "tabattn", "svg.fonttype": "none"}):
+    with fonts(), mpl.rc_context({"svg.hashsalt": "tabattn", "svg.fonttype": "none"}):
         cast("Figure", ax.figure).savefig(path, dpi=150, bbox_inches="tight", metadata=metadata)
-
-
-def warn_of_missing_glyphs(names: tuple[str, ...]) -> None:
-    """Warn once if no installed font can draw a character of the names.
-
-    Args:
-        names: Names of columns.
-    """
-    with _fonts() as families:
-        fonts = [FT2Font(font_manager.findfont(family)) for family in families]
-    missing = {
-        character
-        for character in set("".join(names))
-        if character.isprintable() and not any(font.get_char_index(ord(character)) for font in fonts)
-    }
-    if missing:
-        message = (
-            f"No installed font can draw {''.join(sorted(missing)[:10])!r}; "
-            "PNG plots show boxes instead, SVG plots are fine. Install a font such as Noto Sans CJK."
-        )
-        warn_all([MissingGlyphWarning(message)])
 
 
 def _label(name: object) -> str:
@@ -531,41 +493,3 @@ def _align_zero(ax: Axes, twin: Axes) -> None:
 def _layer_boundaries(mean_attention: pd.DataFrame) -> list[int]:
     layers = mean_attention.index.get_level_values("layer")
     return [i for i in range(1, len(layers)) if layers[i] != layers[i - 1]]
-
-
-@contextmanager
-def _fonts() -> Iterator[list[str]]:
-    """Draw Hangul, Han and Kana with whatever font is installed, else the one that comes along; names are no formulas.
-
-    Yields:
-        The families of fonts, in the order in which they are tried.
-    """
-    with _own_font():
-        installed = {font.name for font in font_manager.fontManager.ttflist}
-        families = ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
-        with (
-            loggers_quiet("matplotlib.font_manager"),
-            warnings_ignored("Glyph .* missing from font"),
-            mpl.rc_context({"font.family": families, "text.parse_math": False}),
-        ):
-            yield families
-
-
-@contextmanager
-def _own_font() -> Iterator[None]:
-    """Let Matplotlib know NanumGothic, a file of a package that is not imported: it would change rcParams.
-
-    Where it is known already, nothing is done; afterwards Matplotlib knows what it knew before.
-    """
-    package = find_spec(FONT_PACKAGE)
-    places = [] if package is None else list(package.submodule_search_locations or ())
-    known = font_manager.fontManager.ttflist
-    if not places or any(font.name == FONT_NAME for font in known):
-        yield
-        return
-    before = list(known)
-    font_manager.fontManager.addfont(Path(places[0], "fonts", FONT_FILE))
-    try:
-        yield
-    finally:
-        known[:] = before

@@ -17,6 +17,7 @@ from tabattn.importance.maps import head_table
 from tabattn.importance.permutation import PermutationScores
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import units_of
+from tabattn.output.fonts import warn_of_missing_glyphs
 from tabattn.output.plots import (
     plot_agreement,
     plot_attention,
@@ -30,7 +31,6 @@ from tabattn.output.plots import (
     plot_ranks,
     plot_rows,
     save_figure,
-    warn_of_missing_glyphs,
 )
 from tabattn.table.schema import Column, Kind, TableSchema
 
