@@ -1,14 +1,16 @@
 """Which rows of a table are fitted and which are held out, as the columns that were named for it say, and in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tabattn.encoding.ordering import row_keys
 from tabattn.errors import ParameterError, TableError
+from tabattn.large_tables import LargeTable, open_large
 from tabattn.table.links import RowLinks, times_in, units_in
 from tabattn.table.problem import Problem
 from tabattn.table.rules import CellRules
@@ -51,6 +53,31 @@ class HoldOutRule:
     def columns(self) -> list[str]:
         """Names of the columns that say which rows to hold out."""
         return [*self.split_by, *([] if self.order_by is None else [self.order_by])]
+
+    def large_table(
+        self, data: Any, max_memory: float | None, weighted: Mapping[str, object | None]
+    ) -> LargeTable | None:
+        """Open a table that does not fit into memory, if it is one, to learn from all of its rows.
+
+        Args:
+            data: A table, or the path of one.
+            max_memory: Gigabytes that reading may take; None for most of what is free.
+            weighted: Arguments by which rows have weights, by name; None for those that were not given.
+
+        Raises:
+            ParameterError: Something is asked for that needs all rows in memory.
+            TableError: A file is damaged, or lacks a column.
+        """
+        table = open_large(data, self.split_by, max_memory)
+        folds = self.folds if self.folds > 1 else None
+        options = {"order_by": self.order_by, "folds": folds, **weighted}
+        asked = [name for name, value in options.items() if value is not None]
+        if table is not None and asked:
+            raise ParameterError(
+                f"all_rows must stand without {asked[0]} for a table that does not fit into memory. Leave one of them "
+                "out."
+            )
+        return table
 
     def links(self, problem: Problem, rules: CellRules) -> RowLinks:
         """Return which rows belong together, and when they were; rows with the same cells belong together always.

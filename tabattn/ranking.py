@@ -54,7 +54,7 @@ from tabattn.importance.permutation import PermutationScores, Repeats
 from tabattn.importance.significance import Selection
 from tabattn.importance.table import ImportanceTable, importance_table
 from tabattn.importance.units import Groups, Units, units_of
-from tabattn.large_tables import LargeSplit, LargeTable, open_large
+from tabattn.large_tables import LargeSplit
 from tabattn.nn.torch_state import torch_defaults
 from tabattn.output.report.content import Report
 from tabattn.output.report.files import ReportedResults, check_language
@@ -446,11 +446,12 @@ def rank(
         raise ParameterError(f"quantile must be left out for the loss {loss!r}, got {quantile!r}. Or choose pinball.")
     dropped = drop if split_features else list(dict.fromkeys([*drop, *rule.columns]))
     with gathered() as doubts:
-        table_of_all = _large(data, rule, max_memory, weight, parameters) if all_rows else None
-        if table_of_all is None:
+        weighted = {"weight": weight, "class_weight": parameters.get("class_weight")}
+        large_table = rule.large_table(data, max_memory, weighted) if all_rows else None
+        if large_table is None:
             given = read_any(data, sheet=sheet, header_row=header_row, units_row=units_row, max_memory=max_memory)
         else:
-            given = table_of_all.sample
+            given = large_table.sample
         problem = split_target(
             given, target, drop=dropped, aside=[*rule.columns, *by], weight=weight, task=task, rules=rules
         )
@@ -473,10 +474,10 @@ def rank(
     with gathered() as more:
         links = rule.links(problem, rules)
         large = None
-        if table_of_all is not None:
+        if large_table is not None:
             is_known = known_cells(given[target], target, rules)
             validating = float(estimator.validation_fraction)
-            large = LargeSplit.of(table_of_all, is_known, test_fraction, validating)
+            large = LargeSplit.of(large_table, is_known, test_fraction, validating)
         splits = rule.splits(problem, links) if large is None else [Split.of(large.held_out)]
         classes = class_subsets(problem.y, target) if problem.task == "classification" else []
         levels = [subset for name in by for subset in level_subsets(problem.aside, name, rules)]
@@ -562,29 +563,6 @@ def rank(
         held_out_positions=np.sort(np.concatenate([split.held_out for split in splits])),
         shortened=tuple(dict.fromkeys([*job.shortened, *itertools.chain.from_iterable(p.shortened for p in parts)])),
     )
-
-
-def _large(
-    data: Any, rule: HoldOutRule, max_memory: float | None, weight: str | None, parameters: Mapping[str, Any]
-) -> LargeTable | None:
-    """Open a table that does not fit into memory, if it is one.
-
-    Raises:
-        ParameterError: Something is asked for that needs all rows in memory.
-    """
-    table = open_large(data, rule.split_by, max_memory)
-    others = {
-        "order_by": rule.order_by is not None,
-        "folds": rule.folds > 1,
-        "weight": weight is not None,
-        "class_weight": parameters.get("class_weight") is not None,
-    }
-    asked = [name for name, is_asked in others.items() if is_asked]
-    if table is not None and asked:
-        raise ParameterError(
-            f"all_rows must stand without {asked[0]} for a table that does not fit into memory. Leave one of them out."
-        )
-    return table
 
 
 def check_time_limit(time_limit: float | None) -> None:
