@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +20,143 @@ from tabattn.process_state import is_first_process
 from tabattn.training.data import ChosenRows, ShuffledBatches
 from tests.training.test_fitting import make_rows
 
+ROOT = Path(__file__).parents[1]
+
 JOB = """
 import json, sys, warnings
 from pathlib import Path
-import numpy as np, pandas as pd
-from tabattn import rank
-from tabattn.process_state import is_first_process
 
-warnings.simplefilter("ignore")
-devices, out = int(sys.argv[1]), Path(sys.argv[2])
-random = np.random.default_rng(0)
-table = pd.DataFrame(random.normal(size=(320, 3)), columns=["heat", "dust", "speed"])
-table["y"] = 3 * table["heat"] + table["speed"] + 0.3 * random.normal(size=320)
-settings = dict(n_members=2, d_token=8, n_repeats=1, max_epochs=6, attention_dropout=0.0, ffn_dropout=0.0)
-if len(sys.argv) > 3:
-    settings |= dict(checkpoint=sys.argv[3], resume=True)
-ranking = rank(table, "y", devices=devices, strategy="ddp" if devices > 1 else "auto", **settings)
-found = {"loss": ranking.estimator.fitted_model_.history.best_loss, "features": list(ranking.table["feature"])}
-if is_first_process(devices, 1):
-    out.write_text(json.dumps(found))
+def learn(settings):
+    import numpy as np, pandas as pd
+    from tabattn import rank
+    from tabattn.process_state import is_first_process
+
+    warnings.simplefilter("ignore")
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(320, 3)), columns=["heat", "dust", "speed"])
+    table["y"] = 3 * table["heat"] + table["speed"] + 0.3 * random.normal(size=320)
+    sizes = dict(n_members=2, d_token=8, n_repeats=1, max_epochs=6, attention_dropout=0.0, ffn_dropout=0.0)
+    out = Path(settings.pop("out"))
+    ranking = rank(table, "y", **sizes, **settings)
+    found = {"loss": ranking.estimator.fitted_model_.history.best_loss, "features": list(ranking.table["feature"])}
+    if is_first_process(settings.get("devices", 1), settings.get("num_nodes", 1)):
+        out.write_text(json.dumps(found))
 """
+PLAIN = JOB + "\nlearn(json.loads(sys.argv[1]))\n"
+ON_RAY = (
+    JOB
+    + """
+import ray
+from ray.train import ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+ray.init(num_cpus=2, include_dashboard=False)
+scaling = ScalingConfig(num_workers=2, use_gpu=False)
+backend = TorchConfig(backend="gloo")
+TorchTrainer(learn, train_loop_config=json.loads(sys.argv[1]), scaling_config=scaling, torch_config=backend).fit()
+"""
+)
+TORCHRUN = ("-m", "torch.distributed.run")
+TIMEOUT = 240
 
 
-def run(n: int, out: Path, *more: str) -> dict[str, Any]:
-    script = out.with_suffix(".py")
-    script.write_text(JOB)
-    start = [sys.executable] if n == 1 else [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [*start, str(script), str(n), str(out), *more]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
+def start(script: str, out: Path, launcher: Sequence[str] = (), **settings: Any) -> "subprocess.Popen[str]":
+    path = out.with_suffix(".py")
+    path.write_text(script)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *launcher, str(path), json.dumps({"out": str(out), **settings})]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
+
+
+def result(out: Path, *jobs: "subprocess.Popen[str]") -> dict[str, Any]:
+    for job in jobs:
+        _, said = job.communicate(timeout=TIMEOUT)
+        assert job.returncode == 0, said[-2000:]
     found: dict[str, Any] = json.loads(out.read_text())
     return found
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("alone") / "one"
+    return result(out, start(PLAIN, out))
+
+
+def assert_same(several: dict[str, Any], one: dict[str, Any]) -> None:
+    assert several["loss"] == pytest.approx(one["loss"], rel=0.02)
+    assert several["features"] == one["features"]
+
+
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    one, two = run(1, tmp_path / "one"), run(2, tmp_path / "two", str(tmp_path / "state"))
-    assert two["loss"] == pytest.approx(one["loss"], rel=0.02)
-    assert two["features"] == one["features"]
-    assert [path.name for path in (tmp_path / "state").iterdir()] == ["fit_1.ckpt"]
+def test_two_processes_learn_what_one_does(tmp_path: Path, alone: dict[str, Any]) -> None:
+    out, state = tmp_path / "two", tmp_path / "state"
+    processes = {"devices": 2, "strategy": "ddp", "checkpoint": str(state), "resume": True}
+    assert_same(result(out, start(PLAIN, out, [*TORCHRUN, "--nproc-per-node", "2"], **processes)), alone)
+    assert [path.name for path in state.iterdir()] == ["fit_1.ckpt"]
+
+
+@pytest.mark.slow
+def test_two_machines_learn_what_one_does(tmp_path: Path, alone: dict[str, Any]) -> None:
+    out = tmp_path / "machines"
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    jobs = [
+        start(
+            PLAIN,
+            out,
+            [*TORCHRUN, "--nnodes", "2", "--node-rank", str(node), "--nproc-per-node", "1", "--master-addr",
+             "localhost", "--master-port", str(port)],
+            num_nodes=2,
+        )
+        for node in range(2)
+    ]  # fmt: skip
+    assert_same(result(out, *jobs), alone)
+
+
+@pytest.mark.slow
+def test_ray_train_starts_two_processes(tmp_path: Path, alone: dict[str, Any]) -> None:
+    pytest.importorskip("ray")
+    out = tmp_path / "workers"
+    assert_same(result(out, start(ON_RAY, out, devices=2, strategy="ddp")), alone)
+
+
+@pytest.fixture
+def slurm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def set_variables(**values: str) -> None:
+        for name in [name for name in os.environ if name.startswith("SLURM_")]:
+            monkeypatch.delenv(name)
+        for name, value in values.items():
+            monkeypatch.setenv(f"SLURM_{name}", value)
+
+    return set_variables
+
+
+@pytest.mark.parametrize("tasks", [{"NTASKS": "4"}, {"NTASKS": "4", "NTASKS_PER_NODE": "4", "STEP_NUM_TASKS": "4"}])
+def test_one_process_trains_by_itself_whatever_slurm_has_started(
+    slurm: Callable[..., None], tasks: dict[str, str]
+) -> None:
+    slurm(JOB_NAME="job", PROCID="0", LOCALID="0", NODEID="0", NNODES="1", **tasks)
+    X = pd.DataFrame({"a": np.arange(40.0)})
+    TabAttnRegressor(max_epochs=1, n_members=1, d_token=8).fit(X, X["a"])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "started"),
+    [
+        ({"NTASKS": "2", "NTASKS_PER_NODE": "2"}, 1),
+        ({"NTASKS": "2", "STEP_NUM_TASKS": "2"}, 2),
+        ({"NTASKS": "4", "NTASKS_PER_NODE": "4", "STEP_NUM_TASKS": "4"}, 4),
+    ],
+)
+def test_processes_that_slurm_has_not_started_are_not_waited_for(
+    slurm: Callable[..., None], tasks: dict[str, str], started: int
+) -> None:
+    slurm(JOB_NAME="job", **tasks)
+    X = pd.DataFrame({"a": np.arange(40.0)})
+    message = f"got 2 x 1 where it has started {started}. Start them with: srun --nodes=1 --ntasks-per-node=2"
+    with pytest.raises(ParameterError, match=message):
+        TabAttnRegressor(max_epochs=1, n_members=1, d_token=8, devices=2).fit(X, X["a"])
 
 
 @pytest.mark.parametrize("n_parts", [1, 2, 3, 7])

@@ -1,6 +1,7 @@
 """Train a model on rows: the one place that builds a Lightning Trainer."""
 
 import math
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,10 @@ import lightning
 import torch
 from jaxtyping import Float
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
+from torch.distributed import is_torchelastic_launched
 
 from tabattn.errors import ParameterError, TrainingError, in_one_line
 from tabattn.nn.devices import resolve_device
@@ -42,6 +45,7 @@ MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
 IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*"
+SLURM_INTERACTIVE = ("bash", "interactive")
 N_WARM_UP_STEPS, N_WARM_UP_EPOCHS = 20, 4
 TRAINING_SHARE = 0.5
 
@@ -212,8 +216,12 @@ def new_trainer(
         logger: Lightning's logger or loggers; None for none.
 
     Raises:
-        ParameterError: There are not so many devices, or the strategy is unknown or not for them.
+        ParameterError: There are not so many devices, the strategy is unknown or not for them, or SLURM has started
+            another number of processes.
     """
+    is_alone = processes.devices * processes.num_nodes == 1
+    if not is_alone:
+        _check_slurm(processes)
     try:
         return lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -221,6 +229,7 @@ def new_trainer(
             devices=processes.devices,
             num_nodes=processes.num_nodes,
             strategy=_strategy(processes),
+            plugins=[LightningEnvironment()] if is_alone else None,
             max_epochs=max_epochs,
             min_epochs=0,
             callbacks=[*callbacks, ClippedGradients(MAX_GRADIENT_NORM)],
@@ -236,6 +245,25 @@ def new_trainer(
             "devices, num_nodes and strategy must be what Lightning finds on this machine, got "
             f"{processes.devices}, {processes.num_nodes} and {processes.strategy!r}: {in_one_line(error)}"
         ) from error
+
+
+def _check_slurm(processes: Processes) -> None:
+    """Refuse another number of processes than SLURM has started in this step, which would wait for each other forever.
+
+    Raises:
+        ParameterError: It has.
+    """
+    if is_torchelastic_launched() or "SLURM_NTASKS" not in os.environ:
+        return
+    if os.environ.get("SLURM_JOB_NAME") in SLURM_INTERACTIVE:
+        return
+    devices, num_nodes = processes.devices, processes.num_nodes
+    started = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if started != devices * num_nodes or "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise ParameterError(
+            f"devices and num_nodes must be those of the processes that SLURM has started, got {devices} x {num_nodes} "
+            f"where it has started {started}. Start them with: srun --nodes={num_nodes} --ntasks-per-node={devices}"
+        )
 
 
 def _strategy(processes: Processes) -> str:
