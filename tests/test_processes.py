@@ -46,10 +46,12 @@ PLAIN = JOB + "\nlearn(json.loads(sys.argv[1]))\n"
 ON_RAY = (
     JOB
     + """
+import os
 import ray
 from ray.train import ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
+os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "200"
 ray.init(num_cpus=2, include_dashboard=False)
 scaling = ScalingConfig(num_workers=2, use_gpu=False)
 backend = TorchConfig(backend="gloo")
