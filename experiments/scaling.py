@@ -124,10 +124,11 @@ def simulated(measured: pd.DataFrame) -> list[dict[str, Any]]:
         measured: Rows a second of one GPU, `gpu.csv`.
     """
     found = []
-    for n_members, cells in measured.groupby("members"):
+    for n_members in measured["members"].unique().tolist():
+        cells = measured[measured["members"] == n_members]
         sizes = cells["batch_size"].to_numpy(np.float64)
         seconds = sizes / cells["rows_per_second"].to_numpy(np.float64)
-        n_bytes = n_bytes_of(int(n_members))
+        n_bytes = n_bytes_of(n_members)
 
         def step_of(rows: float, sizes: Any = sizes, seconds: Any = seconds) -> float:
             return float(np.interp(rows, sizes, seconds))

@@ -66,11 +66,10 @@ class HoldOutRule:
 
         Raises:
             ParameterError: Something is asked for that needs all rows in memory.
-            TableError: A file is damaged, or lacks a column.
+            TableError: A file is damaged or lacks a column, or rows cannot be ordered.
         """
-        table = open_large(data, self.split_by, max_memory)
-        folds = self.folds if self.folds > 1 else None
-        options = {"order_by": self.order_by, "folds": folds, **weighted}
+        table = open_large(data, self.split_by, self.order_by, self.gap, max_memory)
+        options = {"folds": self.folds if self.folds > 1 else None, **weighted}
         asked = [name for name, value in options.items() if value is not None]
         if table is not None and asked:
             raise ParameterError(

@@ -1,7 +1,8 @@
 """Tables larger than memory: a sample to look at, and all other rows on disk to learn from.
 
 Which rows are held out follows from what is in them, so that it is the same for every process, every run, and for a row
-of the sample and of the stream: rows that are equal, or that have the same lot, stay together.
+of the sample and of the stream: rows that are equal, or that have the same lot, stay together; or the last ones in the
+order of a column are held out, and those before them validate.
 """
 
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,17 @@ import torch
 from tabattn.arrays import Array
 from tabattn.encoding.known_target import known_target
 from tabattn.encoding.rows import RowEncoder
-from tabattn.errors import DroppedRowsWarning, ReadingNote, TabAttnWarning, TableError, nearest, warn_all
+from tabattn.errors import (
+    DroppedRowsWarning,
+    ParameterError,
+    ReadingNote,
+    TabAttnWarning,
+    TableError,
+    nearest,
+    warn_all,
+)
 from tabattn.progress import Job
-from tabattn.table.file_sets import SUFFIXES, FileSet, fractions_of, is_file_set
+from tabattn.table.file_sets import SUFFIXES, FileSet, fractions_of, is_file_set, times_of
 from tabattn.table.limits import GIGABYTE
 from tabattn.table.problem import known_cells
 from tabattn.table.reading import table_of, table_of_batch
@@ -32,6 +41,50 @@ BYTES_PER_NUMBER, BYTES_PER_CODE, SPARE = 4, 4, 1.1
 MIN_ROWS_OF_PART = 10
 
 
+class Fractions(Protocol):
+    """A number in [0, 1) for each row that follows from its cells: rows with low ones are held out."""
+
+    def of(self, rows: Any) -> Array:
+        """Return those of some rows.
+
+        Args:
+            rows: A batch of rows, or a table of PyArrow.
+        """
+
+
+@dataclass(frozen=True)
+class HashedCells:
+    """Fractions that are spread evenly, the same for rows whose cells are equal.
+
+    Args:
+        columns: Names of the columns of these cells; empty for all.
+    """
+
+    columns: tuple[str, ...] = ()
+
+    def of(self, rows: Any) -> Array:
+        """Return a hash of the cells of each row, scaled to [0, 1)."""
+        return fractions_of(rows, self.columns)
+
+
+@dataclass(frozen=True, eq=False)
+class FromTheLast:
+    """Fractions that grow from the last row to the first, in the order of a column.
+
+    Args:
+        column: Name of the column.
+        known: Its values in the sample, sorted.
+    """
+
+    column: str
+    known: Array
+
+    def of(self, rows: Any) -> Array:
+        """Return which fraction of the sample is later than each row."""
+        n_later = len(self.known) - np.searchsorted(self.known, times_of(rows, self.column), side="right")
+        return n_later / (len(self.known) + 1)
+
+
 @dataclass(frozen=True, eq=False)
 class LargeTable:
     """A table that does not fit into memory.
@@ -39,14 +92,16 @@ class LargeTable:
     Args:
         files: Its files.
         sample: Some of its rows.
-        fraction: A number in [0, 1) for each row of the sample, the same wherever the row is read.
-        columns: Names of the columns whose cells it follows from; empty for all.
+        fraction: That of each row of the sample.
+        fractions: From which it follows, wherever a row is read.
+        gap: Fraction of the rows that is left out between those held out, those that validate, and the others.
     """
 
     files: FileSet
     sample: pd.DataFrame
     fraction: Array
-    columns: tuple[str, ...] = ()
+    fractions: Fractions
+    gap: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +112,17 @@ class LargeSplit:
         table: The table.
         fraction: That of each row of the sample whose target is known.
         held_out_below: Rows with a lower one are held out.
-        validates_below: Of the others, those with a lower one tell when to stop.
+        validates_from: Rows with this one or a higher one tell when to stop,
+        validates_below: if they have a lower one than this.
+        learned_from: Rows with this one or a higher one are learned from.
     """
 
     table: LargeTable
     fraction: Array
     held_out_below: float
+    validates_from: float
     validates_below: float
+    learned_from: float
 
     @classmethod
     def of(cls, table: LargeTable, is_known: Array, held_out: float, validating: float) -> "LargeSplit":
@@ -76,9 +135,12 @@ class LargeSplit:
             validating: Fraction of the others that validate.
 
         Raises:
-            TableError: Too few values of the columns that rows belong together by are in one of the parts.
+            TableError: Too few rows of the sample, or values of the columns that rows belong together by, are in one of
+                the parts.
         """
-        split = cls(table, table.fraction[is_known], held_out, held_out + (1 - held_out) * validating)
+        first = held_out + table.gap
+        last = first + (1 - first) * validating
+        split = cls(table, table.fraction[is_known], held_out, first, last, last + table.gap)
         for rows, what in (
             (split.held_out, "held out"),
             (split.validates, "that tell when to stop"),
@@ -100,13 +162,13 @@ class LargeSplit:
     @property
     def validates(self) -> Array:
         """Which rows of the sample tell when to stop."""
-        chosen: Array = ~self.held_out & (self.fraction < self.validates_below)
+        chosen: Array = (self.fraction >= self.validates_from) & (self.fraction < self.validates_below)
         return chosen
 
     @property
     def learned(self) -> Array:
         """Which rows of the sample are learned from, as those like them that are not in it."""
-        chosen: Array = self.fraction >= self.validates_below
+        chosen: Array = self.fraction >= self.learned_from
         return chosen
 
     @contextmanager
@@ -133,7 +195,7 @@ class LargeSplit:
         files, layout = self.table.files, encoder.preprocessor.layout
         per_row = BYTES_PER_NUMBER * (layout.n_numbers + encoder.target.n_outputs + 1) + layout.n_columns
         per_row += BYTES_PER_CODE * len(layout.n_levels)
-        n_expected = int((1 - self.validates_below) * files.n_rows)
+        n_expected = int((1 - self.learned_from) * files.n_rows)
         with tempfile.TemporaryDirectory(prefix="tabattn-") as directory:
             free, needed = shutil.disk_usage(directory).free, SPARE * n_expected * per_row
             if needed > free:
@@ -147,7 +209,7 @@ class LargeSplit:
             with job.phase("rows to disk", n_steps=files.n_files) as phase:
                 for number in range(files.n_files):
                     for batch in files.batches_of(number):
-                        is_learned = fractions_of(batch, self.table.columns) >= self.validates_below
+                        is_learned = self.table.fractions.of(batch) >= self.learned_from
                         rows, n_of_others, found = _encoded(encoder, table_of_batch(batch).loc[is_learned], target)
                         n_others += n_of_others
                         doubts = {type(each): each for each in found} | doubts
@@ -177,16 +239,21 @@ def _encoded(
     return known, int((~is_fitted).sum()), (*doubts, *rows.warnings)
 
 
-def open_large(path: Any, columns: tuple[str, ...], max_memory: float | None) -> LargeTable | None:
+def open_large(
+    path: Any, split_by: tuple[str, ...], order_by: str | None, gap: int, max_memory: float | None
+) -> LargeTable | None:
     """Return a table that does not fit into memory; None if it does, or is not of Parquet or Arrow files.
 
     Args:
         path: The file, directory, pattern or address.
-        columns: Names of the columns whose rows belong together; empty for none.
+        split_by: Names of the columns whose rows belong together; empty for none.
+        order_by: Name of the column that orders rows; None for none.
+        gap: Number of rows to leave out between parts, where rows are ordered.
         max_memory: Gigabytes that may be taken; None for most of what is free.
 
     Raises:
-        TableError: A file is damaged, or lacks one of the columns.
+        ParameterError: Rows are to be split and ordered at once.
+        TableError: A file is damaged or lacks one of the columns, or rows cannot be ordered.
     """
     if not isinstance(path, str | Path) or not (is_file_set(path) or Path(path).suffix.lower() in SUFFIXES):
         return None
@@ -194,9 +261,20 @@ def open_large(path: Any, columns: tuple[str, ...], max_memory: float | None) ->
     if files.fits(max_memory):
         return None
     names = [name.strip() for name in files.names]
-    absent = [name for name in columns if name not in names]
-    if absent:
-        raise TableError(f"split_by must name columns of the table, got {absent[0]!r}. {nearest(absent[0], names)}")
+    for argument, columns in (("split_by", split_by), ("order_by", () if order_by is None else (order_by,))):
+        absent = [name for name in columns if name not in names]
+        if absent:
+            raise TableError(
+                f"{argument} must name columns of the table, got {absent[0]!r}. {nearest(absent[0], names)}"
+            )
+    if split_by and order_by is not None:
+        raise ParameterError(
+            "all_rows must stand with split_by or with order_by for a table that does not fit into memory, got both. "
+            "Leave one of them out."
+        )
     rows, said = files.read(max_memory, may_sample=True)
     warn_all([ReadingNote(f"{files.location!r}: {'; '.join(said)}, and all others are learned from.")])
-    return LargeTable(files, table_of(rows), fractions_of(rows, columns), columns)
+    fractions: Fractions = HashedCells(split_by)
+    if order_by is not None:
+        fractions = FromTheLast(order_by, np.sort(times_of(rows, order_by)))
+    return LargeTable(files, table_of(rows), fractions.of(rows), fractions, gap / files.n_rows)

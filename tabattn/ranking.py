@@ -351,7 +351,7 @@ def rank(
         max_memory: Gigabytes that reading may take; None for most of what is free.
         all_rows: Whether to learn from all rows of Parquet or Arrow files that do not fit into memory, from disk, not
             from a random sample alone; scores are of the sample's held-out rows either way. Which rows are held out
-            follows from their cells then, or from those of `split_by`.
+            follows from their cells then, or from those of `split_by`, or from the order of `order_by`.
         groups: Names of columns by the name of their group; the columns of a group are ranked as one, and permuted
             together for permutation importance.
         task: "regression", "classification", or "auto" to choose by the target.

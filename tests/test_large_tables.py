@@ -119,7 +119,7 @@ def test_classes_are_learned_from_all_rows_too(written: Written, tmp_path: Path)
 
 
 def test_no_row_is_both_held_out_and_learned_from(written: Written) -> None:
-    table = open_large(written.folder, ("lot",), SMALL)
+    table = open_large(written.folder, ("lot",), None, 0, SMALL)
     assert table is not None
     split = LargeSplit.of(table, np.ones(len(table.sample), dtype=bool), 0.2, 0.25)
     lots = {
@@ -134,8 +134,61 @@ def test_no_row_is_both_held_out_and_learned_from(written: Written) -> None:
     assert set(fractions[fractions < split.held_out_below].index) >= lots["held"]
 
 
+DAYS = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(6_000) // 3, unit="h")
+
+
+@pytest.mark.parametrize("gap", [0, 600])
+@pytest.mark.parametrize(
+    "times", [np.arange(6_000) / 7, DAYS, DAYS.date, np.arange(6_000)[::-1].copy()], ids=["number", "time", "date", "-"]
+)
+def test_in_the_order_of_a_column_the_last_rows_are_held_out(tmp_path: Path, times: Any, gap: int) -> None:
+    table = pd.DataFrame({"when": times, "x": np.random.default_rng(0).normal(size=6_000), "y": 1.0})
+    table.sample(frac=1.0, random_state=1).to_parquet(tmp_path / "t.parquet", index=False)
+    large = open_large(tmp_path, (), "when", gap, SMALL / 4)
+    assert large is not None
+    split = LargeSplit.of(large, np.ones(len(large.sample), dtype=bool), 0.2, 0.25)
+    when = large.sample["when"]
+    assert when[split.learned].max() < when[split.validates].min()
+    assert when[split.validates].max() < when[split.held_out].min()
+    fractions = large.fractions.of(pa.Table.from_pandas(table, preserve_index=False))
+    place = pd.Series(table["when"]).rank(method="first").to_numpy()
+    assert np.diff(fractions[place.argsort()]).max() <= 0, "later rows have lower fractions"
+    assert (fractions < split.held_out_below).mean() == pytest.approx(0.2, abs=0.05)
+    left_out = (fractions >= split.held_out_below) & (fractions < split.validates_from)
+    assert left_out.mean() == pytest.approx(gap / 6_000, abs=0.04)
+    assert (fractions >= split.learned_from).mean() == pytest.approx(0.6 - 1.75 * gap / 6_000, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["day 1", "day 2"] * 3_000, "must be of numbers, dates or times, got 'when' of .*string"),
+        ([None, 2.0] * 3_000, r"must have a value in every row, got 'when' with \d+ cell\(s\) missing"),
+        ([np.nan, 2.0] * 3_000, r"must have a value in every row, got 'when' with \d+ cell\(s\) missing"),
+        ([True, False] * 3_000, "must be of numbers, dates or times, got 'when' of bool"),
+    ],
+)
+def test_columns_that_order_nothing_are_refused(tmp_path: Path, times: Any, message: str) -> None:
+    pd.DataFrame({"when": times, "y": 1.0}).to_parquet(tmp_path / "t.parquet", index=False)
+    with pytest.raises(TableError, match=message):
+        open_large(tmp_path, (), "when", 0, SMALL / 8)
+
+
+@pytest.mark.slow
+def test_the_last_rows_of_all_are_held_out_from_all_rows(written: Written) -> None:
+    found = ranked(written, drop=["lot"], order_by="b", all_rows=True)
+    assert found.held_out == f"the last {found.n_held_out} rows by 'b'"
+    assert "b" not in set(found.table["feature"])
+    n_known = int(written.table["y"].notna().sum())
+    assert found.n_train == pytest.approx(0.64 * n_known, rel=0.06)
+    assert found.table["feature"][0] == "a"
+    sample = found.problem.aside["b"]
+    held = sample.iloc[found.held_out_positions]
+    assert held.min() > sample.drop(held.index).max()
+
+
 def test_what_needs_all_rows_in_memory_is_refused(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {"order_by": "a", "folds": 3, "weight": "b", "class_weight": "balanced"}
+    asked: dict[str, Any] = {"folds": 3, "weight": "b", "class_weight": "balanced"}
     for name, value in asked.items():
         with pytest.raises(ParameterError, match=f"all_rows must stand without {name}"):
             ranked(written, all_rows=True, **{name: value})
@@ -143,6 +196,10 @@ def test_what_needs_all_rows_in_memory_is_refused(written: Written, monkeypatch:
         rank_targets(written.folder, ["y", "a"], all_rows=True)
     with pytest.raises(TableError, match=r"split_by must name columns of the table, got 'lots'. Did you mean 'lot'"):
         ranked(written, all_rows=True, split_by="lots")
+    with pytest.raises(TableError, match=r"order_by must name columns of the table, got 'lots'. Did you mean 'lot'"):
+        ranked(written, all_rows=True, order_by="lots")
+    with pytest.raises(ParameterError, match=r"all_rows must stand with split_by or with order_by .* got both"):
+        ranked(written, all_rows=True, order_by="a", split_by="lot")
     usage = shutil.disk_usage(".")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=10))
     with (

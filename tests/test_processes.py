@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,16 @@ def test_one_process_trains_by_itself_whatever_slurm_has_started(
     slurm(JOB_NAME="job", PROCID="0", LOCALID="0", NODEID="0", NNODES="1", **tasks)
     X = pd.DataFrame({"a": np.arange(40.0)})
     TabAttnRegressor(max_epochs=1, n_members=1, d_token=8).fit(X, X["a"])
+
+
+def test_where_slurm_is_installed_a_fit_does_not_mention_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    X = pd.DataFrame({"a": np.arange(40.0)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TabAttnRegressor(max_epochs=1, n_members=1, d_token=8).fit(X, X["a"])
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 import lightning
 import torch
 from jaxtyping import Float
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.distributed import is_torchelastic_launched
@@ -44,7 +44,7 @@ from tabattn.training.streams import RowStream, StreamedBatches
 MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
-IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*"
+IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*|The `srun` command is available.*"
 SLURM_INTERACTIVE = ("bash", "interactive")
 N_WARM_UP_STEPS, N_WARM_UP_EPOCHS = 20, 4
 TRAINING_SHARE = 0.5
