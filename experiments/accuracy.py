@@ -3,25 +3,29 @@
     pip install 'tabattn[peers,experiments]'
     python -m experiments.accuracy --data DIR                     # measures what is not measured yet
     python -m experiments.accuracy --data DIR --tables adult --models tabattn catboost --seeds 0 1
+    python -m experiments.accuracy --data DIR --models tabattn --keep-fits fits     # those of experiments.agreement
 
 One cell is one model on one table with one seed; each is kept in experiments/results/accuracy.csv as soon as it is
 measured, and not measured again (with --stale it is, if the code has changed). Whatever was measured is summed up in
 accuracy_summary.csv: mean rank over the tables on which every model was measured, and wins, ties and losses of this
 project. A tie is a difference within one standard deviation over seeds, the larger of the two models'; the rows are the
 same for all seeds, so it does not contain the chance of the test rows. TabM, RealMLP and FT-Transformer are measured on
-eight tables of at most 20,000 training rows.
+eight tables of at most 20,000 training rows. With --keep-fits the models that `experiments.agreement` has kept are
+taken (it fits the same rows where there are at most 20,000), and others are kept; the seconds of these are not known.
 """
 
 import argparse
 import time
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
+from experiments.agreement import MAX_ROWS, fitted
 from experiments.contenders import CONTENDERS
 from experiments.defaults import TABLES as DEFAULTS_TABLES
 from experiments.result_file import ResultFile, add_result_arguments
@@ -46,12 +50,19 @@ NETWORK_TABLES = (
 SEEDS = (0, 1, 2)
 
 
-def measure(name: str, table: SplitTable, model: str, seed: int) -> dict[str, Any]:
+def of_kept_fit(name: str, table: SplitTable, seed: int, fits: Path) -> Any:
+    """Predict the test rows by a model that is kept, or is from now on."""
+    estimator, X = fitted(table, name, seed, None, fits), table.problem.X.iloc[table.test]
+    return estimator.predict(X) if table.problem.task == "regression" else estimator.predict_proba(X)
+
+
+def measure(name: str, table: SplitTable, model: str, seed: int, fits: Path | None = None) -> dict[str, Any]:
     """Fit one model and score it on the test rows."""
+    kept = fits if model == OURS and len(table.train) + len(table.validation) <= MAX_ROWS else None
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        predicted = CONTENDERS[model](table, seed)
+        predicted = CONTENDERS[model](table, seed) if kept is None else of_kept_fit(name, table, seed, kept)
     seconds = time.perf_counter() - start
     truth = table.problem.y.to_numpy()[table.test]
     if table.problem.task == "regression":
@@ -69,7 +80,7 @@ def measure(name: str, table: SplitTable, model: str, seed: int) -> dict[str, An
         "metric": metric,
         "score": round(score, 5),
         "rmse_or_log_loss": round(loss, 5),
-        "seconds": round(seconds, 1),
+        "seconds": round(seconds, 1) if kept is None else np.nan,
     }
 
 
@@ -133,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", nargs="+", help="all tables of the catalog if not given")
     parser.add_argument("--models", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--keep-fits", type=Path, help="directory of fitted models")
     add_result_arguments(parser, "accuracy.csv")
     options = parser.parse_args(arguments)
     catalog = load_catalog(options.data)
@@ -147,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table = split_table(catalog[name]) if wanted else None
         for model, seed in wanted:
             assert table is not None, "there is something to measure"
-            results.keep(measure(name, table, model, seed))
+            results.keep(measure(name, table, model, seed, options.keep_fits))
     cells = results.read()
     summary = summarize(cells)
     results.write_summary(summary)

@@ -21,6 +21,18 @@ def test_accuracy_is_measured_once_and_summed_up(tmp_path: Path) -> None:
     assert summary["mean_rank"].sum() == 3
 
 
+def test_fits_that_are_kept_predict_the_same(tmp_path: Path) -> None:
+    write_catalog(tmp_path, "wine")
+    found: list[pd.Series[float]] = []
+    for more in ("", f"--keep-fits {tmp_path / 'fits'}", f"--keep-fits {tmp_path / 'fits'}"):
+        out = tmp_path / f"{len(found)}.csv"
+        accuracy.main(f"--data {tmp_path} --models tabattn --seeds 0 --out {out} {more}".split())
+        found.append(read(out).iloc[0])
+    assert [each["rmse_or_log_loss"] for each in found] == [found[0]["rmse_or_log_loss"]] * 3
+    assert [pd.isna(each["seconds"]) for each in found] == [False, True, True]
+    assert len([*(tmp_path / "fits").iterdir()]) == 1
+
+
 def test_stale_cells_are_measured_again_only_where_that_is_asked_for(tmp_path: Path) -> None:
     write_catalog(tmp_path, "wine", "diabetes")
     out = tmp_path / "accuracy.csv"
