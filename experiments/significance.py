@@ -5,15 +5,17 @@
 
 Tables of 20 columns, five of which drive Y = x_a x_b + 2 sin x_c + 1.5 |x_d| + x_e + noise: *indep*, *ar1* (each
 column correlates .6 with the one before), *block* (blocks of four that correlate .8), *curve* (next to each driver a
-column that is its square plus noise), *noisy* (ar1 with noise of standard deviation 3), *null* (Y is noise) and
-*additive* (ar1 with x_a + x_b in place of their product: no two columns act together). A column is null if Y is
-independent of it given the others. Each table is ranked by `rank`, on every third seed with the defaults, else with
-four members of width 16. Kept in results/significance.csv table by table; significance_summary.csv has the share of
-null p-values below .01, .05 and .1, the mean share of false discoveries, the power, the share of tables in which
-anything false is selected, and the share of the intervals of importance (ci_low to ci_high) that cover the importance
-which the same model has on 8,000 fresh rows, compared with 2,000 others. Of the interactions: in how many tables the
-true pair is selected, and any other one. Of the smallest sufficient set: the share of drivers in it, and how many
-columns that are none.
+column that is its square plus noise), *noisy* (ar1 with noise of standard deviation 3), *null* (Y is noise),
+*additive* (ar1 with x_a + x_b in place of their product: no two columns act together), *mixed* (ar1, of which a
+quarter each are numbers, log-normal numbers, categories of four levels, and numbers of which 15 % are missing; Y
+follows from what is seen), *classes* (ar1, two classes by whether the sum exceeds its median, with logistic noise)
+and *folds* (the tables of noisy, ranked in five folds). A column is null if Y is independent of it given the others.
+Each table is ranked by `rank`, on every third seed with the defaults, else with four members of width 16. Kept in
+results/significance.csv table by table; significance_summary.csv has the share of null p-values below .01, .05 and
+.1, the mean share of false discoveries, the power, the share of tables in which anything false is selected, and the
+share of the intervals of importance (ci_low to ci_high) that cover the importance which the same model has on 8,000
+fresh rows, compared with 2,000 others. Of the interactions: in how many tables the true pair is selected, and any
+other one. Of the smallest sufficient set: the share of drivers in it, and how many columns that are none.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import pandas as pd
 
 from experiments.result_file import ResultFile, add_result_arguments
 from tabattn import rank
+from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD
 from tabattn.errors import TabAttnWarning
 from tabattn.fitted.sufficient import sufficient_features
@@ -34,18 +37,21 @@ from tabattn.ranking import Ranking
 
 COMMAND = "python -m experiments.significance"
 KEYS = ("design", "n_rows", "seed")
-DESIGNS = ("indep", "ar1", "block", "curve", "noisy", "null", "additive")
+DESIGNS = ("indep", "ar1", "block", "curve", "noisy", "null", "additive", "mixed", "classes", "folds")
+SAME_TABLES, N_FOLDS = {"folds": "noisy"}, 5
 N_COLUMNS, LEVELS = 20, (0.01, 0.05, 0.1)
 N_OTHERS, N_FRESH = 2_000, 8_000
+QUARTILES, MISSING = (-0.6745, 0.0, 0.6745), 0.15
 SMALL: dict[str, Any] = {"n_members": 4, "d_token": 16, "n_layers": 2}
 
 
 def table_of(design: str, n_rows: int, seed: int) -> tuple[pd.DataFrame, list[str]]:
     """Return a table with its target `y`, and the names of the drivers."""
+    design = SAME_TABLES.get(design, design)
     random = np.random.default_rng([seed, DESIGNS.index(design)])
     X = random.normal(size=(n_rows, N_COLUMNS))
     drivers = [0, 4, 8, 12, 16]
-    if design in {"ar1", "noisy", "additive"}:
+    if design in {"ar1", "noisy", "additive", "mixed", "classes"}:
         drivers = [2, 6, 10, 14, 18]
         for column in range(1, N_COLUMNS):
             X[:, column] = 0.6 * X[:, column - 1] + 0.8 * X[:, column]
@@ -54,12 +60,41 @@ def table_of(design: str, n_rows: int, seed: int) -> tuple[pd.DataFrame, list[st
     elif design == "curve":
         for column in drivers:
             X[:, column + 1] = X[:, column] ** 2 + 0.5 * X[:, column + 1]
+    table = pd.DataFrame(X, columns=[f"x{column}" for column in range(N_COLUMNS)])
+    if design == "mixed":
+        table, X = mixed(X, random)
     a, b, c, d, e = (X[:, column] for column in drivers)
     signal = (a + b if design == "additive" else a * b) + 2 * np.sin(c) + 1.5 * np.abs(d) + e
     noise = random.normal(size=n_rows) * (3 if design == "noisy" else 1)
-    table = pd.DataFrame(X, columns=[f"x{column}" for column in range(N_COLUMNS)])
+    if design == "classes":
+        is_high = signal + random.logistic(size=n_rows) > np.median(signal)
+        return table.assign(y=np.where(is_high, "high", "low")), [f"x{each}" for each in drivers]
     is_null = design == "null"
     return table.assign(y=noise if is_null else signal + noise), [] if is_null else [f"x{each}" for each in drivers]
+
+
+def mixed(X: Array, random: np.random.Generator) -> tuple[pd.DataFrame, Array]:
+    """Return columns of several kinds made of normal numbers, and what is seen of each as a number.
+
+    Args:
+        X: Normal numbers of variance 1.
+        random: Source of randomness.
+    """
+    columns, seen = {}, X.copy()
+    for column in range(N_COLUMNS):
+        kind, own = (column // 4 + column) % 4, X[:, column]
+        level = np.searchsorted(QUARTILES, own)
+        is_missing = random.random(len(own)) < MISSING
+        if kind == 0:
+            cells = own
+        elif kind == 1:
+            cells = np.exp(own)
+        elif kind == 2:
+            cells, seen[:, column] = np.array(list("ABCD"))[level], (level - 1.5) / 1.25**0.5
+        else:
+            cells, seen[:, column] = np.where(is_missing, np.nan, own), np.where(is_missing, 0.0, own)
+        columns[f"x{column}"] = cells
+    return pd.DataFrame(columns), seen
 
 
 def importance_on(ranking: Ranking, fresh: pd.DataFrame) -> "pd.Series[float]":
@@ -71,11 +106,13 @@ def importance_on(ranking: Ranking, fresh: pd.DataFrame) -> "pd.Series[float]":
     return pd.Series(fitted.scores(rows, DEFAULT_METHOD, ranking.units).importance, ranking.units.names)
 
 
-def measure(table: pd.DataFrame, drivers: Sequence[str], seed: int, fresh: pd.DataFrame) -> dict[str, float]:
+def measure(
+    table: pd.DataFrame, drivers: Sequence[str], seed: int, fresh: pd.DataFrame, folds: int = 1
+) -> dict[str, float]:
     """Rank a table, and count."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TabAttnWarning)
-        ranking = rank(table, "y", n_repeats=1, random_state=seed, **({} if seed % 3 == 0 else SMALL))
+        ranking = rank(table, "y", n_repeats=1, random_state=seed, folds=folds, **({} if seed % 3 == 0 else SMALL))
     found = ranking.table
     truth = importance_on(ranking, fresh)[found["feature"]].to_numpy()
     covers = (found["ci_low"] <= truth) & (truth <= found["ci_high"])
@@ -140,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     table, drivers = table_of(design, n_rows, seed)
                     cell = {"design": design, "n_rows": n_rows, "seed": seed}
                     fresh, _ = table_of(design, N_OTHERS + N_FRESH, seed + 1_000_000)
-                    measured = measure(table, drivers, seed, fresh)
+                    measured = measure(table, drivers, seed, fresh, N_FOLDS if design == "folds" else 1)
                     result.keep(cell | {name: round(value, 4) for name, value in measured.items()})
     summary = summarize(result.read())
     result.write_summary(summary)

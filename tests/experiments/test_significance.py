@@ -11,10 +11,22 @@ from tests.experiments.helpers import read
 @pytest.mark.parametrize("design", significance.DESIGNS)
 def test_designs_are_what_they_say(design: str) -> None:
     table, drivers = significance.table_of(design, 4_000, 0)
-    correlation = table.drop(columns="y").corr().to_numpy()
     assert len(drivers) == (0 if design == "null" else 5)
-    wanted = {"ar1": 0.6, "noisy": 0.6, "additive": 0.6, "block": 0.8}.get(design, 0.0)
-    assert correlation[0, 1] == pytest.approx(wanted, abs=0.06)
+    if design == "mixed":
+        X = table.drop(columns="y")
+        assert X.select_dtypes("number").shape[1] == 15
+        assert X["x2"].value_counts().tolist() == pytest.approx([1_000] * 4, rel=0.1)
+        assert X.isna().mean().gt(0).sum() == 5
+        assert X["x3"].isna().mean() == pytest.approx(0.15, abs=0.02)
+        assert np.corrcoef(X["x0"], np.log(X["x1"]))[0, 1] == pytest.approx(0.6, abs=0.06)
+        return
+    correlation = table.drop(columns="y").corr().to_numpy()
+    wanted = dict.fromkeys(("ar1", "noisy", "folds", "additive", "classes"), 0.6) | {"block": 0.8}
+    assert correlation[0, 1] == pytest.approx(wanted.get(design, 0.0), abs=0.06)
+    if design == "classes":
+        assert table["y"].value_counts(normalize=True)["high"] == pytest.approx(0.5, abs=0.05)
+    if design == "folds":
+        assert table.equals(significance.table_of("noisy", 4_000, 0)[0])
     if design == "curve":
         assert np.corrcoef(table["x0"] ** 2, table["x1"])[0, 1] > 0.9
 
