@@ -34,7 +34,7 @@ from experiments.result_file import ResultFile, add_result_arguments
 from experiments.tables import load_catalog
 from tabattn import rank
 from tabattn.cli import app
-from tabattn.ranking import Ranking
+from tabattn.ranking_results import Ranking
 
 DATA = Path(__file__).parent.parent / "data"
 TARGETS = {"wine": "cultivar", "process": "thickness_um", "friedman": "y", "diabetes": "progression"}

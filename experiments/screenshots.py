@@ -22,7 +22,7 @@ from experiments.browser import headless_chromium
 from experiments.tables import add_data_argument, load_catalog
 from tabattn import rank
 from tabattn.choices import Language
-from tabattn.ranking import Ranking
+from tabattn.ranking_results import Ranking
 
 DATA = Path(__file__).parent.parent / "data"
 WIDTH, HEIGHT, N_COLORS = 1150, 830, 64

@@ -33,7 +33,7 @@ from tabattn.arrays import Array
 from tabattn.choices import DEFAULT_METHOD
 from tabattn.errors import TabAttnWarning
 from tabattn.fitted.sufficient import sufficient_features
-from tabattn.ranking import Ranking
+from tabattn.ranking_results import Ranking
 
 COMMAND = "python -m experiments.significance"
 KEYS = ("design", "n_rows", "seed")

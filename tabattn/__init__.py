@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tabattn.explanation import Explanation, explain
     from tabattn.loading import load
     from tabattn.prediction import predict
-    from tabattn.ranking import Ranking, rank
+    from tabattn.ranking import rank
+    from tabattn.ranking_results import Ranking
     from tabattn.rankings import Rankings, rank_targets
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
 _MODULES = {
     "Explanation": "explanation",
     "ImportanceComparison": "comparing",
-    "Ranking": "ranking",
+    "Ranking": "ranking_results",
     "Rankings": "rankings",
     "TabAttnClassifier": "estimator",
     "TabAttnRegressor": "estimator",

@@ -33,7 +33,8 @@ from tabattn.importance.units import Units
 from tabattn.output.results import ResultFiles, result_writers
 from tabattn.output.terminal import print_methods, printed
 from tabattn.process_state import warnings_ignored
-from tabattn.ranking import Ranking, rank
+from tabattn.ranking import rank
+from tabattn.ranking_results import Ranking
 
 N_TREES, N_REPEATS, MIN_LEAF = 200, 10, 2
 BORUTA_DEPTH, MAX_LEVELS = 5, 10

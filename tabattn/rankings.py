@@ -16,7 +16,8 @@ from tabattn.errors import ParameterError, gathered
 from tabattn.importance.table import ImportanceTable
 from tabattn.output.report.files import ReportFiles
 from tabattn.output.results import csv_writer
-from tabattn.ranking import Ranking, check_time_limit, rank
+from tabattn.ranking import check_time_limit, rank
+from tabattn.ranking_results import Ranking
 from tabattn.table.reading import read_any
 
 MAX_NAME = 60

@@ -42,7 +42,7 @@ from tabattn.version import __version__
 
 if TYPE_CHECKING:
     from tabattn.explanation import Explanation
-    from tabattn.ranking import Ranking
+    from tabattn.ranking_results import Ranking
 
 N_SHOWN_ROWS, N_NAMED, N_PAIRS, N_CELL_COLUMNS, N_CELL_LETTERS, MAX_EPOCHS = 60, 3, 40, 200, 40, 60
 MIDNIGHT = re.compile(r"^(\d+-\d\d-\d\d)[ T]00:00(:00(\.0+)?)?$")

@@ -20,7 +20,7 @@ from tabattn import compare, compare_importances, rank
 from tabattn.arrays import Array
 from tabattn.comparing import OUR_PERMUTATION, OURS, PEERS, PeerRows, peer_rows
 from tabattn.errors import ParameterError
-from tabattn.ranking import Ranking
+from tabattn.ranking_results import Ranking
 from tests.conftest import FAST, files, run
 
 PLAIN = [name for name, peer in PEERS.items() if not peer.package]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tabattn import rank, rank_targets
 from tabattn.errors import DroppedRowsWarning, ParameterError, TableError
 from tabattn.large_tables import LargeSplit, open_large
-from tabattn.ranking import Ranking
+from tabattn.ranking_results import Ranking
 from tabattn.table.file_sets import fractions_of
 from tests.conftest import run
 

@@ -33,7 +33,8 @@ from tabattn.importance.effects import DIRECTIONS
 from tabattn.importance.permutation import N_LEADING
 from tabattn.importance.table import COLUMNS
 from tabattn.progress import Job
-from tabattn.ranking import Ranking, rank
+from tabattn.ranking import rank
+from tabattn.ranking_results import Ranking
 from tabattn.rankings import Rankings, rank_targets
 from tabattn.table.inference import infer_table
 from tabattn.table.problem import split_target

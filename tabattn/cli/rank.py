@@ -43,7 +43,7 @@ from tabattn.process_state import is_first_process
 from tabattn.translations import translate
 
 if TYPE_CHECKING:  # the jobs are imported when they start: --help and mistyped options need not wait for torch
-    from tabattn.ranking import Ranking
+    from tabattn.ranking_results import Ranking
     from tabattn.rankings import Rankings
 
 FILES = ("report.html", "importance.csv", "effects.csv", "comparison.csv", "diagnostics.csv", "model.tabattn", "plots/")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tabattn.diagnostics.findings import Finding
     from tabattn.explanation import Explanation
     from tabattn.importance.table import ImportanceTable
-    from tabattn.ranking import Ranking
+    from tabattn.ranking_results import Ranking
 
 N_SHOWN, N_FIRST, MAX_NAMED, N_COMPARED = 10, 3, 12, 15
 LEAST_Q, NEGLIGIBLE = 0.001, 5e-5

@@ -23,7 +23,7 @@ from tabattn.errors import ParameterError, TabAttnError, printable
 from tabattn.output.report.html import READING, render_html
 from tabattn.output.report.markdown import render_markdown
 from tabattn.progress import NAMES as PHASES
-from tabattn.ranking import Ranking
+from tabattn.ranking_results import Ranking
 from tabattn.translations import KOREAN, KOREAN_ADVICE, KOREAN_ERRORS, translate
 from tests.conftest import FAST, run
 from tests.output.reports import report_with
