@@ -117,7 +117,7 @@ class ResultFile:
 
 
 def same_codes(path: Path | None = None) -> frozenset[str]:
-    """Return the hashes of code whose results are those of the present code.
+    """Return the hashes of code whose results are those of the present code, directly or by way of other code.
 
     Args:
         path: What `experiments.same_results` has kept; the one in results/ if not given.
@@ -125,9 +125,11 @@ def same_codes(path: Path | None = None) -> frozenset[str]:
     path = RESULTS / "same_results.csv" if path is None else path
     if not path.exists():
         return frozenset({CODE})
-    rows = read_rows(path, ["base_code"])
-    is_same = bool((rows["code"] == CODE).all()) and bool(rows["is_same"].all())
-    return frozenset({CODE, *(rows["base_code"] if is_same else ())})
+    compared = read_rows(path, ["base_code"]).groupby(["base_code", "code"], as_index=False)["is_same"].all()
+    known = {CODE}
+    for _ in range(len(compared)):
+        known |= set(compared.loc[compared["is_same"] & compared["code"].isin(known), "base_code"])
+    return frozenset(known)
 
 
 def is_stale(rows: pd.DataFrame) -> "pd.Series[bool]":

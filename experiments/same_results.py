@@ -3,9 +3,10 @@
     python -m experiments.same_results --base 35ed1f5
 
 Runs experiments/same_results_worker.py with the package as it is and as it was at the other commit: `rank` on three
-tables of data/, and fits on a table with a column of every kind, three seeds each. Prints every array that differs,
-keeps the largest change of each in results/same_results.csv, and loads what the other commit saved. Where all are the
-same, results that were measured with the code of the other commit are those of the present code (`experiments.stale`).
+tables of data/, and fits on a table with a column of every kind, three seeds each. Keeps the largest change of every
+array in results/same_results.csv, beside those of other base commits, and loads what the other commit saved. Where all
+are the same, results that were measured with the code of the other commit are those of the present code
+(`experiments.stale`), and so are those of code whose results were found to be those of the other commit.
 """
 
 import argparse
@@ -84,10 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(base)], cwd=ROOT, check=True)
         before, after = (dict(np.load(Path(directory, f"{name}.npz"))) for name in ("before", "after"))
-        table = compared(before, after).assign(base_code=base_code)
+        table = compared(before, after)
+        table.insert(0, "base_code", base_code)
         are_loaded = loaded_models_predict_the_same(Path(directory, "before"), before)
     command = with_sizes(f"python -m experiments.same_results --base {options.base}", parser, options, ["seeds"])
-    ResultFile(options.out, command).write(table.to_dict("records"))
+    ResultFile(options.out, command, ("base_code",)).keep(table.to_dict("records"))
     print(table[~table["is_same"]].to_string(index=False))
     print(f"{table['is_same'].sum()} of {len(table)} arrays are the same bit by bit; largest change ", end="")
     print(f"{table['largest_change'].max():.3g}; models saved before predict the same: {are_loaded}")

@@ -30,6 +30,16 @@ def test_code_of_the_same_results_is_not_another(tmp_path: Path) -> None:
     assert same_codes(path) == {CODE}
 
 
+def test_code_of_the_same_results_may_be_reached_by_way_of_other_code(tmp_path: Path) -> None:
+    path, first, other = tmp_path / "same_results.csv", "111111111111", "222222222222"
+    head = "what,is_same,largest_change,base_code,commit,code"
+    pairs = [(first, OTHER_CODE), (OTHER_CODE, CODE), (other, first)]
+    for is_same, expected in ((True, {CODE, OTHER_CODE, first, other}), (False, {CODE, OTHER_CODE})):
+        rows = [f"a,{is_same or base == OTHER_CODE},0.0,{base},c,{code}" for base, code in pairs]
+        path.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+        assert same_codes(path) == expected
+
+
 def test_results_without_hashes_are_of_unknown_code(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     path.write_text("value\n1\n2\n", encoding="utf-8")
