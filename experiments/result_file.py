@@ -125,10 +125,12 @@ def same_codes(path: Path | None = None) -> frozenset[str]:
     path = RESULTS / "same_results.csv" if path is None else path
     if not path.exists():
         return frozenset({CODE})
-    compared = read_rows(path, ["base_code"]).groupby(["base_code", "code"], as_index=False)["is_same"].all()
+    rows = read_rows(path, ["base_code"])
+    differ = set(rows.loc[~rows["is_same"], "base_code"])
+    pairs = {(row["base_code"], row["code"]) for row in rows.to_dict("records")}
     known = {CODE}
-    for _ in range(len(compared)):
-        known |= set(compared.loc[compared["is_same"] & compared["code"].isin(known), "base_code"])
+    for _ in pairs:
+        known |= {base for base, code in pairs if code in known and base not in differ}
     return frozenset(known)
 
 
