@@ -85,6 +85,10 @@ class TrainingError(TabAttnError):
     """Training found no finite loss."""
 
 
+class ProcessError(TabAttnError):
+    """One of several processes that train together has ended before the others."""
+
+
 class OutputError(TabAttnError):
     """Results can't be written where they were asked for."""
 

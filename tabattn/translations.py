@@ -271,6 +271,7 @@ KOREAN_ERRORS: Mapping[str, str] = {
     "ColumnError": "변수의 셀을 확인하십시오.",
     "ParameterError": "옵션의 값을 확인하십시오.",
     "TrainingError": "학습이 수렴하지 않았습니다.",
+    "ProcessError": "함께 학습하던 프로세스 하나가 끝났습니다.",
     "OutputError": "결과를 쓸 수 없습니다.",
     "ModelFileError": "모델 파일을 읽을 수 없습니다.",
 }

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tabattn import TabAttnRegressor
 from tabattn.errors import ParameterError
 from tabattn.process_state import is_first_process
 from tabattn.training.data import ChosenRows, ShuffledBatches
+from tabattn.training.processes import connected
 from tests.training.test_fitting import make_rows
 
 ROOT = Path(__file__).parents[1]
@@ -59,14 +60,35 @@ backend = TorchConfig(backend="gloo")
 TorchTrainer(learn, train_loop_config=json.loads(sys.argv[1]), scaling_config=scaling, torch_config=backend).fit()
 """
 )
+DYING = (
+    JOB
+    + """
+import os
+from tabattn.training.callbacks import AttentionHistory
+
+if os.environ["LOCAL_RANK"] == "1":
+    AttentionHistory.on_train_epoch_start = lambda *_: os._exit(9)
+learn(json.loads(sys.argv[1]))
+"""
+)
 TORCHRUN = ("-m", "torch.distributed.run")
 TIMEOUT = 240
 
 
-def start(script: str, out: Path, launcher: Sequence[str] = (), **settings: Any) -> "subprocess.Popen[str]":
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def start(
+    script: str, out: Path, launcher: Sequence[str] = (), variables: Mapping[str, str] | None = None, **settings: Any
+) -> "subprocess.Popen[str]":
     path = out.with_suffix(".py")
     path.write_text(script)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
+    environment |= variables or {}
     command = [sys.executable, *launcher, str(path), json.dumps({"out": str(out), **settings})]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
 
@@ -93,7 +115,7 @@ def assert_same(several: dict[str, Any], one: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path: Path, alone: dict[str, Any]) -> None:
     out, state = tmp_path / "two", tmp_path / "state"
-    processes = {"devices": 2, "strategy": "ddp", "checkpoint": str(state), "resume": True}
+    processes: dict[str, Any] = {"devices": 2, "strategy": "ddp", "checkpoint": str(state), "resume": True}
     assert_same(result(out, start(PLAIN, out, [*TORCHRUN, "--nproc-per-node", "2"], **processes)), alone)
     assert [path.name for path in state.iterdir()] == ["fit_1.ckpt"]
 
@@ -101,9 +123,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, alone: dict[str, Any]
 @pytest.mark.slow
 def test_two_machines_learn_what_one_does(tmp_path: Path, alone: dict[str, Any]) -> None:
     out = tmp_path / "machines"
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     jobs = [
         start(
             PLAIN,
@@ -115,6 +135,30 @@ def test_two_machines_learn_what_one_does(tmp_path: Path, alone: dict[str, Any])
         for node in range(2)
     ]  # fmt: skip
     assert_same(result(out, *jobs), alone)
+
+
+@pytest.mark.slow
+def test_a_process_that_has_lost_another_says_so(tmp_path: Path) -> None:
+    shared = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()), "NODE_RANK": "0"}
+    first, second = (
+        start(DYING, tmp_path / "lost", variables=shared | {"LOCAL_RANK": str(number)}, devices=2, strategy="ddp")
+        for number in range(2)
+    )
+    _, said = first.communicate(timeout=TIMEOUT)
+    second.communicate(timeout=TIMEOUT)
+    assert second.returncode == 9
+    assert first.returncode == 1
+    message = (
+        "ProcessError: All 2 processes must go on to the end of the training, but process 0 has lost the connection"
+    )
+    assert message in said
+    assert not (tmp_path / "lost").exists()
+
+
+def test_errors_of_one_process_are_its_own() -> None:
+    for n_parts, error in ((1, RuntimeError("gloo")), (2, RuntimeError("another")), (2, ValueError("gloo"))):
+        with pytest.raises(type(error), match=str(error)), connected(0, n_parts):
+            raise error
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Train a model on rows: the one place that builds a Lightning Trainer."""
 
 import math
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
-from torch.distributed import is_torchelastic_launched
 
 from tabattn.errors import ParameterError, TrainingError, in_one_line
 from tabattn.nn.devices import resolve_device
@@ -37,6 +35,7 @@ from tabattn.training.checkpoints import Checkpoint, fingerprint_of
 from tabattn.training.data import Batches, ChosenRows, OrderedBatches, ShuffledBatches, TrainingRows
 from tabattn.training.holdout import HoldOut
 from tabattn.training.module import HALF_LOSSES, HeldOutPredictions, TrainingModule
+from tabattn.training.processes import check_slurm, connected
 from tabattn.training.saving import SaveState, restore_ended
 from tabattn.training.settings import EXPECTED_EPOCHS, Processes, TrainingSettings
 from tabattn.training.streams import RowStream, StreamedBatches
@@ -45,7 +44,6 @@ MAX_VALIDATION_ROWS = 1024
 MAX_VALIDATION_WEIGHTS = 50_000_000
 MAX_GRADIENT_NORM = 1.0
 IGNORED_WARNINGS = ".*LeafSpec.*|GPU available but not used.*|The `srun` command is available.*"
-SLURM_INTERACTIVE = ("bash", "interactive")
 N_WARM_UP_STEPS, N_WARM_UP_EPOCHS = 20, 4
 TRAINING_SHARE = 0.5
 
@@ -106,6 +104,7 @@ def train(
     Raises:
         TrainingError: The validation loss was finite in no epoch.
         ParameterError: The state to go on from is damaged, or of another training.
+        ProcessError: One of several processes has ended before the others.
         OutputError: The state can't be written.
         KeyboardInterrupt: Training was interrupted in the first epoch.
     """
@@ -152,6 +151,7 @@ def train(
         try:
             with (
                 interruptible(),
+                connected(part, n_parts),
                 job.phase("training", settings.max_epochs, TRAINING_SHARE, n_expected=EXPECTED_EPOCHS) as phase,
             ):
                 watch = WatchTime(phase)
@@ -221,7 +221,7 @@ def new_trainer(
     """
     is_alone = processes.devices * processes.num_nodes == 1
     if not is_alone:
-        _check_slurm(processes)
+        check_slurm(processes)
     try:
         return lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -245,25 +245,6 @@ def new_trainer(
             "devices, num_nodes and strategy must be what Lightning finds on this machine, got "
             f"{processes.devices}, {processes.num_nodes} and {processes.strategy!r}: {in_one_line(error)}"
         ) from error
-
-
-def _check_slurm(processes: Processes) -> None:
-    """Refuse another number of processes than SLURM has started in this step, which would wait for each other forever.
-
-    Raises:
-        ParameterError: It has.
-    """
-    if is_torchelastic_launched() or "SLURM_NTASKS" not in os.environ:
-        return
-    if os.environ.get("SLURM_JOB_NAME") in SLURM_INTERACTIVE:
-        return
-    devices, num_nodes = processes.devices, processes.num_nodes
-    started = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
-    if started != devices * num_nodes or "SLURM_NTASKS_PER_NODE" not in os.environ:
-        raise ParameterError(
-            f"devices and num_nodes must be those of the processes that SLURM has started, got {devices} x {num_nodes} "
-            f"where it has started {started}. Start them with: srun --nodes={num_nodes} --ntasks-per-node={devices}"
-        )
 
 
 def _strategy(processes: Processes) -> str:
