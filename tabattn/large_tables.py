@@ -30,8 +30,9 @@ from tabattn.errors import (
     warn_all,
 )
 from tabattn.progress import Job
-from tabattn.table.file_sets import SUFFIXES, FileSet, fractions_of, is_file_set, times_of
+from tabattn.table.file_sets import SUFFIXES, FileSet, fractions_of, is_file_set
 from tabattn.table.limits import GIGABYTE
+from tabattn.table.links import times_of
 from tabattn.table.problem import known_cells
 from tabattn.table.reading import table_of, table_of_batch
 from tabattn.training.data import TrainingRows

@@ -199,20 +199,19 @@ def test_where_slurm_is_installed_a_fit_does_not_mention_it(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
-    ("tasks", "started"),
+    ("tasks", "got"),
     [
-        ({"NTASKS": "2", "NTASKS_PER_NODE": "2"}, 1),
-        ({"NTASKS": "2", "STEP_NUM_TASKS": "2"}, 2),
-        ({"NTASKS": "4", "NTASKS_PER_NODE": "4", "STEP_NUM_TASKS": "4"}, 4),
+        ({"NTASKS": "2", "NTASKS_PER_NODE": "2"}, "got 2 x 1 where it has started 1"),
+        ({"NTASKS": "2", "STEP_NUM_TASKS": "2"}, "number of processes of each machine, got that of all, 2, alone"),
+        ({"NTASKS": "4", "NTASKS_PER_NODE": "4", "STEP_NUM_TASKS": "4"}, "got 2 x 1 where it has started 4"),
     ],
 )
 def test_processes_that_slurm_has_not_started_are_not_waited_for(
-    slurm: Callable[..., None], tasks: dict[str, str], started: int
+    slurm: Callable[..., None], tasks: dict[str, str], got: str
 ) -> None:
     slurm(JOB_NAME="job", **tasks)
     X = pd.DataFrame({"a": np.arange(40.0)})
-    message = f"got 2 x 1 where it has started {started}. Start them with: srun --nodes=1 --ntasks-per-node=2"
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises(ParameterError, match=f"{got}. Start them with: srun --nodes=1 --ntasks-per-node=2"):
         TabAttnRegressor(max_epochs=1, n_members=1, d_token=8, devices=2).fit(X, X["a"])
 
 

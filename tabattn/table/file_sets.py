@@ -250,45 +250,6 @@ def fractions_of(rows: Any, columns: Sequence[str] = ()) -> Array:
     return fractions
 
 
-def times_of(rows: Any, column: str) -> Array:
-    """Return the time of each row as a number, for a column of numbers, dates or times.
-
-    Args:
-        rows: A batch of rows, or a table of PyArrow.
-        column: Name of the column.
-
-    Raises:
-        TableError: It holds something else, or has no value in some row.
-
-    Example:
-        >>> import pyarrow as pa
-        >>> times_of(pa.table({"day": pa.array([3, 1], pa.date32())}), "day").tolist()
-        [3.0, 1.0]
-    """
-    import pyarrow as pa
-
-    places = {name.strip(): place for place, name in enumerate(rows.schema.names)}
-    cells = rows.column(places[column])
-    kind = cells.type
-    if pa.types.is_decimal(kind):
-        cells = cells.cast(pa.float64())
-    elif pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
-        cells = cells.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise TableError(
-            f"A column to order a table that does not fit into memory by must be of numbers, dates or times, got "
-            f"{column!r} of {kind}. Write its files again with dates of their own type."
-        )
-    times: Array = cells.to_numpy(zero_copy_only=False).astype(np.float64)
-    n_missing = int(cells.null_count) or int(np.isnan(times).sum())
-    if n_missing:
-        raise TableError(
-            f"A column to order by must have a value in every row, got {column!r} with {n_missing} cell(s) missing. "
-            "Fill them, or leave these rows out."
-        )
-    return times
-
-
 def _mixed(columns: Sequence[Any], n_rows: int) -> "tuple[Hashes, np.ndarray[Any, np.dtype[np.bool_]]]":
     """Return a hash of some cells of each row, and where one of them is missing."""
     mixed, is_absent = np.full(n_rows, HASH_SEED, dtype=np.uint64), np.zeros(n_rows, dtype=bool)

@@ -216,13 +216,50 @@ def times_in(table: pd.DataFrame, name: str, rules: CellRules) -> Array:
             f"A column to order by must hold numbers or dates, got {name!r} with cells such as "
             f"'{table[name].iloc[0]}'. Name a date, a time or a number that grows."
         )
-    n_missing = int(cells.missing.sum())
+    _check_present(name, int(cells.missing.sum()))
+    found, place = np.unique(np.asarray(cells.values), return_inverse=True)
+    if len(found) < MIN_UNITS:
+        raise TableError(f"A column to order by must have at least two values, got {name!r} with one.")
+    return place.astype(np.float64)
+
+
+def times_of(rows: Any, column: str) -> Array:
+    """Return the time of each row of a file as a number, for a column of numbers, dates or times.
+
+    Args:
+        rows: A batch of rows, or a table of PyArrow.
+        column: Name of the column.
+
+    Raises:
+        TableError: It holds something else, or has no value in some row.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> times_of(pa.table({"day": pa.array([3, 1], pa.date32())}), "day").tolist()
+        [3.0, 1.0]
+    """
+    import pyarrow as pa
+
+    places = {name.strip(): place for place, name in enumerate(rows.schema.names)}
+    cells = rows.column(places[column])
+    kind = cells.type
+    if pa.types.is_decimal(kind):
+        cells = cells.cast(pa.float64())
+    elif pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
+        cells = cells.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise TableError(
+            f"A column to order a table that does not fit into memory by must be of numbers, dates or times, got "
+            f"{column!r} of {kind}. Write its files again with dates of their own type."
+        )
+    times: Array = cells.to_numpy(zero_copy_only=False).astype(np.float64)
+    _check_present(column, int(cells.null_count) or int(np.isnan(times).sum()))
+    return times
+
+
+def _check_present(name: str, n_missing: int) -> None:
     if n_missing:
         raise TableError(
             f"A column to order by must have a value in every row, got {name!r} with {n_missing} cell(s) missing. "
             "Fill them, or leave these rows out."
         )
-    found, place = np.unique(np.asarray(cells.values), return_inverse=True)
-    if len(found) < MIN_UNITS:
-        raise TableError(f"A column to order by must have at least two values, got {name!r} with one.")
-    return place.astype(np.float64)

@@ -219,8 +219,7 @@ def new_trainer(
         ParameterError: There are not so many devices, the strategy is unknown or not for them, or SLURM has started
             another number of processes.
     """
-    is_alone = processes.devices * processes.num_nodes == 1
-    if not is_alone:
+    if processes.n_total > 1:
         check_slurm(processes)
     try:
         return lightning.Trainer(
@@ -229,7 +228,7 @@ def new_trainer(
             devices=processes.devices,
             num_nodes=processes.num_nodes,
             strategy=_strategy(processes),
-            plugins=[LightningEnvironment()] if is_alone else None,
+            plugins=[LightningEnvironment()] if processes.n_total == 1 else None,
             max_epochs=max_epochs,
             min_epochs=0,
             callbacks=[*callbacks, ClippedGradients(MAX_GRADIENT_NORM)],
@@ -252,10 +251,9 @@ def _strategy(processes: Processes) -> str:
 
     Whether the vectors of missing cells and of rare levels are used depends on the cells of a batch.
     """
-    several = processes.devices * processes.num_nodes > 1
-    return (
-        "ddp_find_unused_parameters_true" if several and processes.strategy in {"auto", "ddp"} else processes.strategy
-    )
+    if processes.n_total > 1 and processes.strategy in {"auto", "ddp"}:
+        return "ddp_find_unused_parameters_true"
+    return processes.strategy
 
 
 def _validation_batch_size(shape: ModelShape) -> int:

@@ -27,10 +27,15 @@ def check_slurm(processes: Processes) -> None:
         return
     devices, num_nodes = processes.devices, processes.num_nodes
     started = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
-    if started != devices * num_nodes or "SLURM_NTASKS_PER_NODE" not in os.environ:
+    start = f"Start them with: srun --nodes={num_nodes} --ntasks-per-node={devices}"
+    if started != processes.n_total:
         raise ParameterError(
             f"devices and num_nodes must be those of the processes that SLURM has started, got {devices} x {num_nodes} "
-            f"where it has started {started}. Start them with: srun --nodes={num_nodes} --ntasks-per-node={devices}"
+            f"where it has started {started}. {start}"
+        )
+    if "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise ParameterError(
+            f"SLURM must be given the number of processes of each machine, got that of all, {started}, alone. {start}"
         )
 
 

@@ -35,6 +35,11 @@ class Processes:
     num_nodes: int = 1
     strategy: str = "auto"
 
+    @property
+    def n_total(self) -> int:
+        """Number of processes of all machines."""
+        return self.devices * self.num_nodes
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
