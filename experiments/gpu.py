@@ -13,10 +13,9 @@ from collections.abc import Sequence
 import torch
 
 from experiments.result_file import ResultFile, add_result_arguments, with_sizes
-from tabattn import TabAttnRegressor
+from experiments.shapes import default_shape
 from tabattn.nn.devices import resolve_device
-from tabattn.nn.model import ModelShape
-from tabattn.nn.tokens import CellLayout, Cells
+from tabattn.nn.tokens import Cells
 from tabattn.training import fitting
 from tabattn.training.data import TrainingRows
 from tabattn.training.holdout import HoldOut
@@ -39,18 +38,7 @@ def rows_of(n_rows: int, device: torch.device) -> TrainingRows:
 
 def rows_per_second(n_rows: int, n_members: int, batch_size: int, n_epochs: int, device: str) -> float:
     """Return the speed of training once it runs."""
-    defaults = TabAttnRegressor().get_params()
-    sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
-    shape = ModelShape(
-        encoder="class",
-        layout=CellLayout(N_COLUMNS, (), ()),
-        loss="squared",
-        quantile=0.5,
-        n_outputs=1,
-        n_members=n_members,
-        n_groups=1,
-        **{name: defaults[name] for name in sizes},
-    )
+    shape = default_shape(N_COLUMNS, n_members)
     where = resolve_device(device)
     rows, held_out = rows_of(n_rows, where), torch.arange(n_rows)[:, None] < N_VALIDATION
 

@@ -26,12 +26,13 @@ import torch
 
 from experiments.machine import ROOT
 from experiments.result_file import ResultFile, add_result_arguments, with_sizes
+from experiments.shapes import default_shape
 from tabattn import TabAttnRegressor
 from tabattn.choices import Method
 from tabattn.importance.methods import METHODS
 from tabattn.importance.permutation import permutation_scores
-from tabattn.nn.model import ModelShape, TabAttnModel
-from tabattn.nn.tokens import CellLayout, Cells
+from tabattn.nn.model import TabAttnModel
+from tabattn.nn.tokens import Cells
 from tabattn.training.data import ChosenRows, ShuffledBatches, TrainingRows
 from tabattn.training.fitting import train
 from tabattn.training.holdout import HoldOut
@@ -47,22 +48,6 @@ N_WIDE_TURNS = 2
 SIZES = ("step_rows", "read_rows", "memory_rows", "wide_rows", "wide_columns", "turns")
 
 
-def model_shape(n_members: int) -> ModelShape:
-    """Return the default model's sizes for the columns measured here."""
-    defaults = TabAttnRegressor().get_params()
-    sizes = ("n_layers", "n_heads", "d_token", "attention_dropout", "ffn_dropout")
-    return ModelShape(
-        encoder="class",
-        layout=CellLayout(N_COLUMNS, (), ()),
-        loss="squared",
-        quantile=0.5,
-        n_outputs=1,
-        n_members=n_members,
-        n_groups=1,
-        **{name: defaults[name] for name in sizes},
-    )
-
-
 def step_times(n_rows: int, n_members: int, batch_size: int, n_turns: int) -> dict[str, float]:
     """Return milliseconds per step in Lightning and in a bare loop."""
     generator = torch.Generator().manual_seed(0)
@@ -71,7 +56,7 @@ def step_times(n_rows: int, n_members: int, batch_size: int, n_turns: int) -> di
     cells = Cells(numeric, torch.zeros(n_rows, 0, dtype=torch.long), None)
     rows = TrainingRows.numbered(cells, numeric[:, :1], torch.ones(n_rows))
     learned = torch.arange(1, n_rows)[None]
-    shape = model_shape(n_members)
+    shape = default_shape(N_COLUMNS, n_members)
     optimizer = OptimizerSettings(1e-3, 1e-5)
     n_steps = len(ShuffledBatches(rows, ChosenRows.all_of(learned), batch_size, 0))
 

@@ -36,10 +36,9 @@ from torch import distributed
 
 from experiments.gpu import N_COLUMNS
 from experiments.result_file import RESULTS, ResultFile, add_result_arguments, read_rows
+from experiments.shapes import default_shape
 from experiments.streamed import made
-from tabattn import TabAttnRegressor
-from tabattn.nn.model import ModelShape, TabAttnModel
-from tabattn.nn.tokens import CellLayout
+from tabattn.nn.model import TabAttnModel
 from tabattn.training.fitting import train
 from tabattn.training.holdout import HoldOut
 from tabattn.training.settings import OptimizerSettings, Processes, TrainingSettings
@@ -70,19 +69,11 @@ class Link:
 NVLINK, NETWORK = Link(300e9, 5e-6), Link(40e9, 20e-6)
 
 
-def shape_of(n_members: int) -> ModelShape:
-    """Return the default model of a table with so many members that share tokens."""
-    defaults = TabAttnRegressor()
-    return ModelShape(
-        encoder="class", layout=CellLayout(N_COLUMNS, (), ()), loss="squared", quantile=0.5, n_outputs=1,
-        n_layers=defaults.n_layers, n_members=n_members, n_groups=1, n_heads=defaults.n_heads,
-        d_token=defaults.d_token, attention_dropout=defaults.attention_dropout, ffn_dropout=defaults.ffn_dropout,
-    )  # fmt: skip
-
-
 def n_bytes_of(n_members: int) -> int:
     """Return the bytes of the gradients of a model."""
-    return BYTES_PER_PARAMETER * sum(each.numel() for each in TabAttnModel(shape_of(n_members)).parameters())
+    return BYTES_PER_PARAMETER * sum(
+        each.numel() for each in TabAttnModel(default_shape(N_COLUMNS, n_members)).parameters()
+    )
 
 
 def seconds_to_average(n_bytes: int, n: int, link: Link) -> float:
@@ -155,7 +146,7 @@ def simulated(measured: pd.DataFrame) -> list[dict[str, Any]]:
 def worker(n: int) -> None:
     """Train as one of some processes; the first prints seconds of an epoch, and those of averaging gradients."""
     torch.set_num_threads(1)
-    rows, shape = made(N_ROWS + N_VALIDATING, N_COLUMNS), shape_of(CPU_MEMBERS)
+    rows, shape = made(N_ROWS + N_VALIDATING, N_COLUMNS), default_shape(N_COLUMNS, CPU_MEMBERS)
     held_out = HoldOut.of((torch.arange(len(rows)) >= N_ROWS)[:, None])
     processes = Processes(n, 1, "ddp" if n > 1 else "auto")
     seconds: dict[str, float] = {}

@@ -19,9 +19,8 @@ import numpy as np
 import torch
 
 from experiments.result_file import ResultFile, add_result_arguments
-from tabattn import TabAttnRegressor
-from tabattn.nn.model import ModelShape
-from tabattn.nn.tokens import CellLayout, Cells
+from experiments.shapes import default_shape
+from tabattn.nn.tokens import Cells
 from tabattn.training.data import TrainingRows
 from tabattn.training.fitting import train
 from tabattn.training.holdout import HoldOut
@@ -30,7 +29,7 @@ from tabattn.training.sizes import auto_batch_size
 from tabattn.training.streams import RowStream
 
 COMMAND, KEYS = "python -m experiments.streamed", ("rows", "columns")
-BUCKET_BYTES, N_VALIDATING, N_TURNS, RATE = 16_000_000, 2_048, 3, 2e-3
+BUCKET_BYTES, N_VALIDATING, N_TURNS, RATE, N_MEMBERS = 16_000_000, 2_048, 3, 2e-3, 4
 
 
 def made(n_rows: int, n_columns: int) -> TrainingRows:
@@ -51,13 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = ResultFile(options.out, COMMAND, KEYS, options.stale)
     if results.is_measured(options.rows, options.columns):
         return
-    rows, defaults = made(options.rows + N_VALIDATING, options.columns), TabAttnRegressor()
-    layout = CellLayout(options.columns, (), ())
-    shape = ModelShape(
-        encoder="class", layout=layout, loss="squared", quantile=0.5, n_outputs=1, n_layers=defaults.n_layers,
-        n_members=4, n_groups=1, n_heads=defaults.n_heads,
-        d_token=defaults.d_token, attention_dropout=defaults.attention_dropout, ffn_dropout=defaults.ffn_dropout,
-    )  # fmt: skip
+    rows, shape = made(options.rows + N_VALIDATING, options.columns), default_shape(options.columns, N_MEMBERS)
     is_held_out = torch.arange(len(rows)) >= options.rows
     held_out = HoldOut.of(is_held_out[:, None])
     size = auto_batch_size(options.rows)
